@@ -1,0 +1,90 @@
+// Package freeport reserves TCP ports on 127.0.0.1 for programs that must be told their port before they start,
+// and that may be stopped and started again on it. Test processes that run side by side never get the same one:
+// each reserved port is backed by a locked file in the temporary directory.
+package freeport
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// The range lies below the ports that kernels hand out as source ports (32768 and up on Linux, 49152 and up on
+// macOS): an outgoing connection can't take a reserved port while its program is down.
+const (
+	first = 20000
+	last  = 32000
+)
+
+// Reserve picks a port between 20000 and 32000 that nobody listens on and keeps it for this process until release
+// is called or the process ends, however it ends. Nothing is left listening on it. It does not block, fails only
+// when no port is left, and is safe for concurrent use, as is release, which may be called more than once.
+func Reserve() (port int, release func(), err error) {
+	const size = last - first + 1
+	// A random start keeps a port that was just given up, and that late callers may still try, out of use for a while.
+	start := rand.IntN(size)
+	var cause error
+	for i := range size {
+		port := first + (start+i)%size
+		release, err := lock(port)
+		if err != nil {
+			cause = err
+			continue
+		}
+		if err := bindable(port); err != nil {
+			cause = err
+			release()
+			continue
+		}
+		return port, release, nil
+	}
+	return 0, nil, fmt.Errorf("reserve a port between %d and %d: all are taken, the last one tried says: %w", first, last, cause)
+}
+
+// lock holds the port's file. The kernel drops the lock with the process, so there is never a stale one.
+func lock(port int) (release func(), err error) {
+	name := filepath.Join(os.TempDir(), "rpcworkbook-port-"+strconv.Itoa(port)+".lock")
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	// Its last holder may have removed the file after we opened it. Then what we locked has no name any more and
+	// protects nothing, because the next process makes a new file.
+	if !named(file, name) {
+		file.Close()
+		return nil, errors.New(name + " changed hands just now")
+	}
+	return sync.OnceFunc(func() {
+		os.Remove(name) // while locked: see above
+		file.Close()
+	}), nil
+}
+
+// named tells whether name still leads to the open file.
+func named(file *os.File, name string) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	current, err := os.Stat(name)
+	return err == nil && os.SameFile(opened, current)
+}
+
+func bindable(port int) error {
+	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}

@@ -1,0 +1,116 @@
+// Tests of the port reservation: no port twice, in one process or in several, none that is in use, and no lock
+// that outlives its holder.
+package freeport
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestMain lets the test binary play another process that reserves a port and then waits to be killed.
+func TestMain(m *testing.M) {
+	if os.Getenv("FREEPORT_TEST_HOLD") != "" {
+		port, _, err := Reserve()
+		fmt.Println(port, err)
+		bufio.NewReader(os.Stdin).ReadByte()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestReserveGivesNoPortTwice(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var mutex sync.Mutex
+	var group sync.WaitGroup
+	seen := map[int]bool{}
+	for range 50 {
+		group.Go(func() {
+			port, release, err := Reserve()
+			if !assert.NoError(t, err) {
+				return
+			}
+			t.Cleanup(release)
+			mutex.Lock()
+			defer mutex.Unlock()
+			assert.False(t, seen[port], "port %d was given twice", port)
+			assert.GreaterOrEqual(t, port, first)
+			assert.LessOrEqual(t, port, last)
+			seen[port] = true
+		})
+	}
+	group.Wait()
+}
+
+func TestReservedPortCanBeListenedOn(t *testing.T) {
+	port, release, err := Reserve()
+	require.NoError(t, err)
+	defer release()
+	for range 2 { // and again after a restart
+		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		require.NoError(t, err)
+		assert.Error(t, bindable(port), "a port that is listened on must not be handed out")
+		require.NoError(t, listener.Close())
+	}
+}
+
+func TestReleaseLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	port, release, err := Reserve()
+	require.NoError(t, err)
+	_, err = lock(port)
+	require.Error(t, err, "held")
+	release()
+	release()
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, files)
+	release, err = lock(port)
+	require.NoError(t, err, "given up")
+	release()
+}
+
+// The file may be removed by its holder between our open and our lock: what we then hold protects nothing.
+func TestLockOnARemovedFileDoesNotCount(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	file, err := os.Create(name)
+	require.NoError(t, err)
+	defer file.Close()
+	assert.True(t, named(file, name))
+	require.NoError(t, os.Remove(name))
+	assert.False(t, named(file, name), "removed")
+	require.NoError(t, os.WriteFile(name, nil, 0o600))
+	assert.False(t, named(file, name), "replaced")
+}
+
+func TestLockEndsWithItsProcess(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	other := exec.Command(os.Args[0])
+	other.Env = append(os.Environ(), "FREEPORT_TEST_HOLD=1")
+	stdin, err := other.StdinPipe()
+	require.NoError(t, err)
+	defer stdin.Close()
+	stdout, err := other.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, other.Start())
+	var port int
+	_, err = fmt.Fscanln(stdout, &port, new(string))
+	require.NoError(t, err)
+
+	_, err = lock(port)
+	assert.Error(t, err, "another process holds it")
+	require.NoError(t, other.Process.Kill())
+	other.Wait()
+	release, err := lock(port)
+	require.NoError(t, err, "its holder is dead")
+	release()
+}
