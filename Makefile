@@ -1,0 +1,67 @@
+# What the README's commands run. Needs Go and make, nothing else; works with
+# the make 3.81 that macOS has.
+
+# Quick to build and never in trouble with a clone that belongs to another
+# user: the programs don't show a version.
+export GOFLAGS := $(shell go env GOFLAGS) -buildvcs=false
+
+# The race detector needs cgo and a C compiler that works: ask by using them.
+RACE = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
+
+# Never a cached result: the tests speak to processes and clocks. No package
+# takes as long as the timeout unless it hangs.
+GOTEST = go test -count=1 -timeout=5m
+
+# The packages whose tests start ZooKeeper, a JVM each time, run one by one.
+JVM = /(step5-|step6-|final|internal/zkdev|internal/netproxy)
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
+		printf '  make %-10s %s\n' "$$target" "$$text"; done
+
+.PHONY: demo
+demo: install ## watch the whole system at work, about 20 seconds
+	@mkdir -p bin
+	@go build -o bin/demo ./final/cmd/demo
+	@bin/demo
+
+.PHONY: test
+test: install ## run all tests (installs ZooKeeper when it is missing)
+	@race='$(RACE)'; test -n "$$race" || echo 'no working cgo and C compiler here: testing without the race detector'; \
+	set -e; \
+	$(GOTEST) ./internal/carry; \
+	$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|internal/carry$$'); \
+	$(GOTEST) $$race -p 1 $$(go list ./... | grep -E '$(JVM)'); \
+	if test -d exercise-etcd; then cd exercise-etcd; $(GOTEST) $$race -p 1 ./...; fi
+
+.PHONY: check
+check: ## formatting, vet, staticcheck, and builds for the other systems
+	@unformatted=$$(find . -name '*.go' ! -path './_*' ! -path './.*/*' -exec gofmt -l {} +); \
+	test -z "$$unformatted" || { echo "gofmt -w would change:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	GOOS=darwin CGO_ENABLED=0 go vet ./...
+	GOOS=darwin CGO_ENABLED=0 go build ./...
+	GOOS=windows CGO_ENABLED=0 go build ./step... ./final/...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+
+.PHONY: zookeeper
+zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
+	@mkdir -p bin
+	@go build -o bin/zookeeper ./internal/zkdev/cmd/zookeeper
+	@bin/zookeeper
+
+.PHONY: carry
+carry: ## copy each file from the step that introduces it into the later ones
+	@go run ./internal/carry/cmd/carry
+
+.PHONY: budget
+budget: ## show how many lines of code each chapter has, and may have
+	@go run ./internal/carry/cmd/carry -budget
+
+.PHONY: install
+install:
+	@sh internal/zkdev/install.sh

@@ -1,0 +1,94 @@
+// The gate: what is wrong with the tree, each finding in words that say what
+// to do about it.
+
+package carry
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// Check returns what is wrong with the tree: carried files that differ or are
+// missing, revisions that revise nothing, chapters over their budget.
+func (t *Tree) Check() (problems []string, err error) {
+	for _, c := range t.copies() {
+		want, got, err := t.contents(c)
+		if err != nil {
+			return nil, err
+		}
+		original, copy := path.Join(c.from, c.name), path.Join(c.to, c.name)
+		switch {
+		case got == nil:
+			problems = append(problems, fmt.Sprintf(
+				"%s is missing: %s introduces the file and every later step carries it; run `make carry`",
+				copy, c.from))
+		case !bytes.Equal(want, got):
+			problems = append(problems, fmt.Sprintf(
+				"%s differs from %s: make the change in %s and run `make carry`, which copies it to the later steps\n%s",
+				copy, original, original, t.diff(c, want)))
+		}
+	}
+	for _, r := range t.rules.Revisions {
+		if why, err := t.idle(r); err != nil {
+			return nil, err
+		} else if why != "" {
+			problems = append(problems, fmt.Sprintf(
+				"the revision of %s in %s has no effect (%s): take it out of the table in internal/carry/rules.go",
+				r.File, r.Step, why))
+		}
+	}
+	parts, err := t.Count()
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range parts {
+		if part.Budget > 0 && part.Lines > part.Budget {
+			problems = append(problems, fmt.Sprintf(
+				"%s has %d lines of code (%s), %d over its budget of %d; `make budget` shows the files. What the chapter doesn't need belongs in final, as a file of its own",
+				part.Step, part.Lines, part.Name, part.Lines-part.Budget, part.Budget))
+		}
+	}
+	return problems, nil
+}
+
+// idle says why a revision does nothing; "" if it does something.
+func (t *Tree) idle(r Revision) (why string, err error) {
+	without := Tree{root: t.root, steps: t.steps}
+	for _, other := range t.rules.Revisions {
+		if other != r {
+			without.rules.Revisions = append(without.rules.Revisions, other)
+		}
+	}
+	for _, c := range without.copies() {
+		if c.to != r.Step || c.name != r.File {
+			continue
+		}
+		want, got, err := t.contents(c)
+		switch {
+		case err != nil:
+			return "", err
+		case got == nil:
+			return "the file is not there", nil
+		case bytes.Equal(want, got):
+			return "the file is as in " + c.from, nil
+		}
+		return "", nil
+	}
+	return "no earlier step carries such a file into that directory", nil
+}
+
+// diff shows how the copy differs from what it should be.
+func (t *Tree) diff(c copied, want []byte) string {
+	original, copy := path.Join(c.from, c.name), path.Join(c.to, c.name)
+	cmd := exec.Command("diff", "-u", "-L", original, "-L", copy, "-", filepath.Join(t.root, c.to, c.name))
+	cmd.Stdin = bytes.NewReader(want)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 { // 1: they differ
+		return fmt.Sprintf("(no diff to show: %v %s)", err, out)
+	}
+	return strings.TrimRight(string(out), "\n")
+}

@@ -1,0 +1,74 @@
+// The table of this workbook: which chapters revise an earlier file, and how
+// many lines of code each chapter may ask its reader to write.
+
+package carry
+
+import "path"
+
+// Rules is what the gate holds the tree to.
+type Rules struct {
+	Revisions []Revision
+	Budgets   map[int][]Budget // by chapter, the parts of each
+}
+
+// A Revision says that a chapter changes a file of an earlier one. From Step
+// on the new text is the one that is carried.
+type Revision struct {
+	Step   string // directory
+	File   string
+	Reason string // one line, for the reader of this table
+}
+
+// A Budget is the most lines of code, without blanks and comments, that one
+// part of a chapter may have in its new files.
+type Budget struct {
+	Part  string
+	Files []string // patterns of path.Match; none: all that no other part has
+	Lines int
+}
+
+// Workbook returns the rules of this repository.
+func Workbook() Rules {
+	// A chapter is an evening's work; this is how much of it fits.
+	const chapter = 280
+	return Rules{
+		Revisions: nil,
+		Budgets: map[int][]Budget{
+			1: {{Part: "written", Lines: chapter}},
+			2: {
+				{Part: "given", Files: []string{"poller.go", "poller_epoll.go", "poller_poll.go", "sys_*.go"}, Lines: 160},
+				{Part: "written", Lines: 330},
+			},
+			3: {{Part: "written", Lines: chapter}},
+			4: {{Part: "written", Lines: chapter}},
+			5: {{Part: "written", Lines: chapter}}, // zksession.go is given, and counts
+			6: {{Part: "written", Lines: 420}},
+		},
+	}
+}
+
+func (r Rules) revised(dir, file string) bool {
+	for _, revision := range r.Revisions {
+		if revision.Step == dir && revision.File == file {
+			return true
+		}
+	}
+	return false
+}
+
+// budget returns the index in Budgets of the part that a chapter's file
+// belongs to, or -1 when the chapter has no budget for it.
+func (r Rules) budget(chapter int, file string) int {
+	rest := -1
+	for i, budget := range r.Budgets[chapter] {
+		if budget.Files == nil {
+			rest = i
+		}
+		for _, pattern := range budget.Files {
+			if ok, _ := path.Match(pattern, file); ok {
+				return i
+			}
+		}
+	}
+	return rest
+}
