@@ -1,0 +1,55 @@
+// One process, one goroutine, many connections: the service of chapter 1 on an
+// event loop.
+
+//go:build unix
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	flags := flag.NewFlagSet("step2-asyncserver", flag.ExitOnError)
+	verbose := flags.Bool("v", false, "log every call")
+	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
+	if err := run(pos[0], pos[1], *verbose); err != nil {
+		fmt.Fprintln(os.Stderr, "step2-asyncserver:", err)
+		os.Exit(1)
+	}
+}
+
+func run(host, port string, verbose bool) error {
+	listener, addr, err := Listen(host, port)
+	if err != nil {
+		return err
+	}
+	poller, err := NewPoller()
+	if err != nil {
+		return err
+	}
+	loop, err := NewLoop(poller)
+	if err != nil {
+		return err
+	}
+	service := NewService()
+	NewServer(loop, listener, func(c *Conn, body []byte) {
+		if verbose {
+			LogCall(body)
+		}
+		c.Reply(service.Answer(body))
+	})
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-stop
+		signal.Reset() // a second Ctrl-C ends the program at once
+		loop.Drain()
+	}()
+	fmt.Println("listening on", addr)
+	return loop.Run()
+}
