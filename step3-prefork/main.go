@@ -1,0 +1,100 @@
+// Several processes on one listening socket: a master, and workers that are
+// chapter 2's server each. This master starts its workers and leaves them
+// alone: kill one, and look for it with ps.
+
+//go:build unix
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	startTimeout = 10 * time.Second // for a new worker
+	grace        = 5 * time.Second  // for a worker that is to end
+)
+
+func main() {
+	isWorker := IsWorker()
+	flags := flag.NewFlagSet("step3-prefork", flag.ExitOnError)
+	verbose := flags.Bool("v", false, "log every call")
+	workers := flags.Int("workers", runtime.NumCPU(), "number of worker processes")
+	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
+	if *workers < 1 {
+		UsageError(flags, "-workers must be at least 1, not %d", *workers)
+	}
+	var err error
+	if isWorker {
+		err = worker(*verbose)
+	} else {
+		err = master(pos[0], pos[1], *workers)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "step3-prefork:", err)
+		os.Exit(1)
+	}
+}
+
+// master starts the workers and waits for Ctrl-C.
+func master(host, port string, workers int) error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	listener, addr, err := Listen(host, port)
+	if err != nil {
+		return err
+	}
+	prefork, err := NewPrefork(listener)
+	if err != nil {
+		return err
+	}
+	var started []*Worker
+	for range workers {
+		w, err := prefork.Spawn()
+		if err != nil {
+			return err
+		}
+		started = append(started, w)
+	}
+	var pids strings.Builder
+	for _, w := range started {
+		if err := w.WaitReady(startTimeout); err != nil {
+			return err
+		}
+		fmt.Fprintf(&pids, " %d", w.PID)
+	}
+	fmt.Println("listening on", addr)
+	fmt.Printf("master %d, workers%s\n", os.Getpid(), pids.String())
+	<-stop // when this process ends, so does the lifeline
+	return nil
+}
+
+// worker serves on the socket that the master opened.
+func worker(verbose bool) error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	poller, err := NewPoller()
+	if err != nil {
+		return err
+	}
+	loop, err := NewLoop(poller)
+	if err != nil {
+		return err
+	}
+	service := NewService()
+	NewServer(loop, listenerFD, func(c *Conn, body []byte) {
+		if verbose {
+			LogCall(body)
+		}
+		c.Reply(service.Answer(body))
+	})
+	return RunWorker(loop, stop, grace)
+}
