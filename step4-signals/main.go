@@ -1,0 +1,92 @@
+// A server that stays up and goes down in good order: the master replaces
+// workers that die, and ends them when it is told to end.
+
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	isWorker := IsWorker()
+	flags := flag.NewFlagSet("step4-signals", flag.ExitOnError)
+	verbose := flags.Bool("v", false, "log every call")
+	workers := flags.Int("workers", runtime.NumCPU(), "number of worker processes")
+	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
+	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
+	if *workers < 1 {
+		UsageError(flags, "-workers must be at least 1, not %d", *workers)
+	}
+	if *grace < 0 {
+		UsageError(flags, "-grace must not be negative: %v", *grace)
+	}
+	var err error
+	if isWorker {
+		err = worker(*verbose, *grace)
+	} else {
+		err = master(pos[0], pos[1], *workers, *grace)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "step4-signals:", err)
+		if errors.Is(err, ErrNeverReady) {
+			os.Exit(3)
+		}
+		os.Exit(1)
+	}
+}
+
+// master keeps the workers alive until it is told to end.
+func master(host, port string, workers int, grace time.Duration) error {
+	stop := make(chan os.Signal, 2) // before anything is started
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	listener, addr, err := Listen(host, port)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening on", addr)
+	s := Supervisor{
+		Workers: workers,
+		Grace:   grace,
+		OnStart: func(pids []int) {
+			fmt.Printf("master %d, workers %s\n", os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
+		},
+		OnServing: func(serving bool) { slog.Info("serving", "serving", serving) },
+		OnStop:    func(context.Context) { slog.Info("stopping") },
+	}
+	return s.Run(listener, stop)
+}
+
+// worker serves on the socket that the master opened.
+func worker(verbose bool, grace time.Duration) error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	poller, err := NewPoller()
+	if err != nil {
+		return err
+	}
+	loop, err := NewLoop(poller)
+	if err != nil {
+		return err
+	}
+	service := NewService()
+	NewServer(loop, listenerFD, func(c *Conn, body []byte) {
+		if verbose {
+			LogCall(body)
+		}
+		c.Reply(service.Answer(body))
+	})
+	return RunWorker(loop, stop, grace)
+}
