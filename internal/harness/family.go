@@ -1,0 +1,242 @@
+// A program's processes: the master, its workers, what they use, and what is
+// left of them.
+
+package harness
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// members returns the program's living processes, sorted by pid. A zombie is
+// not one: either its master will fetch its status (see Zombies), or its
+// master is gone and whoever adopted it may take its time.
+func (p *Program) members() ([]process, error) {
+	all, err := processes()
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(q process) bool { return q.group != p.PID || !q.alive() })
+	slices.SortFunc(all, func(a, b process) int { return a.pid - b.pid })
+	return all, nil
+}
+
+// table returns the rows of the program's processes, zombies too.
+func (p *Program) table() []process {
+	p.t.Helper()
+	all, err := processes()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	all = slices.DeleteFunc(all, func(q process) bool { return q.group != p.PID })
+	slices.SortFunc(all, func(a, b process) int { return a.pid - b.pid })
+	return all
+}
+
+// Processes returns the pids of all living processes of the program, sorted.
+func (p *Program) Processes(t testing.TB) []int {
+	t.Helper()
+	return pids(slices.DeleteFunc(p.table(), func(q process) bool { return !q.alive() }))
+}
+
+// Workers returns the pids of the living children of the process that was
+// started, sorted.
+func (p *Program) Workers(t testing.TB) []int {
+	t.Helper()
+	return pids(slices.DeleteFunc(p.table(), func(q process) bool { return q.parent != p.PID || !q.alive() }))
+}
+
+// WaitWorkers waits until there are exactly n workers and none of those in
+// except, and returns their pids.
+func (p *Program) WaitWorkers(t testing.TB, within time.Duration, n int, except ...int) []int {
+	t.Helper()
+	var workers []int
+	what := fmt.Sprintf("%d workers", n)
+	if len(except) > 0 {
+		what = fmt.Sprintf("%d new workers in the place of %v", n, except)
+	}
+	Eventually(t, within, what, func() (bool, string) {
+		workers = p.Workers(t)
+		old := slices.ContainsFunc(workers, func(pid int) bool { return slices.Contains(except, pid) })
+		return len(workers) == n && !old, fmt.Sprintf("%d: %v\n%s", len(workers), workers, p.Tree())
+	})
+	return workers
+}
+
+// Zombies returns the pids of dead children of the process that was started
+// whose exit status it has not fetched, sorted.
+func (p *Program) Zombies() []int {
+	p.t.Helper()
+	return pids(slices.DeleteFunc(p.table(), func(q process) bool { return q.parent != p.PID || q.alive() }))
+}
+
+// Gone tells whether none of these processes of the program is alive any
+// more. A zombie counts as alive as long as the process that should fetch its
+// status is.
+func (p *Program) Gone(pids ...int) bool {
+	p.t.Helper()
+	rows := p.table()
+	return !slices.ContainsFunc(rows, func(q process) bool {
+		ours := slices.ContainsFunc(rows, func(r process) bool { return r.pid == q.parent && r.alive() })
+		return slices.Contains(pids, q.pid) && (q.alive() || ours)
+	})
+}
+
+// SignalEach sends sig to each of these processes, in one go. Those that are
+// gone already don't matter.
+func (p *Program) SignalEach(sig syscall.Signal, pids ...int) {
+	p.t.Helper()
+	did(p.t, "%v to pids %v", sig, pids)
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+			p.t.Fatalf("send %v to %d: %v", sig, pid, err)
+		}
+	}
+}
+
+// Freeze sends SIGSTOP to these processes and waits until they have stopped:
+// a signal takes effect some time after it was sent.
+func (p *Program) Freeze(pids ...int) {
+	p.t.Helper()
+	p.SignalEach(syscall.SIGSTOP, pids...)
+	Eventually(p.t, 5*time.Second, fmt.Sprintf("processes %v stopped", pids), func() (bool, string) {
+		running := slices.ContainsFunc(p.table(), func(q process) bool {
+			return slices.Contains(pids, q.pid) && !q.stopped()
+		})
+		return !running, p.Tree()
+	})
+}
+
+// CPU returns the CPU time that the program's living processes have used so
+// far, in steps of about 10 ms.
+func (p *Program) CPU() time.Duration {
+	p.t.Helper()
+	var sum time.Duration
+	for _, q := range p.table() {
+		if q.alive() {
+			sum += q.cpu
+		}
+	}
+	return sum
+}
+
+// RSS returns how many bytes of memory the program's living processes use.
+func (p *Program) RSS() int64 {
+	p.t.Helper()
+	var sum int64
+	for _, q := range p.table() {
+		if q.alive() {
+			sum += q.rss
+		}
+	}
+	return sum
+}
+
+// WantIdle waits until the program has used next to no CPU time for half a
+// second on end: a program that spins never does.
+func (p *Program) WantIdle(t testing.TB) {
+	t.Helper()
+	const window, most = 500 * time.Millisecond, 100 * time.Millisecond
+	what := fmt.Sprintf("at most %v of CPU time used in some %v", most, window)
+	Eventually(t, 10*window, what, func() (bool, string) {
+		before := p.CPU()
+		time.Sleep(window) // the length of what is measured
+		used := p.CPU() - before
+		return used <= most, fmt.Sprintf("%v used\n%s", used, p.Tree())
+	})
+}
+
+// Descriptors returns the open file descriptors of a process and what each one
+// leads to, such as "socket:[4711]". A process that is gone has none. It needs
+// /proc: without, it skips the test.
+func Descriptors(t testing.TB, pid int) map[int]string {
+	t.Helper()
+	NeedProc(t)
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
+	entries, _ := os.ReadDir(dir)
+	open := map[int]string{}
+	for _, entry := range entries {
+		if target, err := os.Readlink(dir + entry.Name()); err == nil { // else closed since
+			fd, _ := strconv.Atoi(entry.Name())
+			open[fd] = target
+		}
+	}
+	return open
+}
+
+// Open returns how many file descriptors the program's processes have open.
+// It needs /proc: without, it skips the test.
+func (p *Program) Open(t testing.TB) int {
+	t.Helper()
+	sum := 0
+	for _, pid := range p.Processes(t) {
+		sum += len(Descriptors(t, pid))
+	}
+	return sum
+}
+
+// NeedProc skips a test that can't look into processes as it must.
+func NeedProc(t testing.TB) {
+	t.Helper()
+	if !hasProc {
+		t.Skip("needs Linux's /proc")
+	}
+}
+
+// Tree returns a picture of the program's processes: the one that was started,
+// and below it its children, grouped by state.
+func (p *Program) Tree() string {
+	p.t.Helper()
+	states := map[byte]string{'R': "running", 'S': "sleeping", 'D': "waiting", 'T': "stopped", 't': "stopped", 'Z': "<defunct>", 'X': "dead"}
+	state := func(q process) string {
+		if text, ok := states[q.state]; ok {
+			return text
+		}
+		return string(q.state)
+	}
+	rows := p.table()
+	root := "gone"
+	for _, q := range rows {
+		if q.pid == p.PID {
+			root = q.name + ", " + state(q)
+		}
+	}
+	lines := []string{fmt.Sprintf("%d %s", p.PID, root)}
+	groups := map[string][]string{}
+	var order []string
+	for _, q := range rows {
+		if q.pid == p.PID {
+			continue
+		}
+		kind := state(q)
+		if q.parent != p.PID {
+			kind += fmt.Sprintf(", child of %d", q.parent)
+		}
+		if groups[kind] == nil {
+			order = append(order, kind)
+		}
+		groups[kind] = append(groups[kind], strconv.Itoa(q.pid))
+	}
+	for i, kind := range order {
+		branch := "├─"
+		if i == len(order)-1 {
+			branch = "└─"
+		}
+		lines = append(lines, fmt.Sprintf("%s %s  (%d, %s)", branch, strings.Join(groups[kind], " "), len(groups[kind]), kind))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func pids(all []process) []int {
+	list := make([]int, len(all))
+	for i, p := range all {
+		list[i] = p.pid
+	}
+	return list
+}

@@ -1,0 +1,78 @@
+// Package harness starts the programs of the workbook and speaks to them from
+// outside: over TCP, with signals, and by looking at the process table. The
+// specifications (specN_test.go) are written in its verbs, so that the same
+// milestones can be asked of every step's program.
+package harness
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// workerMarker is the variable by which a master tells its workers what they are.
+const workerMarker = "RPC_WORKER"
+
+// Options says how a milestone wants its server. Each step's startServer turns
+// it into that step's command line; what a step doesn't know yet is left out.
+type Options struct {
+	Workers   int           // worker processes; 0 means 2
+	Grace     time.Duration // how long a stop waits for calls; 0 means the program's own default
+	ZK        string        // ZooKeeper's host:port list; "" means an address where nothing listens
+	Root      string        // znode above the servers; "" means the program's default
+	Advertise string        // host to register; "" means the program's choice
+	Session   time.Duration // ZooKeeper session timeout; 0 means the program's default
+	Env       []string      // more environment, as "NAME=value"
+	Flags     []string      // more flags
+}
+
+// Args returns the command line flags for those of the options that the
+// program knows, in the order of the names: workers, grace, zk, root,
+// advertise, session. Flags come last.
+func (o Options) Args(known ...string) []string {
+	if o.Workers == 0 {
+		o.Workers = 2
+	}
+	if o.ZK == "" {
+		o.ZK = "127.0.0.1:1"
+	}
+	values := map[string]string{
+		"workers": strconv.Itoa(o.Workers), "zk": o.ZK, "root": o.Root, "advertise": o.Advertise,
+	}
+	if o.Grace != 0 {
+		values["grace"] = o.Grace.String()
+	}
+	if o.Session != 0 {
+		values["session"] = o.Session.String()
+	}
+	var args []string
+	for _, name := range known {
+		if values[name] != "" {
+			args = append(args, "-"+name, values[name])
+		}
+	}
+	return append(args, o.Flags...)
+}
+
+// Main runs the tests and returns the exit code: TestMain calls
+// os.Exit(harness.Main(m)). When it returns, everything that the tests started
+// is dead and the temporary files are removed; the watchdog sees to that even
+// if the test process is killed before.
+//
+// A test binary that finds itself started as a worker says so and exits 3: a
+// master under test that starts "itself" again would otherwise run all the
+// tests in every worker, each of which starts more of them.
+func Main(m *testing.M) int {
+	if value, ok := os.LookupEnv(workerMarker); ok {
+		fmt.Fprintf(os.Stderr, "%s: this is a test binary, started as a worker (%s=%s).\n"+
+			"The code under test starts its own executable again, and in a unit test that is the test binary.\n"+
+			"Let the test build the program and start that (harness.Build), or pass the program's path to the master.\n",
+			os.Args[0], workerMarker, value)
+		os.Exit(3)
+	}
+	code := m.Run()
+	theWatchdog.end()
+	return code
+}

@@ -1,0 +1,292 @@
+// Programs: starting one in a process group of its own, with its output in
+// files, signalling it, and making sure that nothing of it is left behind.
+
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// endTimeout bounds how long killed processes may take to disappear.
+const endTimeout = 10 * time.Second
+
+// A Program is a started program with all the processes it starts. Its verbs
+// report failures to the test that started it and must be called on that
+// test's goroutine, except where they say otherwise.
+type Program struct {
+	PID int // of the process that was started, which is also its process group
+
+	t       testing.TB
+	cmd     *exec.Cmd
+	dir     string        // holds its output
+	started time.Time     // when
+	done    chan struct{} // closed when the started process has been waited for
+	bomb    func() string // what the fork bomb guard found; "" for nothing
+}
+
+// Start starts the program bin with these arguments, in a new process group.
+// Its standard input is empty, its output goes to files. env, as "NAME=value",
+// is added to the test's own environment. The whole group is killed at the
+// end of the test, or of the test process.
+func Start(t testing.TB, bin string, env []string, args ...string) *Program {
+	t.Helper()
+	p, err := start(t, bin, "", env, args)
+	if err != nil {
+		t.Fatalf("start %s: %v", bin, err)
+	}
+	t.Cleanup(p.cleanup)
+	did(t, "started %s %s, pid %d", filepath.Base(bin), strings.Join(args, " "), p.PID)
+	return p
+}
+
+// Run runs the program bin with these arguments and this standard input until
+// it ends, and returns what it printed and its exit code. It fails the test if
+// that takes longer than 30 s.
+func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string, exitCode int) {
+	t.Helper()
+	p, err := start(t, bin, stdin, nil, args)
+	if err != nil {
+		t.Fatalf("run %s: %v", bin, err)
+	}
+	t.Cleanup(p.cleanup)
+	did(t, "ran %s %s", filepath.Base(bin), strings.Join(args, " "))
+	exitCode = p.Wait(30 * time.Second)
+	return p.Stdout(), p.Stderr(), exitCode
+}
+
+func start(t testing.TB, bin, input string, env, args []string) (*Program, error) {
+	temp, err := theWatchdog.directory()
+	if err != nil {
+		return nil, err
+	}
+	p := &Program{t: t, done: make(chan struct{}), started: time.Now()}
+	if p.dir, err = os.MkdirTemp(temp, "run-"); err != nil {
+		return nil, err
+	}
+	p.cmd = exec.Command(bin, args...)
+	p.cmd.Env = append(environment(), env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Files, not pipes: a pipe would make Wait wait for every process that
+	// inherited it.
+	name := filepath.Join(p.dir, "stdin")
+	if err := os.WriteFile(name, []byte(input), 0o600); err != nil {
+		return nil, err
+	}
+	stdin, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer stdin.Close()
+	stdout, err := os.Create(filepath.Join(p.dir, "stdout"))
+	if err != nil {
+		return nil, err
+	}
+	defer stdout.Close()
+	stderr, err := os.Create(filepath.Join(p.dir, "stderr"))
+	if err != nil {
+		return nil, err
+	}
+	defer stderr.Close()
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdout, stderr
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.PID = p.cmd.Process.Pid
+	guardErr := theWatchdog.guard(p.PID)
+	p.bomb = watchForBombs(p.PID)
+	go func() {
+		_ = p.cmd.Wait() // the result is in p.cmd.ProcessState
+		close(p.done)
+	}()
+	if guardErr != nil {
+		p.end()
+		return nil, guardErr
+	}
+	return p, nil
+}
+
+// environment is the test's own without what would change a program's
+// behaviour behind the test's back.
+func environment() []string {
+	var env []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if name != workerMarker && name != "ZK_HOSTS" {
+			env = append(env, entry)
+		}
+	}
+	return env
+}
+
+// Signal sends sig to the process that was started, the master if there are
+// several.
+func (p *Program) Signal(sig syscall.Signal) {
+	p.t.Helper()
+	did(p.t, "%v to pid %d", sig, p.PID)
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		fail(p.t, fmt.Sprintf("process %d alive to receive the signal", p.PID), p.failure(err))
+	}
+}
+
+// SignalGroup sends sig to all processes of the program at once, as Ctrl-C on
+// a terminal does.
+func (p *Program) SignalGroup(sig syscall.Signal) {
+	p.t.Helper()
+	did(p.t, "%v to process group %d", sig, p.PID)
+	if err := syscall.Kill(-p.PID, sig); err != nil {
+		fail(p.t, fmt.Sprintf("process group %d alive to receive the signal", p.PID), p.failure(err))
+	}
+}
+
+// Kill kills all processes of the program with SIGKILL, as a power cut would,
+// and returns when they are gone. A program that is gone already stays so.
+func (p *Program) Kill() {
+	p.t.Helper()
+	did(p.t, "SIGKILL to process group %d", p.PID)
+	if err := p.end(); err != nil {
+		fail(p.t, "no process of the program left", p.failure(err))
+	}
+}
+
+// Wait waits until the process that was started ends, and returns its exit
+// code; 128 + n if signal n ended it.
+func (p *Program) Wait(timeout time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(timeout):
+		fail(p.t, fmt.Sprintf("process %d to end within %v", p.PID, timeout), p.failure(errors.New("still there")))
+	}
+	return p.exitCode()
+}
+
+// Ended tells whether the process that was started has ended. It may be
+// called on any goroutine.
+func (p *Program) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Stdout returns what the program has printed so far.
+func (p *Program) Stdout() string { return p.output("stdout") }
+
+// Stderr returns what the program has logged so far.
+func (p *Program) Stderr() string { return p.output("stderr") }
+
+func (p *Program) output(name string) string {
+	p.t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.dir, name))
+	if err != nil {
+		p.t.Fatalf("read the program's %s: %v", name, err)
+	}
+	return string(text)
+}
+
+// exitCode is valid once done is closed.
+func (p *Program) exitCode() int {
+	status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}
+
+// failure describes an error together with what explains it: the guard's
+// finding and the processes that are left.
+func (p *Program) failure(err error) string {
+	text := err.Error()
+	if bomb := p.bomb(); bomb != "" {
+		text += "\n" + bomb
+	}
+	return text + "\n" + p.Tree()
+}
+
+// end kills the group and waits until nothing of it is left.
+func (p *Program) end() error {
+	deadline := time.Now().Add(endTimeout)
+	for {
+		// Again each time round: a process may just have been starting another.
+		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
+		left, err := p.members()
+		if err != nil {
+			return err
+		}
+		if p.Ended() && len(left) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not gone %v after SIGKILL: %v", endTimeout, pids(left))
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// cleanup runs at the end of the test: it shows what explains a failure,
+// removes the program, and looks for crashes that nobody may have noticed,
+// such as that of a worker that was replaced.
+func (p *Program) cleanup() {
+	tree := p.Tree()
+	if err := p.end(); err != nil {
+		p.t.Errorf("%s: %v", p.cmd.Path, err)
+	}
+	if bomb := p.bomb(); bomb != "" {
+		p.t.Error(bomb)
+	}
+	forgetBombs(p.PID)
+	if err := theWatchdog.forget(p.PID); err != nil {
+		p.t.Error(err)
+	}
+	if crash := findCrash(p.Stderr()); crash != "" {
+		p.t.Errorf("a process of the program crashed: %s", crash)
+	}
+	if p.t.Failed() {
+		p.t.Logf("the program: %s\n%s\nstdout:\n%s\nstderr:\n%s",
+			strings.Join(p.cmd.Args, " "), tree, tail(p.Stdout()), tail(p.Stderr()))
+	}
+}
+
+// findCrash returns the line of a log with which a Go program crashes, or the
+// race detector complains; "" if there is none.
+func findCrash(log string) string {
+	for line := range strings.Lines(log) {
+		line = strings.TrimSpace(line)
+		for _, beginning := range []string{"panic: ", "fatal error: ", "WARNING: DATA RACE"} {
+			if strings.HasPrefix(line, beginning) {
+				return line
+			}
+		}
+	}
+	return ""
+}
+
+// tail returns the last lines of a text, indented.
+func tail(text string) string {
+	const most = 30
+	text = strings.TrimRight(text, "\n")
+	if text == "" {
+		return "    (nothing)"
+	}
+	lines := strings.Split(text, "\n")
+	if cut := len(lines) - most; cut > 0 {
+		lines = append([]string{fmt.Sprintf("(%d lines before)", cut)}, lines[cut:]...)
+	}
+	for i, line := range lines {
+		if len(line) > 500 {
+			line = line[:500] + "…"
+		}
+		lines[i] = "    " + line
+	}
+	return strings.Join(lines, "\n")
+}

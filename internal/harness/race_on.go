@@ -1,0 +1,7 @@
+//go:build race
+
+// Whether the tests have the race detector: they do.
+
+package harness
+
+const raceEnabled = true

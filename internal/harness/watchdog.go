@@ -1,0 +1,101 @@
+// The watchdog: a shell in its own process group, at the other end of a pipe.
+// However the test process ends (a panic, a timeout, Ctrl-C, SIGKILL), the
+// pipe closes, and the shell kills every process group that is still on its
+// list and removes the temporary directory. No other way of cleaning up
+// survives a SIGKILL, so there is no other.
+
+package harness
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+)
+
+// watchdogScript keeps a list of process groups ("+ 123" adds, "- 123"
+// removes) until its standard input ends.
+const watchdogScript = `
+trap '' INT HUP TERM QUIT
+groups=' '
+while read -r verb id; do
+	case $verb in
+	+) groups="$groups$id " ;;
+	-) groups="${groups%%" $id "*} ${groups#*" $id "}" ;;
+	esac
+done
+for id in $groups; do kill -s KILL -- "-$id"; done
+rm -rf -- "$1"
+`
+
+var theWatchdog watchdog
+
+// watchdog is the test process's end of it. It starts with the first use.
+type watchdog struct {
+	mu    sync.Mutex
+	dir   string         // temporary files of this test process
+	stdin io.WriteCloser // the pipe
+	cmd   *exec.Cmd
+}
+
+// start starts the shell, once. The caller holds mu.
+func (w *watchdog) start() error {
+	if w.cmd != nil {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "rpcworkbook-")
+	if err != nil {
+		return fmt.Errorf("make a directory for programs and output: %w", err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "watchdog", dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of Ctrl-C's reach
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("make the watchdog's pipe: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the watchdog: %w", err)
+	}
+	w.dir, w.stdin, w.cmd = dir, stdin, cmd
+	return nil
+}
+
+// directory returns a directory that lasts as long as the test process.
+func (w *watchdog) directory() (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.start()
+	return w.dir, err
+}
+
+// guard adds a process group to the list.
+func (w *watchdog) guard(group int) error { return w.tell('+', group) }
+
+// forget removes a process group that is gone: its number may be used again.
+func (w *watchdog) forget(group int) error { return w.tell('-', group) }
+
+func (w *watchdog) tell(verb rune, group int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.start(); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w.stdin, "%c %d\n", verb, group); err != nil {
+		return fmt.Errorf("tell the watchdog: %w", err)
+	}
+	return nil
+}
+
+// end lets the watchdog do its work and waits for it.
+func (w *watchdog) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cmd == nil {
+		return
+	}
+	w.stdin.Close()
+	_ = w.cmd.Wait()
+	w.cmd = nil
+}
