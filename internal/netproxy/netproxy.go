@@ -1,0 +1,227 @@
+// Package netproxy is a TCP proxy on 127.0.0.1 that misbehaves on demand. Tests put it between a program and
+// ZooKeeper, or between a client and a server, and then refuse, cut, hold, delay or lose what passes.
+// This file is what its users call; pair.go carries the bytes of one connection.
+package netproxy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/freeport"
+)
+
+// Direction says which way bytes travel: from the client that connected to the proxy to the server, or back.
+type Direction int
+
+const (
+	ToServer Direction = 1 << iota
+	ToClient
+	Both = ToServer | ToClient
+)
+
+// Proxy passes connections on to one address. It starts without a fault; each method adds one, all may be active
+// at once, and Heal ends them. All methods are safe for concurrent use. A fault holds for everything that the proxy
+// reads after the method has returned; what it had read before counts as already on its way.
+type Proxy struct {
+	target  string
+	port    int
+	release func()           // gives the port up
+	tap     func() io.Writer // see NewTapped; nil without one
+	ctx     context.Context  // ends with Close
+	cancel  context.CancelFunc
+	group   sync.WaitGroup // every goroutine of the proxy
+
+	mutex    sync.Mutex
+	listener *listener // nil while refusing
+	pairs    map[*pair]struct{}
+	faults   faults
+	changed  chan struct{} // closed, and replaced, whenever faults change
+	dropped  int64
+}
+
+type listener struct {
+	net.Listener
+	done chan struct{} // closed when its last connection is among the pairs
+}
+
+type faults struct {
+	held  Direction
+	drop  bool
+	delay time.Duration
+	rate  int // bytes per second, 0 is unlimited
+}
+
+// New starts a proxy to target, a "host:port" that need not answer yet: it is dialled anew for every connection.
+// It listens on a reserved port that stays the proxy's own, also while it refuses connections.
+func New(target string) (*Proxy, error) { return NewTapped(target, nil) }
+
+// NewTapped is New with an eye on what servers answer: tap is called for each connection, and the writer it returns
+// gets every byte read from the server, in order, from one goroutine, before the client gets it. Its errors are ignored.
+func NewTapped(target string, tap func() io.Writer) (*Proxy, error) {
+	port, release, err := freeport.Reserve()
+	if err != nil {
+		return nil, fmt.Errorf("start a proxy to %s: %w", target, err)
+	}
+	p := &Proxy{target: target, port: port, release: release, tap: tap,
+		pairs: map[*pair]struct{}{}, changed: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	if err := p.listen(); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// StartT is New for tests: it fails the test when it can't start and closes the proxy at the test's end.
+func StartT(t testing.TB, target string) *Proxy {
+	t.Helper()
+	p, err := New(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Addr is the "127.0.0.1:port" to connect to instead of the target.
+func (p *Proxy) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
+
+// Conns counts the connections that the proxy holds, also those it has not passed on yet.
+func (p *Proxy) Conns() int {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return len(p.pairs)
+}
+
+// Dropped counts the bytes that DropReplies has swallowed so far: wait for it to grow to know that a reply was lost.
+func (p *Proxy) Dropped() int64 {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.dropped
+}
+
+// Refuse makes new connections fail with "connection refused". Those that exist go on.
+func (p *Proxy) Refuse() {
+	p.mutex.Lock()
+	l := p.listener
+	p.listener = nil
+	p.mutex.Unlock()
+	if l != nil {
+		l.Close()
+		<-l.done // so that a Reset that follows finds everything that was accepted
+	}
+}
+
+// Reset cuts all connections the hard way, with RST on both sides: reads and writes fail. New ones are welcome.
+func (p *Proxy) Reset() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for c := range p.pairs {
+		c.reset()
+	}
+}
+
+// Cut ends all connections the polite way, with FIN to both sides: each reads what has reached it and then the end.
+// Nothing passes any more, and a connection is forgotten when both sides have closed theirs. New ones are welcome.
+func (p *Proxy) Cut() {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for c := range p.pairs {
+		c.finish()
+	}
+}
+
+// Partition holds back everything that travels in the given direction, bytes and closes alike; what is held arrives
+// after Heal. New connections are accepted (only the kernel says so: the target hears of them after Heal).
+func (p *Proxy) Partition(way Direction) { p.change(func(f *faults) { f.held |= way }) }
+
+// Delay lets every chunk of bytes wait for d before it passes, in each direction: a round trip takes at least 2 d.
+// Chunks don't overlap, so a byte behind a waiting chunk takes up to 2 d for its way. Zero ends the delay.
+func (p *Proxy) Delay(d time.Duration) { p.change(func(f *faults) { f.delay = d }) }
+
+// Bandwidth limits every connection to so many bytes per second in each direction. Zero ends the limit.
+func (p *Proxy) Bandwidth(bytesPerSecond int) { p.change(func(f *faults) { f.rate = bytesPerSecond }) }
+
+// DropReplies swallows what servers send. Their streams then have a hole, so Heal resets the connections that lost
+// something; to lose one reply, wait until Dropped grows or the request's effect is seen, then Reset or Heal.
+func (p *Proxy) DropReplies() { p.change(func(f *faults) { f.drop = true }) }
+
+// Heal ends all faults: held bytes flow, and new connections are accepted again. Its only error is that the port can't
+// be listened on any more, because a program that doesn't know of the reservation took it.
+func (p *Proxy) Heal() error {
+	p.change(func(f *faults) {
+		*f = faults{}
+		for c := range p.pairs {
+			if c.holed {
+				c.reset()
+			}
+		}
+	})
+	return p.listen()
+}
+
+// Close resets all connections, gives up the port, and returns when no goroutine or descriptor of the proxy is left.
+// It may be called more than once.
+func (p *Proxy) Close() {
+	p.cancel() // first, so that a Heal at the same moment doesn't listen again
+	p.Refuse()
+	p.Reset()
+	p.group.Wait()
+	p.release()
+}
+
+// change edits the faults and wakes everything that waits because of the old ones.
+func (p *Proxy) change(edit func(*faults)) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	edit(&p.faults)
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *Proxy) listen() error {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.listener != nil || p.ctx.Err() != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp4", p.Addr())
+	if err != nil {
+		return fmt.Errorf("listen for connections to %s: %w", p.target, err)
+	}
+	p.listener = &listener{l, make(chan struct{})}
+	go p.accept(p.listener)
+	return nil
+}
+
+// accept runs until its listener is closed.
+func (p *Proxy) accept(l *listener) {
+	defer close(l.done)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		p.add(conn.(*net.TCPConn))
+	}
+}
+
+func (p *Proxy) add(client *net.TCPConn) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	c := &pair{client: client}
+	c.ctx, c.cancel = context.WithCancel(p.ctx)
+	p.pairs[c] = struct{}{}
+	p.group.Go(func() {
+		p.carry(c)
+		p.mutex.Lock()
+		defer p.mutex.Unlock()
+		delete(p.pairs, c)
+	})
+}
