@@ -96,6 +96,10 @@ func noConnsLeft(t *testing.T, p *Proxy) {
 
 func TestPassesBytesAndEnds(t *testing.T) {
 	p := StartT(t, echo(t))
+	talk(t, dial(t, p.Addr()))
+	p.Reset()
+	noConnsLeft(t, p)
+	files := openFiles(t)
 	conn := dial(t, p.Addr())
 	talk(t, conn)
 	assert.Equal(t, 1, p.Conns())
@@ -110,6 +114,8 @@ func TestPassesBytesAndEnds(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(sent, got), "%d of %d bytes, or others", len(got), len(sent))
 	noConnsLeft(t, p)
+	conn.Close()
+	assert.Eventually(t, func() bool { return openFiles(t) <= files }, soon, time.Millisecond, "descriptors are left")
 }
 
 func TestResetByOneSideReachesTheOther(t *testing.T) {
