@@ -116,7 +116,8 @@ func start(t testing.TB, bin, input string, env, args []string) (*Program, error
 // environment is the test's own without what would change a program's
 // behaviour behind the test's back.
 func environment() []string {
-	var env []string
+	// Built with the race detector, a program sleeps for a second at its end.
+	env := []string{"GORACE=atexit_sleep_ms=0"}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		if name != workerMarker && name != "ZK_HOSTS" {
