@@ -34,6 +34,11 @@ func (s Service) Answer(body []byte) Reply {
 	if err != nil {
 		return ErrorReply(err)
 	}
+	return s.Call(req)
+}
+
+// Call returns the reply to a request.
+func (s Service) Call(req Request) Reply {
 	method, ok := s[req.Method]
 	if !ok {
 		return ErrorReply(fmt.Errorf("unknown method %q", clip(req.Method)))

@@ -7,22 +7,20 @@ package main
 import (
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
 )
 
-// ParseArgs parses args with flags and returns the arguments behind the flags,
-// one for each name. It ends the program with exit code 2 and a message when
-// the command line is wrong, and with 0 after -h. A HOST and PORT among the
-// names are checked.
+// ParseArgs parses args with flags, made with flag.ExitOnError, and returns
+// the arguments behind the flags, one for each name. It ends the program with
+// exit code 2 and a message when the command line is wrong, and with 0 after
+// -h. A HOST and PORT among the names are checked.
 func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "usage: %s [flags] %s\n", flags.Name(), strings.Join(names, " "))
 		flags.PrintDefaults()
 	}
-	flags.Init(flags.Name(), flag.ExitOnError)
 	_ = flags.Parse(args) // ends the program itself
 	rest := flags.Args()
 	for i, arg := range rest {
@@ -38,8 +36,8 @@ func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {
 		if _, err := strconv.ParseUint(rest[i], 10, 16); name == "PORT" && err != nil {
 			UsageError(flags, "PORT must be a number from 0 to 65535, not %q", rest[i])
 		}
-		if _, _, err := net.SplitHostPort(net.JoinHostPort(rest[i], "0")); name == "HOST" && err != nil {
-			UsageError(flags, "HOST must be a name or an address, not %q", rest[i])
+		if name == "HOST" && strings.ContainsAny(rest[i], "[]/") {
+			UsageError(flags, "HOST must be a name or an address without brackets, not %q", rest[i])
 		}
 	}
 	return rest

@@ -11,15 +11,15 @@ import (
 	"iter"
 )
 
-const (
-	// HeaderSize is the length of a frame's header, in bytes.
-	HeaderSize = 4
-	// MaxRequest is the longest request body that a server accepts, in bytes.
-	MaxRequest = 1 << 20
-	// MaxReply is the longest reply body that a client accepts, in bytes. The
-	// echo of a request at its limit is a little longer than that request.
-	MaxReply = MaxRequest + 4096
-)
+// HeaderSize is the length of a frame's header, in bytes.
+const HeaderSize = 4
+
+// MaxRequest is the longest request body that a server accepts, in bytes.
+const MaxRequest = 1 << 20
+
+// MaxReply is the longest reply body that a client accepts, in bytes. The echo
+// of a request at its limit is a little longer than that request.
+const MaxReply = MaxRequest + 4096
 
 // FrameTooLongError reports a frame header that announces more than the
 // receiver accepts. The stream can't be read any further: nobody knows

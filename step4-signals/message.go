@@ -24,8 +24,7 @@ type Reply struct {
 	Result json.RawMessage `json:"result"` // any JSON
 }
 
-// ParseRequest reads a request body. The Params share the body's memory or
-// copy it: the caller must not count on either.
+// ParseRequest reads a request body. The request doesn't share its memory.
 func ParseRequest(body []byte) (Request, error) {
 	var r Request
 	if err := parseObject(body, &r); err != nil {
@@ -81,29 +80,31 @@ func (r Reply) Append(dst []byte) []byte {
 // json.Marshal would check it again, drop its white space and escape its <, >
 // and &: then ping would no longer echo what it was sent.
 func appendMessage(dst []byte, key1, name, key2 string, raw json.RawMessage) []byte {
+	quoted, _ := encode(name) // a string never fails
 	dst = append(dst, key1...)
-	dst = append(dst, encode(name)...)
+	dst = append(dst, quoted...)
 	dst = append(dst, key2...)
 	dst = append(dst, raw...)
 	return append(dst, '}')
 }
 
-// encode is json.Marshal without the escapes that are meant for HTML. It
-// panics on what JSON can't express, such as a channel or NaN.
-func encode(value any) []byte {
+// encode is json.Marshal without the escapes that are meant for HTML.
+func encode(value any) (json.RawMessage, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(value); err != nil {
-		panic(fmt.Sprintf("encode %T as JSON: %v", value, err))
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	err := enc.Encode(value)
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
 }
 
-// NewReply returns a reply of that kind with result as JSON. It panics if the
-// result can't be written as JSON.
+// NewReply returns a reply of that kind with result as JSON, or an error reply
+// if JSON can't express the result.
 func NewReply(kind string, result any) Reply {
-	return Reply{Kind: kind, Result: encode(result)}
+	raw, err := encode(result)
+	if err != nil {
+		return ErrorReply(fmt.Errorf("the result is not JSON: %w", err))
+	}
+	return Reply{Kind: kind, Result: raw}
 }
 
 // ErrorReply returns the reply that tells the caller what was wrong.

@@ -166,9 +166,14 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 			text := fmt.Sprintf("%d registered under %s\n", len(names), *zookeeper.root)
 			for _, name := range names {
 				data, stat, err := c.Get(*zookeeper.root + "/" + name)
-				if err == nil { // or it has just gone
-					text += fmt.Sprintf("  %s  %s  session 0x%x\n", name, data, stat.EphemeralOwner)
+				if err != nil {
+					continue // it has just gone
 				}
+				addr, err := ParseEndpoint(data)
+				if err != nil {
+					addr = err.Error()
+				}
+				text += fmt.Sprintf("  %s  %s  session 0x%x\n", name, addr, stat.EphemeralOwner)
 			}
 			return listing{text, changed}, err
 		})

@@ -7,10 +7,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +26,18 @@ import (
 type Endpoint struct {
 	Host string `json:"host"`
 	Port int    `json:"port"`
+}
+
+// ParseEndpoint returns the address, "host:port", in a znode's data.
+func ParseEndpoint(data []byte) (addr string, err error) {
+	var e Endpoint
+	if err := json.Unmarshal(data, &e); err != nil {
+		return "", fmt.Errorf("not an endpoint: %w", err)
+	}
+	if e.Host == "" || e.Port < 1 || e.Port > 65535 {
+		return "", fmt.Errorf("not an endpoint: host %q, port %d", e.Host, e.Port)
+	}
+	return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)), nil
 }
 
 // A Registrar registers one endpoint. It is safe for concurrent use.
@@ -47,8 +62,9 @@ type Registrar struct {
 // NewRegistrar prepares to register the endpoint under root, an absolute path
 // that is created if missing. It takes over the session.
 func NewRegistrar(session *Session, root string, endpoint Endpoint) *Registrar {
+	data, _ := encode(endpoint) // a string and a number never fail
 	r := &Registrar{
-		session: session, root: root, data: encode(endpoint), mine: make(map[int64]bool),
+		session: session, root: root, data: data, mine: make(map[int64]bool),
 		poke: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	go r.run()

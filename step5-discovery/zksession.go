@@ -37,7 +37,8 @@ type Session struct {
 	mu     sync.Mutex
 	conn   *zk.Conn  // nil: closed
 	made   int       // how many conns there have been
-	lost   time.Time // when we last had a session
+	won    time.Time // when the present session was won, or won back
+	lost   time.Time // when the last one was lost; zero: it was not
 	dialed int       // TCP connections made since then
 }
 
@@ -91,6 +92,13 @@ func (s *Session) Conn() *zk.Conn {
 	return s.conn
 }
 
+// Age returns how long ago the session was won, or won back.
+func (s *Session) Age() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.won)
+}
+
 // onEvent runs on the library's goroutine and must not block it.
 func (s *Session) onEvent(made int, ev zk.Event) {
 	s.mu.Lock()
@@ -100,7 +108,7 @@ func (s *Session) onEvent(made int, ev zk.Event) {
 		return
 	case ev.State == zk.StateHasSession && ev.Type == zk.EventSession:
 		slog.Info("ZooKeeper session", "server", ev.Server)
-		s.lost = time.Time{}
+		s.won, s.lost = time.Now(), time.Time{}
 	case ev.State == zk.StateExpired:
 		slog.Warn("ZooKeeper session expired")
 	case ev.State == zk.StateDisconnected && s.lost.IsZero():

@@ -1,0 +1,292 @@
+// The whole system: servers that register, and a client that finds them and
+// moves its calls as they come and go. znodes shows what is registered.
+
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// noticeTime is how long the workers serve on after the znode is gone, for
+// clients to notice.
+const noticeTime = 100 * time.Millisecond
+
+func main() {
+	isWorker := IsWorker()
+	commands := map[string]func(flags *flag.FlagSet, args []string, isWorker bool) error{
+		"server": server, "znodes": znodes, "client": client,
+	}
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: step6-client-watch server|client|znodes …\n"+
+			"  server HOST PORT   serve, and register in ZooKeeper\n"+
+			"  client             call the servers that are registered\n"+
+			"  znodes             show what is registered, and every change")
+		os.Exit(2)
+	}
+	flags := flag.NewFlagSet("step6-client-watch "+os.Args[1], flag.ExitOnError)
+	if err := commands[os.Args[1]](flags, os.Args[2:], isWorker); err != nil {
+		fmt.Fprintln(os.Stderr, "step6-client-watch:", err)
+		if errors.Is(err, ErrNeverReady) {
+			os.Exit(3)
+		}
+		os.Exit(1)
+	}
+}
+
+// zkFlags are the flags of everything that talks to ZooKeeper.
+type zkFlags struct {
+	hosts, root *string
+	session     *time.Duration
+}
+
+func newZKFlags(flags *flag.FlagSet) zkFlags {
+	hosts := os.Getenv("ZK_HOSTS")
+	if hosts == "" {
+		hosts = "127.0.0.1:2181"
+	}
+	return zkFlags{
+		hosts:   flags.String("zk", hosts, "ZooKeeper's addresses, `host:port,host:port`; also $ZK_HOSTS"),
+		root:    flags.String("root", "/demo", "the znode under which servers register"),
+		session: flags.Duration("session", 6*time.Second, "session timeout: how long a dead server stays registered"),
+	}
+}
+
+// open checks the flags and starts a session.
+func (z zkFlags) open(flags *flag.FlagSet) *Session {
+	if err := CheckRoot(*z.root); err != nil {
+		UsageError(flags, "-root: %v", err)
+	}
+	if *z.session < time.Second {
+		UsageError(flags, "-session must be at least 1s, not %v", *z.session)
+	}
+	session, err := NewSession(*z.hosts, *z.session)
+	if err != nil {
+		UsageError(flags, "-zk: %v", err)
+	}
+	return session
+}
+
+func server(flags *flag.FlagSet, args []string, isWorker bool) error {
+	verbose := flags.Bool("v", false, "log every call")
+	workers := flags.Int("workers", runtime.NumCPU(), "number of worker processes")
+	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
+	advertise := flags.String("advertise", "", "the `host` to register, if clients reach this server by another than HOST")
+	zookeeper := newZKFlags(flags)
+	pos := ParseArgs(flags, args, "HOST", "PORT")
+	if *workers < 1 {
+		UsageError(flags, "-workers must be at least 1, not %d", *workers)
+	}
+	if *grace < 0 {
+		UsageError(flags, "-grace must not be negative: %v", *grace)
+	}
+	host, err := RegisterableHost(*advertise, pos[0])
+	if err != nil {
+		UsageError(flags, "%v", err)
+	}
+	if isWorker {
+		return worker(*verbose, *grace)
+	}
+
+	stop := make(chan os.Signal, 2) // before anything is started
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	listener, addr, err := Listen(pos[0], pos[1])
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening on", addr)
+	registrar := NewRegistrar(zookeeper.open(flags), *zookeeper.root, Endpoint{Host: host, Port: addr.Port})
+	s := Supervisor{
+		Workers: *workers,
+		Grace:   *grace,
+		OnStart: func(pids []int) {
+			fmt.Printf("master %d, workers %s\n", os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
+		},
+		OnServing: registrar.SetServing,
+		OnStop: func(ctx context.Context) {
+			slog.Info("stopping")
+			if registrar.Close(ctx) {
+				time.Sleep(noticeTime)
+			}
+		},
+	}
+	return s.Run(listener, stop)
+}
+
+// worker serves on the socket that the master opened.
+func worker(verbose bool, grace time.Duration) error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	poller, err := NewPoller()
+	if err != nil {
+		return err
+	}
+	loop, err := NewLoop(poller)
+	if err != nil {
+		return err
+	}
+	service := NewService()
+	NewServer(loop, listenerFD, func(c *Conn, body []byte) {
+		if verbose {
+			LogCall(body)
+		}
+		c.Reply(service.Answer(body))
+	})
+	return RunWorker(loop, stop, grace)
+}
+
+// znodes prints what is registered, again and again as it changes.
+func znodes(flags *flag.FlagSet, args []string, _ bool) error {
+	zookeeper := newZKFlags(flags)
+	ParseArgs(flags, args)
+	session := zookeeper.open(flags)
+	defer session.Close(context.Background())
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	for last := ""; ; {
+		type listing struct {
+			text    string
+			changed <-chan zk.Event
+		}
+		list, err := Do(session, func(c *zk.Conn) (listing, error) {
+			names, _, changed, err := c.ChildrenW(*zookeeper.root)
+			text := fmt.Sprintf("%d registered under %s\n", len(names), *zookeeper.root)
+			for _, name := range names {
+				data, stat, err := c.Get(*zookeeper.root + "/" + name)
+				if err != nil {
+					continue // it has just gone
+				}
+				addr, err := ParseEndpoint(data)
+				if err != nil {
+					addr = err.Error()
+				}
+				text += fmt.Sprintf("  %s  %s  session 0x%x\n", name, addr, stat.EphemeralOwner)
+			}
+			return listing{text, changed}, err
+		})
+		var retry <-chan time.Time
+		if err != nil {
+			list.text, retry = fmt.Sprintln("no list:", err), time.After(time.Second)
+		}
+		if list.text != last {
+			fmt.Print(time.Now().Format(time.TimeOnly), "  ", list.text)
+			last = list.text
+		}
+		select {
+		case <-list.changed:
+		case <-retry:
+		case <-stop:
+			return nil
+		}
+	}
+}
+
+// client calls ping and pi again and again, each time at a random server.
+func client(flags *flag.FlagSet, args []string, _ bool) error {
+	rounds := flags.Int("n", 100, "number of rounds, of one ping and one pi each")
+	interval := flags.Duration("interval", 500*time.Millisecond, "pause between rounds")
+	wait := flags.Duration("wait", 0, "how long to wait for a server if there is none")
+	timeout := flags.Duration("timeout", 5*time.Second, "time for one call, including the move to another server")
+	zookeeper := newZKFlags(flags)
+	ParseArgs(flags, args)
+	if *rounds < 1 || *interval < 0 || *wait < 0 || *timeout <= 0 {
+		UsageError(flags, "-n must be at least 1, -timeout more than 0, and neither -interval nor -wait negative")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	c := NewClient(NewZKDiscovery(zookeeper.open(flags), *zookeeper.root))
+	defer c.Close()
+	if err := waitForServer(ctx, c, *wait); err != nil {
+		return fmt.Errorf("%w under %s in ZooKeeper at %s", err, *zookeeper.root, *zookeeper.hosts)
+	}
+
+	began, failed, byServer := time.Now(), 0, make(map[string]int)
+	call := func(method string, params any) error {
+		callCtx, cancel := context.WithTimeout(ctx, *timeout)
+		defer cancel()
+		reply, server, err := c.Call(callCtx, method, params)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrNoServer) && waitForServer(ctx, c, *wait) != nil:
+			return err
+		case err != nil:
+			failed++
+			fmt.Fprintf(os.Stderr, "%s %q failed: %v\n", method, fmt.Sprint(params), err)
+			return nil
+		}
+		byServer[server]++
+		fmt.Println(server, reply.Kind, show(reply.Result))
+		return nil
+	}
+	var err error
+	for i := 0; i < *rounds && err == nil; i++ {
+		if i > 0 {
+			select {
+			case <-time.After(*interval):
+			case <-ctx.Done():
+			}
+		}
+		if err = call("ping", fmt.Sprintf("ireader %d", i)); err == nil {
+			err = call("pi", i)
+		}
+	}
+	total := failed
+	for _, n := range byServer {
+		total += n
+	}
+	fmt.Printf("calls %d, failed %d, in %.1fs\n", total, failed, time.Since(began).Seconds())
+	for _, server := range slices.Sorted(maps.Keys(byServer)) {
+		fmt.Printf("  %s  %d\n", server, byServer[server])
+	}
+	if ctx.Err() != nil {
+		return nil // asked to stop
+	}
+	return err
+}
+
+// waitForServer waits until the list of servers is known and, for as long as
+// wait says, until there is a server in it.
+func waitForServer(ctx context.Context, c *Client, wait time.Duration) error {
+	known, cancel := context.WithTimeout(ctx, max(wait, 5*time.Second))
+	defer cancel()
+	if c.Wait(known, 0) != nil {
+		return errors.New("the list of servers can't be read")
+	}
+	listed, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if c.Wait(listed, 1) != nil {
+		return ErrNoServer
+	}
+	return nil
+}
+
+// show writes a result as the tutorial does: strings without quotes, numbers
+// to twelve digits.
+func show(result json.RawMessage) string {
+	var value any
+	if err := json.Unmarshal(result, &value); err != nil {
+		return string(result)
+	}
+	if number, ok := value.(float64); ok {
+		return fmt.Sprintf("%.12g", number)
+	}
+	return fmt.Sprint(value)
+}
