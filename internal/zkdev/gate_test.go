@@ -1,0 +1,123 @@
+// Tests of the gate: it expires the sessions made through it every time, no others, and passes everything else.
+package zkdev
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/netproxy"
+)
+
+func TestGateExpiresSessionsEveryTime(t *testing.T) {
+	s := StartT(t)
+	g := GateT(t, s)
+	require.ErrorContains(t, g.Expire(), "none was opened")
+	stranger := connect(t, s.Addr())
+	ephemeral(t, stranger, "/stranger")
+	c := connect(t, g.Addr())
+	for i := 1; i <= 10; i++ {
+		ephemeral(t, c, "/mine")
+		id := c.SessionID()
+		require.Equal(t, []int64{id}, g.Sessions())
+		start := time.Now()
+		require.NoError(t, g.Expire())
+		took := time.Since(start)
+		assert.False(t, stranger.exists(t, "/mine"), "the znode goes with the session")
+		c.await(t, zk.StateExpired, i)
+		c.await(t, zk.StateHasSession, i+1)
+		assert.NotEqual(t, id, c.SessionID())
+		t.Logf("expired in %v, the client knew and had another session after %v", took, time.Since(start))
+	}
+	assert.Equal(t, 10, c.count(zk.StateExpired))
+	assert.Zero(t, stranger.count(zk.StateExpired))
+	assert.True(t, stranger.exists(t, "/stranger"))
+}
+
+func TestGateExpiresSeveralSessions(t *testing.T) {
+	s := StartT(t)
+	g := GateT(t, s)
+	one, other := connect(t, g.Addr()), connect(t, g.Addr())
+	closed := connect(t, g.Addr())
+	closed.Close()
+	assert.Equal(t, []int64{one.SessionID(), other.SessionID(), closed.SessionID()}, g.Sessions())
+	require.NoError(t, g.Expire(), "a session that is closed already is no error")
+	one.await(t, zk.StateExpired, 1)
+	other.await(t, zk.StateExpired, 1)
+}
+
+// A session that reconnects is still one session, and cutting its connection doesn't expire it.
+func TestGatePassesReconnections(t *testing.T) {
+	s := StartT(t)
+	g := GateT(t, s)
+	answer, err := fourLetter(g.Addr(), "srvr", soon)
+	require.NoError(t, err)
+	assert.Contains(t, answer, "Mode: standalone")
+	assert.Empty(t, g.Sessions(), "a four-letter command is no session")
+
+	c := connect(t, g.Addr())
+	ephemeral(t, c, "/mine")
+	g.Reset()
+	c.await(t, zk.StateHasSession, 2)
+	assert.True(t, c.exists(t, "/mine"))
+	assert.Equal(t, []int64{c.SessionID()}, g.Sessions())
+	require.NoError(t, g.Expire())
+	c.await(t, zk.StateExpired, 1)
+}
+
+func TestGateSaysWhenZooKeeperDoesNotAnswer(t *testing.T) {
+	s := StartT(t)
+	g := GateT(t, s)
+	connect(t, g.Addr())
+	s.Kill()
+	require.Error(t, g.Expire())
+}
+
+// The faults come with the proxy; one is enough to see that they are in the way of ZooKeeper.
+func TestGateHasFaults(t *testing.T) {
+	s := StartT(t)
+	g := GateT(t, s)
+	c := connectFor(t, g.Addr(), time.Second)
+	g.Partition(netproxy.Both)
+	c.await(t, zk.StateDisconnected, 1)
+	require.NoError(t, g.Heal())
+	c.await(t, zk.StateHasSession, 2)
+}
+
+func TestOpenedAnswer(t *testing.T) {
+	whole := []byte{
+		0, 0, 0, 24 + 1, // length
+		0, 0, 0, 0, // protocol version
+		0, 0, 0x17, 0x70, // timeout
+		1, 2, 3, 4, 5, 6, 7, 8, // session id
+		0, 0, 0, 4, 'p', 'a', 's', 's',
+		0, // read-only
+	}
+	learnt := func(chunks ...[]byte) *Gate {
+		g := &Gate{}
+		l := &sniffer{gate: g}
+		for _, chunk := range chunks {
+			n, err := l.Write(chunk)
+			require.NoError(t, err)
+			require.Equal(t, len(chunk), n)
+		}
+		return g
+	}
+	for cut := range whole {
+		g := learnt(whole[:cut], whole[cut:], []byte("what follows"))
+		require.Len(t, g.sessions, 1, "cut at %d", cut)
+		assert.EqualValues(t, 0x0102030405060708, g.sessions[0].id)
+		assert.Equal(t, "pass", string(g.sessions[0].password))
+	}
+	assert.Empty(t, learnt(whole[:20]).sessions, "not whole")
+	expired := append([]byte(nil), whole...)
+	copy(expired[12:], make([]byte, 8))
+	assert.Empty(t, learnt(expired).sessions, "session id 0 says that the session has expired")
+	lying := append([]byte(nil), whole...)
+	lying[23] = 100
+	assert.Empty(t, learnt(lying).sessions, "a password longer than its message")
+	assert.Empty(t, learnt([]byte{0, 0, 0, 3, 1, 2, 3}).sessions, "too short")
+}

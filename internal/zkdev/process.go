@@ -1,0 +1,86 @@
+// One ZooKeeper process: the JVM, the lifeline that makes it die with us, and its output.
+package zkdev
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// The shell becomes the JVM, so that the JVM is our own child: we signal it and learn of its death without any race
+// for its pid. What it leaves running waits on the read end of a pipe, the lifeline, whose only write end we hold. If
+// we die, in whatever way, that read ends with no word, and JVM and directory go. When the JVM is gone before us we
+// send a word, because its pid may then be anybody's.
+const guardedExec = `{ read word <&3 || { kill -9 $$; rm -rf "$0"; }; } & exec "$@" 3<&-`
+
+var javaFlags = []string{
+	"-Xms16m", "-Xmx64m", "-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // small, and up in half a second
+	"-XX:-UsePerfData", // its file in the temporary directory would survive SIGKILL
+	"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", // enough to say why it does not start
+	"-Dzookeeper.forceSync=no",                       // what the kernel holds survives SIGKILL; fsync only adds the disk's stalls
+}
+
+// process is a JVM that was started. Its methods may be called by several goroutines.
+type process struct {
+	cmd      *exec.Cmd
+	lifeline *os.File
+	done     chan struct{} // closed when the JVM is reaped
+}
+
+// startProcess runs ZooKeeper with the configuration file, adding its output to the file output. dir is removed when
+// this program dies before the JVM.
+func startProcess(found Installation, dir, config string, output *os.File) (*process, error) {
+	hold, lifeline, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make ZooKeeper's lifeline: %w", err)
+	}
+	defer hold.Close()
+	args := append([]string{"-c", guardedExec, dir, found.Java}, javaFlags...)
+	args = append(args, "-cp", found.ClassPath, "org.apache.zookeeper.server.ZooKeeperServerMain", config)
+	cmd := exec.Command("/bin/sh", args...)
+	cmd.Stdout, cmd.Stderr = output, output // a file: a pipe would have to be read, and would delay Wait
+	cmd.ExtraFiles = []*os.File{hold}
+	// Its own process group: Ctrl-C is for us, and we decide when ZooKeeper ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		lifeline.Close()
+		return nil, fmt.Errorf("start ZooKeeper: %w", err)
+	}
+	p := &process{cmd: cmd, lifeline: lifeline, done: make(chan struct{})}
+	go func() {
+		cmd.Wait()
+		lifeline.WriteString("reaped\n")
+		lifeline.Close()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// signal does nothing when the JVM is gone.
+func (p *process) signal(sig syscall.Signal) { p.cmd.Process.Signal(sig) }
+
+// kill returns when the JVM is reaped, so that its port is free.
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// lastWords is what a JVM said, without the stack traces' long tails, and not more than about 2,000 bytes of it.
+func lastWords(path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	var kept []string
+	size := 0
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	for i := len(lines) - 1; i >= 0 && size < 2000; i-- {
+		if !strings.HasPrefix(lines[i], "\tat ") {
+			kept = append([]string{lines[i]}, kept...)
+			size += len(lines[i])
+		}
+	}
+	return strings.Join(kept, "\n")
+}

@@ -1,0 +1,272 @@
+// Package zkdev runs a real ZooKeeper for tests, for the demo and for reading along: one server, a child process with
+// its own temporary data directory, on 127.0.0.1. It can be killed, restarted on its data, wiped, frozen and stopped,
+// and it dies with the program that started it, however that dies. ZK_HOSTS is ignored: nobody else's ZooKeeper is touched.
+package zkdev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/freeport"
+)
+
+const (
+	startLimit   = 30 * time.Second // it takes half a second on an idle machine
+	stopLimit    = 3 * time.Second
+	probeTimeout = 200 * time.Millisecond
+	portsToTry   = 5
+)
+
+// configuration allows session timeouts from 1 to 60 seconds. Port 0 would make ZooKeeper listen nowhere.
+const configuration = `tickTime=500
+minSessionTimeout=1000
+maxSessionTimeout=60000
+dataDir=%s
+clientPort=%d
+clientPortAddress=127.0.0.1
+maxClientCnxns=0
+admin.enableServer=false
+4lw.commands.whitelist=*
+`
+
+// Server is a ZooKeeper that was started here. Its methods are safe for concurrent use; each waits for the one before.
+type Server struct {
+	found   Installation
+	dir     string // holds the configuration, the data and the output
+	port    int
+	release func() // gives the port up
+
+	mutex   sync.Mutex
+	jvm     *process // the latest one, perhaps dead
+	stopped bool     // for good
+}
+
+var errExited = errors.New("ZooKeeper exited")
+
+// Start runs a ZooKeeper on a free port between 20000 and 32000 and returns when it serves, about half a second later.
+// ctx bounds the start only; so do 30 seconds. If no ZooKeeper is installed, the error says how to install it.
+func Start(ctx context.Context) (*Server, error) {
+	var err error
+	for range portsToTry {
+		port, release, reserveErr := freeport.Reserve()
+		if reserveErr != nil {
+			return nil, reserveErr
+		}
+		var s *Server
+		if s, err = start(ctx, port, release); !errors.Is(err, errExited) {
+			return s, err
+		}
+		// Most likely a program that knows nothing of reservations took the port in the meantime.
+	}
+	return nil, fmt.Errorf("start ZooKeeper on %d ports in turn: %w", portsToTry, err)
+}
+
+// StartOn is Start on one port. It fails at once when something listens there.
+func StartOn(ctx context.Context, port int) (*Server, error) {
+	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("start ZooKeeper: %w", err)
+	}
+	listener.Close()
+	return start(ctx, port, func() {})
+}
+
+// StartT is Start for tests. Where no ZooKeeper is installed the test fails, naming the command that installs it: a test
+// that skips itself proves nothing. The server is stopped at the test's end.
+func StartT(t testing.TB) *Server {
+	t.Helper()
+	s, err := Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("what ZooKeeper on %s said: %s", s.Addr(), s.Output())
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// start owns release from here on.
+func start(ctx context.Context, port int, release func()) (s *Server, err error) {
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	found, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "zookeeper-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for ZooKeeper: %w", err)
+	}
+	s = &Server{found: found, dir: dir, port: port, release: release}
+	content := fmt.Sprintf(configuration, s.path("data"), port)
+	if err = os.WriteFile(s.path("zoo.cfg"), []byte(content), 0o600); err == nil {
+		err = s.launch(ctx)
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
+
+// launch starts a JVM and waits until it serves; if it doesn't, none is left. The mutex is held, or s is nobody's yet.
+func (s *Server) launch(ctx context.Context) error {
+	if s.stopped {
+		return errors.New("start ZooKeeper again: it was stopped for good")
+	}
+	output, err := os.OpenFile(s.path("output"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("make a file for ZooKeeper's output: %w", err)
+	}
+	defer output.Close()
+	jvm, err := startProcess(s.found, s.dir, s.path("zoo.cfg"), output)
+	if err != nil {
+		return err
+	}
+	s.jvm = jvm
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		// The answer to "ruok" comes too early. A connection that was made before it serves may never be answered,
+		// so every probe makes its own and gives it up soon.
+		answer, err := fourLetter(s.Addr(), "srvr", probeTimeout)
+		if err == nil && strings.Contains(answer, "Mode:") {
+			return nil
+		}
+		select {
+		case <-jvm.done:
+			return fmt.Errorf("%w (%v) instead of serving on %s:\n%s", errExited, jvm.cmd.ProcessState, s.Addr(), s.Output())
+		case <-ctx.Done():
+			jvm.kill()
+			return fmt.Errorf("wait for ZooKeeper to serve on %s: %w; it said:\n%s", s.Addr(), ctx.Err(), s.Output())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Addr is "127.0.0.1:port". It stays the same for the server's life.
+func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// PID is the process id of the JVM that was started last.
+func (s *Server) PID() int {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.jvm.cmd.Process.Pid
+}
+
+// Done is closed when the JVM that was started last has ended. Each Restart and Wipe makes a new one.
+func (s *Server) Done() <-chan struct{} {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.jvm.done
+}
+
+// Output is the end of what ZooKeeper has printed, normally nothing: it is told to log errors only.
+func (s *Server) Output() string { return lastWords(s.path("output")) }
+
+// Kill ends ZooKeeper with SIGKILL, and returns when it is reaped and its port refuses connections. The data stays.
+func (s *Server) Kill() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.jvm.kill()
+}
+
+// Restart starts ZooKeeper again on its data and its port, after a Kill if it runs. Sessions and their ephemeral znodes
+// live on, with a full session timeout from now. It returns when ZooKeeper serves.
+func (s *Server) Restart() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.jvm.kill()
+	return s.launch(context.Background())
+}
+
+// Wipe is Restart with an empty data directory: no znode and no session is left.
+func (s *Server) Wipe() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.jvm.kill()
+	if err := os.RemoveAll(s.path("data")); err != nil {
+		return fmt.Errorf("wipe ZooKeeper's data: %w", err)
+	}
+	return s.launch(context.Background())
+}
+
+// Pause freezes ZooKeeper with SIGSTOP: connections stay, and the kernel accepts new ones, but nothing is answered.
+// Sessions whose timeout passes meanwhile are expired right after Resume.
+func (s *Server) Pause() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.jvm.signal(syscall.SIGSTOP)
+}
+
+// Resume ends a Pause.
+func (s *Server) Resume() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.jvm.signal(syscall.SIGCONT)
+}
+
+// Stop ends ZooKeeper for good: with SIGTERM, and with SIGKILL if it has not ended after 3 seconds. It returns when the
+// process is reaped, its directory removed and its port given up; the error is about the directory. Calling it again does nothing.
+func (s *Server) Stop() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.jvm.signal(syscall.SIGTERM)
+	s.jvm.signal(syscall.SIGCONT) // it may be paused
+	select {
+	case <-s.jvm.done:
+	case <-time.After(stopLimit):
+		s.jvm.kill()
+	}
+	s.stopped = true
+	s.release()
+	if err := os.RemoveAll(s.dir); err != nil {
+		return fmt.Errorf("remove ZooKeeper's directory: %w", err)
+	}
+	return nil
+}
+
+// FourLetter sends one of ZooKeeper's four-letter commands (srvr, mntr, cons, dump, wchs, wchp, …) and returns the
+// answer. It gives up after 2 seconds, which it also takes when ZooKeeper is paused.
+func (s *Server) FourLetter(command string) (string, error) {
+	answer, err := fourLetter(s.Addr(), command, 2*time.Second)
+	if err != nil {
+		return "", fmt.Errorf("ask ZooKeeper %s: %w", command, err)
+	}
+	return answer, nil
+}
+
+func fourLetter(addr, command string, timeout time.Duration) (string, error) {
+	conn, err := net.DialTimeout("tcp4", addr, timeout)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(timeout))
+	if _, err := conn.Write([]byte(command)); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(conn)
+	return string(answer), err
+}
