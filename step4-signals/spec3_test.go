@@ -41,7 +41,6 @@ func TestSpec3(t *testing.T) {
 		for _, n := range []int{1, 3} {
 			s := start(t, n)
 			serving := s.WaitServing(t, n)
-			slices.Sort(serving)
 			workers := s.Workers(t)
 			harness.Check(t, slices.Equal(serving, workers), fmt.Sprintf("the workers %v, and only they, accept connections", workers), "%v\n%s", serving, s.Tree())
 			all := s.Processes(t)

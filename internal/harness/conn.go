@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -156,27 +155,30 @@ func (c *Conn) ReadReply() Reply {
 // errCutShort tells of a connection that ended in the middle of a reply.
 var errCutShort = errors.New("the connection ended inside a reply")
 
+func cutShort(err error, n int, of string) error {
+	if isTimeout(err) {
+		return fmt.Errorf("%d of the %s of a reply: %w", n, of, err)
+	}
+	return fmt.Errorf("%w: %d of the %s: %w", errCutShort, n, of, err)
+}
+
 // TryReply is ReadReply for other goroutines. The error is io.EOF if the
 // connection ended properly, before the first byte of a reply.
 func (c *Conn) TryReply() (Reply, error) {
 	_ = c.tcp.SetReadDeadline(time.Now().Add(c.Timeout))
 	var header [4]byte
-	if n, err := io.ReadFull(c.in, header[:]); errors.Is(err, io.ErrUnexpectedEOF) {
-		return Reply{}, fmt.Errorf("%w: %d of the 4 bytes of its length", errCutShort, n)
-	} else if isTimeout(err) {
-		return Reply{}, fmt.Errorf("%d of the 4 bytes of a reply's length: %w", n, err)
-	} else if err != nil {
+	if n, err := io.ReadFull(c.in, header[:]); n == 0 && err != nil && !isTimeout(err) {
 		return Reply{}, err
+	} else if err != nil {
+		return Reply{}, cutShort(err, n, "4 bytes of the length")
 	}
 	length := binary.LittleEndian.Uint32(header[:])
 	if length > maxReply {
 		return Reply{}, fmt.Errorf("a reply that announces %d bytes, its first four being\n%s", length, hex.Dump(header[:]))
 	}
 	body := make([]byte, length)
-	if n, err := io.ReadFull(c.in, body); errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return Reply{}, fmt.Errorf("%w: %d of the %d bytes announced", errCutShort, n, length)
-	} else if err != nil {
-		return Reply{}, fmt.Errorf("%d of the %d bytes of a reply: %w", n, length, err)
+	if n, err := io.ReadFull(c.in, body); err != nil {
+		return Reply{}, cutShort(err, n, fmt.Sprintf("%d bytes announced", length))
 	}
 	var reply Reply
 	if err := json.Unmarshal(body, &reply); err != nil {
@@ -271,7 +273,10 @@ func (c *Conn) Reset() {
 // Close closes the connection. It may be called on any goroutine, and again.
 func (c *Conn) Close() { c.tcp.Close() }
 
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
 
 // clip shortens a text to what belongs in a message.
 func clip(text string) string {

@@ -140,3 +140,38 @@ func TestDialSmall(t *testing.T) {
 	}
 	assert.True(t, isTimeout(err), "a server that can't write its replies must stop reading: %v", err)
 }
+
+func TestLoad(t *testing.T) {
+	s := fake(t)
+	l := StartLoad(t, s.Addr, 3)
+	l.WaitCalls(50)
+	s.Kill()
+	s = s.Restart(t)
+	l.WaitCalls(50)
+	l.end() // what a server that is killed does to its callers is its own affair
+
+	for what, sent := range map[string]string{
+		"answered with pong 1":                       string(Frame(`{"out":"pong","result":1}`)),
+		"the connection ended inside a reply: 2 of ": "\x01\x00",
+	} {
+		log := mustFail(t, func(t testing.TB) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			defer ln.Close()
+			l := StartLoad(t, ln.Addr().String(), 1)
+			conn, err := ln.Accept()
+			require.NoError(t, err)
+			_, _ = conn.Read(make([]byte, 1000)) // unread, it would turn the end into a reset
+			says(sent)(conn.(*net.TCPConn))
+			conn.Close()
+			Eventually(t, 5*time.Second, "a broken call", func() (bool, string) {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				return len(l.broken) > 0, ""
+			})
+			ln.Close()
+			l.Stop()
+		})
+		assert.Contains(t, log, what)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,21 +119,25 @@ func (s *Server) WaitRead(t testing.TB, c *Conn) {
 }
 
 // WaitServing waits until n processes of the server have each accepted a
-// connection, and returns their pids. From then on all of them serve. It
+// connection, and returns their pids, sorted. From then on all of them serve. It
 // needs /proc: without, it skips the test.
 func (s *Server) WaitServing(t testing.TB, n int) []int {
 	t.Helper()
-	seen := map[int]bool{}
+	// The connections stay open meanwhile: a busy worker leaves the next one
+	// to others.
+	var conns []*Conn
 	var pids []int
 	Eventually(t, 10*time.Second, fmt.Sprintf("%d processes that accept connections", n), func() (bool, string) {
-		c := s.Dial(t)
-		defer c.Close()
-		pid := s.Owners(t, c)[0]
-		if !seen[pid] {
-			seen[pid] = true
-			pids = append(pids, pid)
+		for range n {
+			conns = append(conns, s.Dial(t))
 		}
+		pids = s.Owners(t, conns...)
+		slices.Sort(pids)
+		pids = slices.Compact(pids)
 		return len(pids) == n, fmt.Sprintf("%d: %v\n%s", len(pids), pids, s.Tree())
 	})
+	for _, c := range conns {
+		c.Close()
+	}
 	return pids
 }

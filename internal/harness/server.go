@@ -76,7 +76,7 @@ func (s *Server) Refuses(t testing.TB) (refused bool, got string) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
 	if err != nil {
-		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		if isTimeout(err) {
 			fail(t, "a new connection refused, or answered, within a second", "no answer to the handshake\n"+s.Tree())
 		}
 		return true, err.Error()
