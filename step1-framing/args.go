@@ -26,11 +26,11 @@ func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {
 	for i, arg := range rest {
 		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		if i > 0 && strings.HasPrefix(arg, "-") && flags.Lookup(name) != nil {
-			UsageError(flags, "flag %s must come before %s", arg, names[0])
+			UsageError(flags, "flag %s must come before %s", arg, strings.Join(names, " "))
 		}
 	}
 	if len(rest) != len(names) {
-		UsageError(flags, "need %d arguments, got %d", len(names), len(rest))
+		UsageError(flags, "need %d arguments (%s), got %d", len(names), strings.Join(names, " "), len(rest))
 	}
 	for i, name := range names {
 		if _, err := strconv.ParseUint(rest[i], 10, 16); name == "PORT" && err != nil {
@@ -43,10 +43,9 @@ func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {
 	return rest
 }
 
-// UsageError says what is wrong with the command line and how it should look,
+// UsageError says what is wrong with the command line and where to look it up,
 // and ends the program with exit code 2.
 func UsageError(flags *flag.FlagSet, format string, args ...any) {
-	fmt.Fprintf(flags.Output(), "%s: %s\n", flags.Name(), fmt.Sprintf(format, args...))
-	flags.Usage()
+	fmt.Fprintf(flags.Output(), "%s: %s\nsee %[1]s -h\n", flags.Name(), fmt.Sprintf(format, args...))
 	os.Exit(2)
 }

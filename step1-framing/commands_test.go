@@ -256,16 +256,16 @@ func TestServeOnATakenPort(t *testing.T) {
 }
 
 func TestUsageErrorsSayWhatIsWrong(t *testing.T) {
-	const usage = "usage: step1-framing "
+	const see, usage = "see step1-framing ", "usage: step1-framing "
 	for _, c := range []struct {
 		args string
 		want []string
 	}{
 		{"", []string{usage, "serve", "call", "encode", "decode"}},
 		{"dance", []string{usage, "serve", "call", "encode", "decode"}},
-		{"serve", []string{"need 2 arguments, got 0", usage + "serve", "HOST PORT"}},
-		{"serve 127.0.0.1", []string{"need 2 arguments, got 1", "HOST PORT"}},
-		{"serve 127.0.0.1 0 0", []string{"need 2 arguments, got 3"}},
+		{"serve", []string{"need 2 arguments (HOST PORT), got 0", see + "serve -h"}},
+		{"serve 127.0.0.1", []string{"need 2 arguments (HOST PORT), got 1"}},
+		{"serve 127.0.0.1 0 0", []string{"need 2 arguments (HOST PORT), got 3"}},
 		{"serve 127.0.0.1 0 -v", []string{"flag -v must come before HOST"}},
 		{"serve 127.0.0.1 -v 0", []string{"flag -v must come before HOST"}},
 		{"serve 127.0.0.1 0 --v=true", []string{"flag --v=true must come before HOST"}},
@@ -274,11 +274,11 @@ func TestUsageErrorsSayWhatIsWrong(t *testing.T) {
 		{"serve 127.0.0.1 -1", []string{"PORT", `"-1"`}},
 		{"serve [::1] 0", []string{"HOST", `"[::1]"`}},
 		{"serve -x 127.0.0.1 0", []string{"-x", usage + "serve", "  -v"}},
-		{"call 127.0.0.1 1 ping", []string{"need 4 arguments, got 3", usage + "call", "HOST PORT METHOD PARAMS"}},
+		{"call 127.0.0.1 1 ping", []string{"need 4 arguments (HOST PORT METHOD PARAMS), got 3", see + "call -h"}},
 		{"call 127.0.0.1 1 ping 1 -trace", []string{"flag -trace must come before HOST"}},
 		{"call 127.0.0.1 1 ping hello", []string{"PARAMS must be JSON, not hello", `'"hello"'`}},
-		{"encode {}", []string{"need 0 arguments, got 1", usage + "encode"}},
-		{"decode file", []string{"need 0 arguments, got 1", usage + "decode"}},
+		{"encode {}", []string{"need 0 arguments (), got 1", see + "encode -h"}},
+		{"decode file", []string{"need 0 arguments (), got 1", see + "decode -h"}},
 	} {
 		stdout, stderr, code := run(t, "", strings.Fields(c.args)...)
 		assert.Equal(t, 2, code, c.args)

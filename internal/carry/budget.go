@@ -31,11 +31,11 @@ type File struct {
 }
 
 // Count returns the new files of each step and their lines of code. Tests
-// don't count. main.go is new in the first step and wiring in the others.
+// don't count, nor does main.go, which is wiring.
 func (t *Tree) Count() ([]Part, error) {
 	var all []Part
 	seen := map[string]bool{}
-	for i, s := range t.steps {
+	for _, s := range t.steps {
 		budgets := t.rules.Budgets[s.number]
 		if budgets == nil {
 			budgets = []Budget{{Part: "written"}}
@@ -45,8 +45,7 @@ func (t *Tree) Count() ([]Part, error) {
 			parts[j] = Part{Step: s.dir, Name: budget.Part, Budget: budget.Lines}
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.files)) {
-			counts := carried(name) && !specName.MatchString(name) || i == 0 && name == "main.go"
-			if !counts || seen[name] {
+			if !carried(name) || specName.MatchString(name) || seen[name] {
 				continue
 			}
 			seen[name] = true

@@ -37,12 +37,17 @@ func Workbook() Rules {
 			1: {{Part: "written", Lines: chapter}},
 			2: {
 				{Part: "given", Files: []string{"poller.go", "poller_epoll.go", "poller_poll.go", "sys_*.go"}, Lines: 160},
-				{Part: "written", Lines: 330},
+				// The loop, the server and the connection only make sense together:
+				// this chapter is one of the two long ones.
+				{Part: "written", Lines: 350},
 			},
 			3: {{Part: "written", Lines: chapter}},
 			4: {{Part: "written", Lines: chapter}},
-			5: {{Part: "written", Lines: chapter}}, // zksession.go is given, and counts
-			6: {{Part: "written", Lines: 420}},
+			5: {
+				{Part: "given", Files: []string{"zksession.go"}, Lines: 170},
+				{Part: "written", Lines: chapter},
+			},
+			6: {{Part: "written", Lines: 490}}, // the other long one
 		},
 	}
 }

@@ -1,0 +1,141 @@
+// Limits: what one worker grants to strangers. Clients that connect and say
+// nothing, that begin a frame and never end it, or that are simply too many
+// must not use up what the others need.
+
+//go:build unix
+
+package rpc
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	fullPause    = 10 * time.Millisecond  // between two looks whether a full worker has room again
+	starvedPause = 100 * time.Millisecond // the same when there are no more descriptors
+)
+
+// Limits bound what clients can use up in one worker. A zero field is no
+// limit.
+type Limits struct {
+	// IdleTimeout is how long a connection may go without a whole request. It
+	// also ends those that don't read their replies.
+	IdleTimeout time.Duration
+	// FrameTimeout is how long a request may take to come in whole.
+	FrameTimeout time.Duration
+	// MaxConns is how many connections the worker holds at most. Further ones
+	// wait to be accepted, by another worker perhaps.
+	MaxConns int
+}
+
+// limiter is the Limits at work in one server.
+type limiter struct {
+	Limits
+	server  *Server
+	starved bool // accept failed for want of descriptors, and we have said so
+	seen    map[*Conn]progress
+}
+
+// progress is what the sweeps know of a connection.
+type progress struct {
+	requests int       // handled so far
+	since    time.Time // when the last one was, or when the connection was first seen
+	begun    time.Time // since when the next one has been coming in; zero: it has not begun
+	counted  int       // requests at the last sweep
+}
+
+// Apply puts the limits on a server. Call it once, before the loop runs.
+func (l Limits) Apply(s *Server) {
+	lim := &limiter{Limits: l, server: s, seen: make(map[*Conn]progress)}
+	s.Pause = lim.pause
+	if lim.period() == 0 {
+		return
+	}
+	handler := s.handler
+	s.handler = func(c *Conn, body []byte) {
+		p := lim.seen[c]
+		p.requests++
+		lim.seen[c] = p
+		handler(c, body)
+	}
+	lim.sweep()
+}
+
+// pause is the server's Pause.
+func (l *limiter) pause(held int, err error) time.Duration {
+	starved := errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+	if starved != l.starved {
+		l.starved = starved
+		slog.Warn("out of file descriptors", "starved", starved, "connections", held)
+	}
+	switch {
+	case starved: // the listener stays ready: without a pause we would spin
+		return starvedPause
+	case l.MaxConns > 0 && held >= l.MaxConns:
+		l.server.listen(0)
+		l.server.loop.After(fullPause, l.reopen)
+		return 0
+	}
+	return SpreadPause(held, err)
+}
+
+// reopen accepts again once there is room.
+func (l *limiter) reopen() {
+	switch {
+	case l.server.listener < 0: // draining
+	case len(l.server.conns) < l.MaxConns:
+		l.server.listen(Readable)
+	default:
+		l.server.loop.After(fullPause, l.reopen)
+	}
+}
+
+// sweep ends the connections that are over a timeout, and comes again. It
+// looks at all of them a few times per timeout, which is cheaper than a timer
+// for each that every request would have to move.
+func (l *limiter) sweep() {
+	now := time.Now()
+	seen := make(map[*Conn]progress, len(l.server.conns))
+	for c := range l.server.conns {
+		p := l.seen[c]
+		if p.since.IsZero() || p.requests != p.counted || c.unanswered {
+			p.since, p.begun, p.counted = now, time.Time{}, p.requests
+		}
+		if !c.decoder.Partial() {
+			p.begun = time.Time{}
+		} else if p.begun.IsZero() {
+			p.begun = now
+		}
+		seen[c] = p
+		switch {
+		case c.unanswered || c.lingering > 0:
+		case over(now, p.begun, l.FrameTimeout):
+			c.unanswered, c.last = true, true
+			c.Reply(ErrorReply(errors.New("the request did not come in whole in time")))
+		case over(now, p.since, l.IdleTimeout) && len(c.out) > 0:
+			c.close() // the peer doesn't read: there is no telling it
+		case over(now, p.since, l.IdleTimeout):
+			c.linger()
+		}
+	}
+	l.seen = seen
+	l.server.loop.After(l.period(), l.sweep)
+}
+
+// period is a quarter of the shortest timeout, so that none is exceeded by
+// more than a quarter; 0 without one.
+func (l *limiter) period() time.Duration {
+	shortest := l.IdleTimeout
+	if shortest == 0 || l.FrameTimeout > 0 && l.FrameTimeout < shortest {
+		shortest = l.FrameTimeout
+	}
+	return shortest / 4
+}
+
+func over(now, since time.Time, timeout time.Duration) bool {
+	return timeout > 0 && !since.IsZero() && now.Sub(since) > timeout
+}

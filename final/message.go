@@ -1,0 +1,113 @@
+// Messages: what a frame's body says. A request names a method and carries its
+// params; a reply says what kind of answer it is and carries the result. Both
+// are JSON, and params and results are passed on untouched, byte for byte.
+
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// A Request is one call.
+type Request struct {
+	Method string          `json:"in"`
+	Params json.RawMessage `json:"params"` // any JSON; nil means missing
+}
+
+// A Reply is one answer. Kind "error" says that the call failed, and its
+// Result, a string, says why.
+type Reply struct {
+	Kind   string          `json:"out"`
+	Result json.RawMessage `json:"result"` // any JSON
+}
+
+// ParseRequest reads a request body. The request doesn't share its memory.
+func ParseRequest(body []byte) (Request, error) {
+	var r Request
+	if err := parseObject(body, &r); err != nil {
+		return r, fmt.Errorf("bad request: %w", err)
+	}
+	if r.Method == "" {
+		return r, errors.New(`bad request: "in" must name a method`)
+	}
+	return r, nil
+}
+
+// ParseReply reads a reply body.
+func ParseReply(body []byte) (Reply, error) {
+	var r Reply
+	if err := parseObject(body, &r); err != nil {
+		return r, fmt.Errorf("bad reply: %w", err)
+	}
+	if r.Kind == "" || r.Result == nil {
+		return r, errors.New(`bad reply: "out" or "result" is missing`)
+	}
+	return r, nil
+}
+
+// parseObject is json.Unmarshal for a body that must be an object: Unmarshal
+// itself takes null for any struct and leaves it empty.
+func parseObject(body []byte, into any) error {
+	var wrongType *json.UnmarshalTypeError
+	err := json.Unmarshal(body, into)
+	switch {
+	case errors.As(err, &wrongType) && wrongType.Field != "":
+		return fmt.Errorf("%q must be a string, not a JSON %s", wrongType.Field, wrongType.Value)
+	case errors.As(err, &wrongType), err == nil && bytes.TrimSpace(body)[0] != '{':
+		return errors.New("not a JSON object")
+	case err != nil:
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	return nil
+}
+
+// Append appends the request as JSON to dst and returns the extended slice.
+// The Params must be valid JSON.
+func (r Request) Append(dst []byte) []byte {
+	return appendMessage(dst, `{"in":`, r.Method, `,"params":`, r.Params)
+}
+
+// Append appends the reply as JSON to dst and returns the extended slice. The
+// Result must be valid JSON.
+func (r Reply) Append(dst []byte) []byte {
+	return appendMessage(dst, `{"out":`, r.Kind, `,"result":`, r.Result)
+}
+
+// appendMessage puts the envelope around JSON that is already there.
+// json.Marshal would check it again, drop its white space and escape its <, >
+// and &: then ping would no longer echo what it was sent.
+func appendMessage(dst []byte, key1, name, key2 string, raw json.RawMessage) []byte {
+	quoted, _ := encode(name) // a string never fails
+	dst = append(dst, key1...)
+	dst = append(dst, quoted...)
+	dst = append(dst, key2...)
+	dst = append(dst, raw...)
+	return append(dst, '}')
+}
+
+// encode is json.Marshal without the escapes that are meant for HTML.
+func encode(value any) (json.RawMessage, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(value)
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
+}
+
+// NewReply returns a reply of that kind with result as JSON, or an error reply
+// if JSON can't express the result.
+func NewReply(kind string, result any) Reply {
+	raw, err := encode(result)
+	if err != nil {
+		return ErrorReply(fmt.Errorf("the result is not JSON: %w", err))
+	}
+	return Reply{Kind: kind, Result: raw}
+}
+
+// ErrorReply returns the reply that tells the caller what was wrong.
+func ErrorReply(err error) Reply {
+	return NewReply("error", err.Error())
+}

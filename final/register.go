@@ -1,0 +1,261 @@
+// Registration: the master keeps one ephemeral sequential znode for its
+// address while a worker serves. It is a reconciler: woken by anything that
+// may matter, it compares what should be with what is, and does the next step.
+
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// An Endpoint is where a server can be called: the data of its znode.
+type Endpoint struct {
+	Host string `json:"host"`
+	Port int    `json:"port"`
+}
+
+// ParseEndpoint returns the address, "host:port", in a znode's data.
+func ParseEndpoint(data []byte) (addr string, err error) {
+	var e Endpoint
+	if err := json.Unmarshal(data, &e); err != nil {
+		return "", fmt.Errorf("not an endpoint: %w", err)
+	}
+	if e.Host == "" || e.Port < 1 || e.Port > 65535 {
+		return "", fmt.Errorf("not an endpoint: host %q, port %d", e.Host, e.Port)
+	}
+	return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)), nil
+}
+
+// A Registrar registers one endpoint. It is safe for concurrent use.
+type Registrar struct {
+	session    *Session
+	root       string
+	data       []byte
+	wanted     atomic.Bool   // a worker serves
+	registered atomic.Bool   // there is a znode
+	poke       chan struct{} // holds one token when wanted has changed
+	closing    chan struct{}
+	close      sync.Once
+	done       chan struct{} // closed when run has returned
+
+	// What follows belongs to run.
+	node  string         // our znode's path
+	owner int64          // the session that node lives in
+	mine  map[int64]bool // every session in which we tried to create one
+	doubt bool           // a create may have worked without our knowing
+}
+
+// NewRegistrar prepares to register the endpoint under root, an absolute path
+// that is created if missing. It takes over the session.
+func NewRegistrar(session *Session, root string, endpoint Endpoint) *Registrar {
+	data, _ := encode(endpoint) // a string and a number never fail
+	r := &Registrar{
+		session: session, root: root, data: data, mine: make(map[int64]bool),
+		poke: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	go r.run()
+	return r
+}
+
+// SetServing says whether the endpoint should be registered. It doesn't block.
+func (r *Registrar) SetServing(serving bool) {
+	r.wanted.Store(serving)
+	select {
+	case r.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends the registration for good, by ending the session, and reports
+// whether the endpoint was registered until now. It blocks until ZooKeeper has
+// confirmed or ctx ends.
+func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
+	r.close.Do(func() { close(r.closing) })
+	wasRegistered = r.registered.Load()
+	if err := r.session.Close(ctx); err != nil && wasRegistered {
+		slog.Warn("the znode stays until its session times out", "err", err)
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	}
+	return wasRegistered
+}
+
+func (r *Registrar) run() {
+	defer close(r.done)
+	failures, told := 0, false
+	for {
+		err := r.reconcile()
+		r.registered.Store(r.node != "")
+		var retry <-chan time.Time
+		if err == nil {
+			failures, told = 0, false
+		} else {
+			// That there is no session yet is worth a word only after a while,
+			// and only one.
+			if noSession := errors.Is(err, ErrNoSession); !noSession || failures >= 3 && r.node == "" && !told {
+				slog.Warn("not registered", "err", err)
+				told = noSession
+			}
+			longest := 200 * time.Millisecond << min(failures, 4)
+			retry = time.After(longest/2 + rand.N(longest/2)) // not in step with the other servers
+		}
+		select {
+		case <-r.session.Changed():
+		case <-r.poke:
+		case <-retry:
+			failures++
+		case <-r.closing:
+			return
+		}
+	}
+}
+
+// reconcile takes the steps from what is to what should be.
+func (r *Registrar) reconcile() error {
+	conn := r.session.Conn()
+	if conn == nil {
+		return ErrNoSession
+	}
+	session := conn.SessionID()
+	if r.owner != session {
+		r.node = "" // it went with the session that owned it
+	}
+	if r.doubt {
+		if err := r.resolve(session); err != nil {
+			return fmt.Errorf("look for our znode: %w", err)
+		}
+	}
+	switch wanted := r.wanted.Load(); {
+	case wanted && r.node == "":
+		return r.create(session)
+	case !wanted && r.node != "":
+		if err := r.remove(r.node); err != nil {
+			return fmt.Errorf("withdraw: %w", err)
+		}
+		r.node = ""
+		slog.Info("withdrawn")
+	}
+	return nil
+}
+
+// create makes our znode. After an error it may exist all the same.
+func (r *Registrar) create(session int64) error {
+	r.mine[session] = true
+	path, err := Do(r.session, func(c *zk.Conn) (string, error) {
+		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
+		if err == nil && c.SessionID() != session {
+			err = zk.ErrSessionExpired // whose znode is it?
+		}
+		return path, err
+	})
+	if errors.Is(err, zk.ErrNoNode) {
+		if err := r.createRoot(); err != nil {
+			return fmt.Errorf("create %s: %w", r.root, err)
+		}
+		return r.create(session)
+	}
+	if err != nil {
+		r.doubt = !errors.Is(err, ErrNoSession)
+		return fmt.Errorf("register: %w", err)
+	}
+	r.node, r.owner = path, session
+	slog.Info("registered", "znode", path, "data", string(r.data))
+	return nil
+}
+
+func (r *Registrar) createRoot() error {
+	for i := 1; i <= len(r.root); i++ {
+		if i < len(r.root) && r.root[i] != '/' {
+			continue
+		}
+		_, err := Do(r.session, func(c *zk.Conn) (string, error) {
+			return c.Create(r.root[:i], nil, 0, zk.WorldACL(zk.PermAll))
+		})
+		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Registrar) remove(path string) error {
+	_, err := Do(r.session, func(c *zk.Conn) (any, error) { return nil, c.Delete(path, -1) })
+	if errors.Is(err, zk.ErrNoNode) {
+		return nil
+	}
+	return err
+}
+
+// resolve finds out what became of creates whose answer we never got.
+// Requests of one connection are carried out in order: a list that comes back
+// shows every create before it.
+func (r *Registrar) resolve(session int64) error {
+	names, err := Do(r.session, func(c *zk.Conn) ([]string, error) {
+		names, _, err := c.Children(r.root)
+		return names, err
+	})
+	if err != nil && !errors.Is(err, zk.ErrNoNode) {
+		return err
+	}
+	for _, name := range names {
+		path := r.root + "/" + name
+		owner, err := Do(r.session, func(c *zk.Conn) (int64, error) {
+			data, stat, err := c.Get(path)
+			if err != nil || !bytes.Equal(data, r.data) {
+				return 0, err
+			}
+			return stat.EphemeralOwner, nil
+		})
+		switch {
+		case errors.Is(err, zk.ErrNoNode): // gone meanwhile
+		case err != nil:
+			return err
+		case owner == session && r.node == "":
+			r.node, r.owner = path, session
+			slog.Info("registered after all", "znode", path)
+		case r.mine[owner] && path != r.node:
+			if err := r.remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	r.doubt = false
+	return nil
+}
+
+// RegisterableHost returns the host that clients are to call: advertise if
+// given, otherwise the host that the server listens on.
+func RegisterableHost(advertise, host string) (string, error) {
+	if advertise != "" {
+		return advertise, nil
+	}
+	if strings.Trim(host, "0.:[]") == "" {
+		return "", fmt.Errorf("clients can't call %q: say with -advertise under which name or address they reach this server", host)
+	}
+	return host, nil
+}
+
+// CheckRoot returns an error unless root can be the parent of registrations.
+func CheckRoot(root string) error {
+	if !strings.HasPrefix(root, "/") || strings.Contains(root+"/", "//") || strings.Contains(root+"/", "/./") ||
+		strings.Contains(root+"/", "/../") || root == "/" {
+		return fmt.Errorf("%q is not an absolute path such as /demo", root)
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+// Serve puts the parts together: in the master the supervisor and, if there is
+// one, the registration; in a worker the loop, the service and the limits.
+
+//go:build unix
+
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// noticeTime is how long the workers serve on after the registration has
+// ended, for clients to notice.
+const noticeTime = 100 * time.Millisecond
+
+// A Registration makes a server known to clients for as long as it serves. A
+// Registrar is one.
+type Registration interface {
+	// SetServing says whether the server is to be known. It must not block.
+	SetServing(serving bool)
+	// Close ends the registration for good and reports whether there was one
+	// until now. It must return when ctx ends.
+	Close(ctx context.Context) (wasRegistered bool)
+}
+
+// Config is what a server is made of.
+type Config struct {
+	Host, Port string        // where to listen; port "0" lets the kernel choose
+	Workers    int           // processes, at least 1
+	Grace      time.Duration // for workers to finish what they have when told to end
+	Limits     Limits        // in each worker
+	Verbose    bool          // log every call
+
+	Service Service               // the methods
+	Tasks   map[string]TaskMethod // methods that compute for long
+
+	// Register, if set, is called once, in the master, with the address that
+	// the server listens on.
+	Register func(addr *net.TCPAddr) (Registration, error)
+	// OnStart, if set, is called once, in the master, when all workers are
+	// ready.
+	OnStart func(addr *net.TCPAddr, workers []int)
+}
+
+// Serve runs a server until it is told to end by SIGINT, SIGTERM or SIGHUP,
+// and returns nil then. It starts the running program again for each worker,
+// with the same arguments, and expects to be called there with the same Config:
+// in a worker it serves until the master tells it to end. So a program must
+// call it once, before it opens files or starts anything of its own, and
+// return from main after it. It returns an error wrapping ErrNeverReady if no
+// worker can be brought up.
+func Serve(config Config) error {
+	if IsWorker() {
+		return config.work()
+	}
+	stop := make(chan os.Signal, 2) // before anything is started
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(stop)
+	listener, addr, err := Listen(config.Host, config.Port)
+	if err != nil {
+		return err
+	}
+	s := Supervisor{
+		Workers:   config.Workers,
+		Grace:     config.Grace,
+		OnStart:   func([]int) {},
+		OnServing: func(serving bool) { slog.Info("serving", "serving", serving) },
+		OnStop:    func(context.Context) { slog.Info("stopping") },
+	}
+	if config.OnStart != nil {
+		s.OnStart = func(pids []int) { config.OnStart(addr, pids) }
+	}
+	if config.Register != nil {
+		registration, err := config.Register(addr)
+		if err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
+		s.OnServing = registration.SetServing
+		s.OnStop = func(ctx context.Context) {
+			slog.Info("stopping")
+			if registration.Close(ctx) {
+				time.Sleep(noticeTime)
+			}
+		}
+	}
+	return s.Run(listener, stop)
+}
+
+// work is a worker.
+func (config *Config) work() error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	poller, err := NewPoller()
+	if err != nil {
+		return err
+	}
+	loop, err := NewLoop(poller)
+	if err != nil {
+		return err
+	}
+	handler := NewTasks(loop, config.Service, config.Tasks).Handle
+	server := NewServer(loop, listenerFD, func(c *Conn, body []byte) {
+		if config.Verbose {
+			LogCall(body)
+		}
+		handler(c, body)
+	})
+	config.Limits.Apply(server)
+	return RunWorker(loop, stop, config.Grace)
+}

@@ -1,0 +1,135 @@
+// The server: it accepts connections on a listening socket and hands their
+// requests to a Handler. It runs on an event loop; other processes may accept
+// from the same socket.
+
+//go:build unix
+
+package rpc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// chunkSize is how many bytes a connection may read in one visit, before it is
+// the next one's turn.
+const chunkSize = 16 << 10
+
+// A Handler answers the request in body by calling c.Reply once: before it
+// returns, or later on the loop's goroutine. The body is valid until the
+// Handler returns. A Handler must not block.
+type Handler func(c *Conn, body []byte)
+
+// A Server is the connections of one process. It belongs to its loop's
+// goroutine.
+type Server struct {
+	// Pause returns for how long to leave the listening socket alone after
+	// an accept that ended with err, held connections being open.
+	Pause func(held int, err error) time.Duration
+
+	loop     *Loop
+	handler  Handler
+	listener int                // -1 when draining
+	conns    map[*Conn]struct{} // all that are open
+	chunk    []byte             // what is being read, shared: only one connection reads at a time
+}
+
+// Listen opens a listening TCP socket as a plain descriptor, which doesn't
+// block and isn't inherited by programs that we start, and returns the address
+// it is bound to. Port "0" lets the kernel choose one.
+func Listen(host, port string) (fd int, addr *net.TCPAddr, err error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	ln, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return -1, nil, err
+	}
+	// As long as ln lives, Go's own poller wakes this process for every
+	// connection, so keep a duplicate of its descriptor and close ln.
+	defer ln.Close()
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		var dupErr error
+		err = raw.Control(func(s uintptr) { fd, dupErr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
+		err = errors.Join(err, dupErr)
+	}
+	return fd, ln.Addr().(*net.TCPAddr), err
+}
+
+// NewServer starts serving on loop what comes in at listener, which the server
+// owns from now on.
+func NewServer(loop *Loop, listener int, handler Handler) *Server {
+	s := &Server{
+		Pause: SpreadPause, loop: loop, handler: handler, listener: listener,
+		conns: make(map[*Conn]struct{}), chunk: make([]byte, chunkSize),
+	}
+	loop.OnDrain = s.drain
+	s.listen(Readable)
+	return s
+}
+
+// SpreadPause is the usual Pause. Every waiting worker wakes up for a new
+// connection, and without a pause the one that happens to be awake takes
+// most of them. The more connections a worker holds, the longer it leaves
+// the next to the others; the limit keeps a storm of 10,000 fast.
+func SpreadPause(held int, err error) time.Duration {
+	if err != nil {
+		slog.Error("accept failed", "err", err)
+		return 100 * time.Millisecond // the usual cause, too many open files, needs others to close some
+	}
+	return min(time.Duration(held)*20*time.Microsecond, 300*time.Microsecond)
+}
+
+func (s *Server) listen(mask Events) {
+	s.loop.Watch(s.listener, mask, func(Events) { s.accept() })
+}
+
+// accept takes one connection and then pauses.
+func (s *Server) accept() {
+	fd, err := accept(s.listener)
+	switch {
+	case err == nil:
+		s.open(fd)
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+		return // another worker was faster, or the caller has left
+	}
+	if pause := s.Pause(len(s.conns), err); pause > 0 {
+		s.listen(0)
+		s.loop.After(pause, func() {
+			if s.listener >= 0 {
+				s.listen(Readable)
+			}
+		})
+	}
+}
+
+// open starts serving a connection.
+func (s *Server) open(fd int) {
+	// Without this a reply would wait for the acknowledgement of the one before.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	c := &Conn{server: s, fd: fd, decoder: NewDecoder(MaxRequest)}
+	c.ready = c.onReady
+	s.conns[c] = struct{}{}
+	c.watch(Readable)
+}
+
+// drain takes what has already connected, stops listening, and closes every
+// connection as soon as what came in is answered.
+func (s *Server) drain() {
+	for err := error(nil); err == nil || errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED); {
+		var fd int
+		if fd, err = accept(s.listener); err == nil {
+			s.open(fd)
+		}
+	}
+	s.loop.Close(s.listener)
+	s.listener = -1
+	for c := range s.conns {
+		c.finish()
+	}
+}

@@ -1,0 +1,302 @@
+// Supervision: keep N workers alive, and end all of them in good order. One
+// goroutine spawns, kills and reaps. That makes killing safe: a pid that we
+// have not reaped can't belong to another process, and nobody else reaps.
+
+//go:build unix
+
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	startTimeout = 5 * time.Second        // a worker that isn't ready by then counts as dead
+	stablePeriod = 10 * time.Second       // a worker that lived so long leaves a clean record
+	firstBackoff = 100 * time.Millisecond // doubled at every early death of a worker's successors
+	mostBackoff  = 5 * time.Second
+	maxStarts    = 3                      // for each worker, if none was ever ready
+	quietPeriod  = time.Second            // without a ready worker until we count as not serving
+	stopTimeout  = 3 * time.Second        // for OnStop
+	refuseDelay  = 100 * time.Millisecond // for workers to take what has connected
+)
+
+// ErrNeverReady says that no worker ever got as far as accepting connections.
+var ErrNeverReady = errors.New("no worker ever became ready")
+
+// A Supervisor keeps workers running on one listening socket. Set the fields
+// and call Run, once.
+type Supervisor struct {
+	Workers int           // how many
+	Grace   time.Duration // from telling the workers to end to killing them
+
+	// OnStart is called once, when all workers are ready for the first time.
+	OnStart func(pids []int)
+	// OnServing is called with true when there is a worker that accepts
+	// connections, and with false when there has been none for a second.
+	// Neither may block.
+	OnServing func(serving bool)
+	// OnStop is called first when the server is to stop. The workers serve
+	// until it returns or its context ends.
+	OnStop func(ctx context.Context)
+
+	prefork  *Prefork
+	listener int // -1: closed
+	slots    []slot
+	phase    phase
+	serving  bool               // what OnServing was told last
+	proven   bool               // some worker has been ready
+	started  bool               // OnStart has been called
+	quiet    time.Time          // since when there is none
+	err      error              // why Run gives up
+	cancel   context.CancelFunc // ends OnStop's context
+	events   chan func()        // what timers and ready pipes want done
+	done     chan struct{}      // closed when nobody reads events any more
+}
+
+// A slot is the place of one worker, and of its successors.
+type slot struct {
+	worker   *Worker   // nil: none at the moment
+	ready    bool      // it accepts connections
+	started  time.Time // when it was spawned
+	failures int       // deaths since one lived long
+}
+
+// A phase is a step on the way to the end.
+type phase int
+
+const (
+	running     phase = iota
+	withdrawing       // OnStop runs; workers serve, but nobody replaces them
+	draining          // workers finish what they have
+)
+
+// Run keeps the workers alive until a signal comes in at stop; then it ends
+// them and returns nil. A second signal kills what is left at once. Run takes
+// over the listener. It returns an error wrapping ErrNeverReady if no worker
+// can be brought up.
+func (s *Supervisor) Run(listener int, stop <-chan os.Signal) (err error) {
+	if s.prefork, err = NewPrefork(listener); err != nil {
+		return err
+	}
+	s.listener, s.slots = listener, make([]slot, s.Workers)
+	s.events, s.done = make(chan func()), make(chan struct{})
+	defer close(s.done)
+	died := make(chan os.Signal, 1) // before the first spawn, or a death could go unseen
+	signal.Notify(died, unix.SIGCHLD)
+	defer signal.Stop(died)
+	for i := range s.slots {
+		s.spawn(&s.slots[i])
+	}
+	for s.phase < draining || slices.ContainsFunc(s.slots, slot.alive) {
+		select {
+		case <-stop:
+			s.stop()
+		case <-died:
+			s.reap()
+		case event := <-s.events:
+			event()
+		}
+	}
+	s.closeListener()
+	return s.err
+}
+
+// pids returns the process ids of the workers that accept connections.
+func (s *Supervisor) pids() (pids []int) {
+	for _, slot := range s.slots {
+		if slot.ready {
+			pids = append(pids, slot.worker.PID)
+		}
+	}
+	return pids
+}
+
+func (s slot) alive() bool     { return s.worker != nil }
+func hasTriesLeft(s slot) bool { return s.failures < maxStarts }
+
+// post has Run's goroutine call f.
+func (s *Supervisor) post(f func()) {
+	select {
+	case s.events <- f:
+	case <-s.done:
+	}
+}
+
+func (s *Supervisor) after(d time.Duration, f func()) {
+	time.AfterFunc(d, func() { s.post(f) })
+}
+
+// spawn starts a worker in its slot.
+func (s *Supervisor) spawn(slot *slot) {
+	if s.phase != running {
+		return
+	}
+	slot.started = time.Now()
+	worker, err := s.prefork.Spawn()
+	if err != nil {
+		s.ended(slot, err)
+		return
+	}
+	slot.worker = worker
+	go func() {
+		err := worker.WaitReady(startTimeout)
+		s.post(func() { s.onReady(slot, worker, err) })
+	}()
+}
+
+func (s *Supervisor) onReady(slot *slot, worker *Worker, err error) {
+	switch {
+	case slot.worker != worker, s.phase != running: // late: it is reaped already, or we are ending
+	case err != nil:
+		slog.Warn("worker did not start", "err", err)
+		_ = unix.Kill(worker.PID, unix.SIGKILL)
+	default:
+		slot.ready, s.proven = true, true
+		s.setServing(true)
+		if pids := s.pids(); len(pids) == len(s.slots) && !s.started {
+			s.started = true
+			s.OnStart(pids)
+		}
+	}
+}
+
+func (s *Supervisor) setServing(serving bool) {
+	if s.serving != serving && s.phase == running {
+		s.serving = serving
+		s.OnServing(serving)
+	}
+}
+
+// reap collects every worker that has died. One signal may stand for many
+// deaths, so it asks for all; and for ours only, because to ask for any child
+// would steal from other parts of the program that wait for theirs.
+func (s *Supervisor) reap() {
+	for _, slot := range s.slots {
+		if slot.alive() {
+			s.wait(slot.worker.PID)
+		}
+	}
+	for os.Getpid() == 1 && s.wait(-1) { // process 1 inherits every orphan, too
+	}
+}
+
+// wait reaps that child, or any, and reports whether one had died.
+func (s *Supervisor) wait(child int) bool {
+	var status unix.WaitStatus
+	pid, err := unix.Wait4(child, &status, unix.WNOHANG, nil)
+	for errors.Is(err, unix.EINTR) {
+		pid, err = unix.Wait4(child, &status, unix.WNOHANG, nil)
+	}
+	if errors.Is(err, unix.ECHILD) {
+		pid = child // it is gone already
+	}
+	for i, slot := range s.slots {
+		if slot.alive() && slot.worker.PID == pid {
+			s.ended(&s.slots[i], describe(pid, status))
+		}
+	}
+	return pid > 0
+}
+
+func describe(pid int, status unix.WaitStatus) error {
+	if status.Signaled() {
+		return fmt.Errorf("worker %d was killed by signal %d (%v)", pid, status.Signal(), status.Signal())
+	}
+	return fmt.Errorf("worker %d exited with status %d", pid, status.ExitStatus())
+}
+
+// ended empties a slot and sees to a successor: at once after a long life or
+// at the first early death, later and later in a row of them.
+func (s *Supervisor) ended(slot *slot, why error) {
+	if slot.ready && time.Since(slot.started) > stablePeriod {
+		slot.failures = 0
+	}
+	slot.worker, slot.ready = nil, false
+	if s.phase != running {
+		return
+	}
+	var pause time.Duration
+	if slot.failures > 0 {
+		pause = min(firstBackoff<<min(slot.failures-1, 8), mostBackoff)
+	}
+	slot.failures++
+	slog.Warn("worker ended", "err", why, "replaced in", pause)
+	if !s.proven && !slices.ContainsFunc(s.slots, hasTriesLeft) {
+		s.err = fmt.Errorf("%w: %w", ErrNeverReady, why)
+		s.drain()
+		s.kill()
+	}
+	s.after(pause, func() { s.spawn(slot) })
+	if s.quiet = time.Now(); len(s.pids()) == 0 {
+		s.after(quietPeriod, func() {
+			if len(s.pids()) == 0 && time.Since(s.quiet) >= quietPeriod {
+				s.setServing(false)
+			}
+		})
+	}
+}
+
+// stop begins the end: first no more new clients, then no more workers.
+func (s *Supervisor) stop() {
+	if s.phase != running { // asked for the second time
+		s.cancel()
+		s.drain()
+		s.kill()
+		return
+	}
+	s.phase = withdrawing
+	var ctx context.Context
+	ctx, s.cancel = context.WithTimeout(context.Background(), stopTimeout)
+	go func() {
+		defer s.cancel()
+		s.OnStop(ctx)
+	}()
+	go func() {
+		<-ctx.Done() // OnStop has returned, or takes too long
+		s.post(s.drain)
+	}()
+}
+
+// drain tells the workers to end. While anybody holds a listening socket from
+// which nobody accepts, the kernel goes on connecting callers to it, who then
+// hang. We hold one, and so does a worker that is stopped or busy; so it is
+// shut down for all.
+func (s *Supervisor) drain() {
+	if s.phase == draining {
+		return
+	}
+	s.phase = draining
+	s.signal(unix.SIGTERM)
+	s.after(refuseDelay, s.closeListener)
+	s.after(s.Grace, s.kill)
+}
+
+func (s *Supervisor) kill() {
+	s.signal(unix.SIGKILL) // works on a stopped process, too
+}
+
+func (s *Supervisor) signal(sig unix.Signal) {
+	for _, slot := range s.slots {
+		if slot.alive() {
+			_ = unix.Kill(slot.worker.PID, sig) // ESRCH: it is gone already
+		}
+	}
+}
+
+func (s *Supervisor) closeListener() {
+	if s.listener >= 0 {
+		_ = unix.Shutdown(s.listener, unix.SHUT_RD)
+		_ = unix.Close(s.listener)
+		s.listener = -1
+	}
+}

@@ -1,0 +1,17 @@
+// What Linux has of its own: epoll, and accept4.
+
+package rpc
+
+import "golang.org/x/sys/unix"
+
+// NewPoller returns the system's best Poller.
+func NewPoller() (Poller, error) {
+	return NewEpollPoller()
+}
+
+// accept takes one connection; its descriptor doesn't block and isn't
+// inherited by programs that we start.
+func accept(listener int) (fd int, err error) {
+	fd, _, err = unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return fd, err
+}

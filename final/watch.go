@@ -1,0 +1,164 @@
+// Watching: the client learns from ZooKeeper which servers there are, and of
+// every change. A watch fires once and says only that something changed, so
+// each turn lists again, setting the next watch by the same request, and
+// fetches the few znodes that it doesn't know yet.
+
+package rpc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// retryPause is how long to wait after a request to ZooKeeper failed.
+const retryPause = 200 * time.Millisecond
+
+// A Snapshot is the set of servers at one moment.
+type Snapshot struct {
+	Servers []string // addresses, "host:port": all of them, sorted, each once
+	Stale   bool     // the source can't be reached: this is the last set known
+}
+
+// Discovery finds servers.
+type Discovery interface {
+	// Watch calls publish with a Snapshot once the set of servers is known and
+	// whenever it has changed, until ctx ends, and then returns. An error of
+	// the source is no change: the last set stays, marked stale.
+	Watch(ctx context.Context, publish func(Snapshot))
+}
+
+// ZKDiscovery finds the servers registered in ZooKeeper. Watch may be called
+// once.
+type ZKDiscovery struct {
+	session *Session
+	root    string
+	known   map[string]string // address by znode name, "" for data that is none; nil: not read yet
+
+	published bool
+	last      Snapshot // what was published last
+}
+
+// NewZKDiscovery returns a Discovery of what is registered under root. It
+// takes over the session.
+func NewZKDiscovery(session *Session, root string) *ZKDiscovery {
+	return &ZKDiscovery{session: session, root: root}
+}
+
+// Watch implements Discovery.
+func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
+	defer z.session.Close(ctx)
+	var list listing // its watch is the only one armed: the library can't take one back
+	for {
+		var err error
+		var retry <-chan time.Time
+		if list.changed == nil {
+			list, err = Do(z.session, z.list)
+		}
+		if err == nil {
+			err = z.fetch(list.names)
+		}
+		if hold := z.publish(publish); err != nil {
+			retry = time.After(retryPause)
+		} else if hold > 0 {
+			retry = time.After(hold)
+		}
+		select {
+		case <-list.changed:
+			list.changed = nil
+		case <-z.session.Changed():
+		case <-retry:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+type listing struct {
+	names   []string
+	changed <-chan zk.Event // delivers when the list is out of date
+}
+
+// list reads the names and sets the watch.
+func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
+	names, _, changed, err := c.ChildrenW(z.root)
+	if errors.Is(err, zk.ErrNoNode) { // no server has ever registered: watch for the root
+		var exists bool
+		if exists, _, changed, err = c.ExistsW(z.root); exists && err == nil {
+			err = errors.New("the root has just appeared")
+		}
+	}
+	if err != nil {
+		return listing{}, err // no watch: list again
+	}
+	return listing{names, changed}, nil
+}
+
+// fetch reads what it doesn't know yet, all at once, and forgets what is gone.
+func (z *ZKDiscovery) fetch(names []string) error {
+	var (
+		mu   sync.Mutex
+		wait sync.WaitGroup
+		errs error
+	)
+	current := make(map[string]string, len(names))
+	for _, name := range names {
+		if addr, ok := z.known[name]; ok {
+			current[name] = addr
+			continue
+		}
+		wait.Go(func() {
+			data, err := Do(z.session, func(c *zk.Conn) ([]byte, error) {
+				data, _, err := c.Get(z.root + "/" + name)
+				return data, err
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			switch addr, bad := ParseEndpoint(data); {
+			case errors.Is(err, zk.ErrNoNode): // it left between list and get
+			case err != nil:
+				errs = err // any one will do; this name is tried again
+			default:
+				if bad != nil {
+					slog.Warn("znode skipped", "znode", z.root+"/"+name, "err", bad)
+				}
+				current[name] = addr
+			}
+		})
+	}
+	wait.Wait()
+	z.known = current
+	return errs
+}
+
+// publish publishes the known set if it differs from the last. An empty list
+// just after a reconnect is likelier a ZooKeeper that has lost its sessions
+// than the end of all servers: it is believed only if it lasts for a session
+// timeout. Until then publish returns how long.
+func (z *ZKDiscovery) publish(publish func(Snapshot)) (hold time.Duration) {
+	if z.known == nil {
+		return 0
+	}
+	servers := slices.Sorted(maps.Values(z.known))
+	servers = slices.Compact(servers) // one server may have two znodes for a while
+	if len(servers) > 0 && servers[0] == "" {
+		servers = servers[1:]
+	}
+	now := Snapshot{Servers: servers, Stale: z.session.Conn() == nil}
+	if len(servers) == 0 && len(z.last.Servers) > 0 {
+		if hold = z.session.timeout - z.session.Age(); hold > 0 || now.Stale {
+			now = Snapshot{Servers: z.last.Servers, Stale: true}
+		}
+	}
+	if !z.published || z.last.Stale != now.Stale || !slices.Equal(z.last.Servers, now.Servers) {
+		z.last, z.published = now, true
+		publish(now)
+	}
+	return hold
+}

@@ -1,0 +1,220 @@
+// A ZooKeeper session that looks after itself. The client library reconnects
+// within a session and starts a new one when ZooKeeper has ended the old; this
+// file adds what it leaves to its user: bounds on every wait, and a fresh
+// start when a connection can't recover by itself.
+
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+var (
+	// ErrNoSession says that there is no session at the moment; nothing was
+	// sent.
+	ErrNoSession = errors.New("no ZooKeeper session")
+	// ErrUnanswered says that ZooKeeper didn't answer in time: the request may
+	// or may not have been carried out, or may be later.
+	ErrUnanswered = errors.New("no answer from ZooKeeper")
+)
+
+// A Session is one client's relation to ZooKeeper: a chain of sessions, at
+// most one alive. It is safe for concurrent use.
+type Session struct {
+	hosts   []string
+	timeout time.Duration
+	changed chan struct{} // holds one token when there is news
+
+	mu     sync.Mutex
+	conn   *zk.Conn  // nil: closed
+	made   int       // how many conns there have been
+	won    time.Time // when the present session was won, or won back
+	lost   time.Time // when the last one was lost; zero: it was not
+	dialed int       // TCP connections made since then
+}
+
+// NewSession starts to connect to one of hosts ("host:port,host:port") and
+// returns at once. ZooKeeper ends the session, and with it the session's
+// ephemeral znodes, when it has not heard of it for the timeout.
+func NewSession(hosts string, timeout time.Duration) (*Session, error) {
+	s := &Session{timeout: timeout, changed: make(chan struct{}, 1)}
+	for _, host := range strings.Split(hosts, ",") {
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			return nil, fmt.Errorf("ZooKeeper address %q must be host:port: %w", host, err)
+		}
+		// Twice: with a single address the library waits for a second before
+		// it reconnects.
+		s.hosts = append(s.hosts, host, host)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s, s.connect()
+}
+
+// connect makes a new connection, with a new session. The caller holds mu.
+func (s *Session) connect() error {
+	s.made++
+	made := s.made // tells this connection's calls from those of one given up
+	conn, _, err := zk.Connect(s.hosts, s.timeout,
+		zk.WithDialer(func(network, addr string, timeout time.Duration) (net.Conn, error) {
+			return s.dial(made, network, addr, timeout)
+		}),
+		// Not the library's event channel: that drops what doesn't fit.
+		zk.WithEventCallback(func(ev zk.Event) { s.onEvent(made, ev) }),
+		zk.WithLogger(debugLog{}), zk.WithLogInfo(false))
+	if err != nil {
+		return fmt.Errorf("connect to ZooKeeper: %w", err)
+	}
+	s.conn, s.lost, s.dialed = conn, time.Now(), 0
+	return nil
+}
+
+// Changed returns a channel that delivers when the session may have been
+// lost or won, or a watch may have fired. One reader can use it.
+func (s *Session) Changed() <-chan struct{} { return s.changed }
+
+// Conn returns the connection, or nil while there is no session.
+func (s *Session) Conn() *zk.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil || s.conn.State() != zk.StateHasSession {
+		return nil
+	}
+	return s.conn
+}
+
+// Age returns how long ago the session was won, or won back.
+func (s *Session) Age() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.won)
+}
+
+// onEvent runs on the library's goroutine and must not block it.
+func (s *Session) onEvent(made int, ev zk.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case made != s.made || s.conn == nil:
+		return
+	case ev.State == zk.StateHasSession && ev.Type == zk.EventSession:
+		slog.Info("ZooKeeper session", "server", ev.Server)
+		s.won, s.lost = time.Now(), time.Time{}
+	case ev.State == zk.StateExpired:
+		slog.Warn("ZooKeeper session expired")
+	case ev.State == zk.StateDisconnected && s.lost.IsZero():
+		slog.Warn("ZooKeeper connection lost", "server", ev.Server)
+		s.lost, s.dialed = time.Now(), 0
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// dial connects for the library. When something accepts our connections but
+// has given us no session for so long that ours must be over, we start anew: a
+// ZooKeeper that lost its data turns away, for ever and without a word, a
+// client that has seen more than it has.
+func (s *Session) dial(made int, network, addr string, timeout time.Duration) (net.Conn, error) {
+	conn, err := net.DialTimeout(network, addr, timeout)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialed++
+	if made == s.made && s.conn != nil && s.dialed > 3 && time.Since(s.lost) > s.timeout {
+		slog.Warn("no ZooKeeper session for too long: starting anew")
+		go s.conn.Close() // it may take a second
+		if err := s.connect(); err != nil {
+			slog.Error("can't start anew", "err", err)
+		}
+	}
+	return impatient{conn, s.timeout / 2}, nil
+}
+
+// impatient limits how long a read may wait. The library waits for the
+// handshake of a server that hangs for longer than the session lasts. Half a
+// session is enough: pings are answered every third.
+type impatient struct {
+	net.Conn
+	most time.Duration
+}
+
+func (c impatient) SetReadDeadline(t time.Time) error {
+	if latest := time.Now().Add(c.most); t.IsZero() || t.After(latest) {
+		t = latest
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// debugLog takes what the library says of itself.
+type debugLog struct{}
+
+func (debugLog) Printf(format string, args ...any) {
+	slog.Debug("ZooKeeper client", "says", fmt.Sprintf(format, args...))
+}
+
+// Do runs a request on the session's connection and waits for at most the
+// session timeout. The error is ErrNoSession if nothing was sent, and
+// ErrUnanswered if it took too long.
+func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	conn := s.Conn()
+	if conn == nil {
+		return none, ErrNoSession
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := request(conn)
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-time.After(s.timeout):
+		return none, ErrUnanswered
+	}
+}
+
+// Close ends the session, and its ephemeral znodes with it, and reports
+// whether ZooKeeper was told. When it could not be told before ctx ends, the
+// znodes stay until the session times out.
+func (s *Session) Close(ctx context.Context) error {
+	had := s.Conn() != nil
+	s.mu.Lock()
+	conn := s.conn
+	s.conn = nil
+	s.mu.Unlock()
+	if conn == nil {
+		return nil
+	}
+	closed := make(chan struct{})
+	go func() {
+		conn.Close()
+		close(closed)
+	}()
+	if !had {
+		return ErrNoSession
+	}
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return ErrUnanswered
+	}
+}
