@@ -167,6 +167,9 @@ func encodeLines(flags *flag.FlagSet, args []string) error {
 			return err
 		}
 	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("a line is too long: over %d bytes", MaxReply)
+	}
 	return lines.Err()
 }
 

@@ -95,8 +95,8 @@ func (s *Server) accept() {
 	switch {
 	case err == nil:
 		s.open(fd)
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
-		return // another worker was faster, or the caller has left
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINVAL):
+		return // another worker was faster, the caller has left, or the socket is shut down and Drain is on its way
 	}
 	if pause := s.Pause(len(s.conns), err); pause > 0 {
 		s.listen(0)

@@ -58,10 +58,7 @@ func NewLoop(poller Poller) (*Loop, error) {
 		err = errors.Join(err, unix.SetNonblock(fd, true))
 	}
 	l := &Loop{poller: poller, watches: make(map[int]*watch), wakeR: pipe[0], wakeW: pipe[1]}
-	l.Watch(l.wakeR, Readable, func(Events) {
-		var buf [64]byte
-		_, _ = unix.Read(l.wakeR, buf[:]) // the byte has done its work: it woke us
-	})
+	l.Watch(l.wakeR, Readable, l.runPosted)
 	return l, err
 }
 
@@ -141,13 +138,6 @@ func (l *Loop) Run() error {
 
 // turn runs everything that is due.
 func (l *Loop) turn(events []Event) {
-	l.mu.Lock()
-	posted := l.posted
-	l.posted = nil // what posts itself again runs once a turn
-	l.mu.Unlock()
-	for _, f := range posted {
-		f()
-	}
 	for _, ev := range events {
 		// Something earlier in this turn may have ended this watch or changed
 		// its mask, so look at what it wants now.
@@ -164,6 +154,20 @@ func (l *Loop) turn(events []Event) {
 		_ = unix.Close(fd)
 	}
 	l.closing = l.closing[:0]
+}
+
+// runPosted is called when there is a byte in the pipe. It empties the pipe
+// before it looks at what was posted: in the other order it could swallow the
+// byte of something posted in between, and sleep.
+func (l *Loop) runPosted(Events) {
+	_, _ = unix.Read(l.wakeR, make([]byte, 16))
+	l.mu.Lock()
+	posted := l.posted
+	l.posted = nil // what posts itself again runs once a turn
+	l.mu.Unlock()
+	for _, f := range posted {
+		f()
+	}
 }
 
 // release gives back what the loop itself holds.
