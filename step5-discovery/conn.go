@@ -30,7 +30,7 @@ type Conn struct {
 	unanswered bool   // the handler has a request and has not replied yet
 	processing bool   // process is on the stack
 	last       bool   // close when the replies are sent
-	finishing  bool   // close when what came in is answered
+	finishing  int    // close when what came in is answered, of this many bytes more at most; 0: go on
 	lingering  int    // our side is ended; this many bytes may still come
 	closed     bool
 }
@@ -74,9 +74,13 @@ func (c *Conn) read() {
 			c.close()
 		}
 	case n > 0:
+		if c.finishing > 0 {
+			c.finishing -= n
+			c.last = c.finishing <= 0
+		}
 		c.process(c.server.chunk[:n])
 	case errors.Is(err, unix.EAGAIN):
-		if c.finishing && c.lingering == 0 && !c.decoder.Partial() {
+		if c.finishing > 0 && c.lingering == 0 && !c.decoder.Partial() {
 			c.linger()
 		}
 	default: // the end of the stream (everything before it is answered), or an error
@@ -131,16 +135,19 @@ func (c *Conn) flush() {
 	default:
 		c.out = nil // an idle connection holds no buffer
 		c.watch(Readable)
-		if c.finishing {
+		if c.finishing > 0 {
 			c.finish()
 		}
 	}
 }
 
 // finish ends the connection as soon as every request that has come in is
-// answered, and one that is half here has come in whole.
+// answered, and one that is half here has come in whole. A client that never
+// stops sending is told the end all the same.
 func (c *Conn) finish() {
-	c.finishing = true
+	if c.finishing == 0 {
+		c.finishing = HeaderSize + MaxRequest // room for the longest
+	}
 	c.server.loop.Post(func() {
 		if !c.closed && !c.unanswered && len(c.out) == 0 {
 			c.read() // there may be more; if there is not, that ends it
