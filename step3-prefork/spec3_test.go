@@ -7,6 +7,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -65,32 +66,28 @@ func TestSpec3(t *testing.T) {
 		}
 	})
 
-	t.Run("3.4 connections spread: of 64, no worker of two holds more than 60 %", func(t *testing.T) {
-		const rounds, most = 10, 38
+	t.Run("3.4 connections spread: of 64, the busier one of two workers holds at most 60 %, on average of 10 rounds", func(t *testing.T) {
+		const rounds, conns, most = 10, 64, 0.6
 		s := start(t, 2)
 		s.WaitServing(t, 2)
-		var held []int // the larger share of each round
-		bad := 0
+		var held []int // by the busier one, in each round
+		sum := 0
 		for range rounds {
-			var conns []*harness.Conn
-			for range 64 {
-				conns = append(conns, s.Dial(t))
+			var open []*harness.Conn
+			for range conns {
+				open = append(open, s.Dial(t))
 			}
 			share := map[int]int{}
-			for _, pid := range s.Owners(t, conns...) {
+			for _, pid := range s.Owners(t, open...) {
 				share[pid]++
 			}
-			larger := 0
-			for _, n := range share {
-				larger = max(larger, n)
-			}
-			if held = append(held, larger); larger > most {
-				bad++
-			}
-			spec3Leave(t, s, conns)
+			larger := slices.Max(slices.Collect(maps.Values(share)))
+			held = append(held, larger)
+			sum += larger
+			spec3Leave(t, s, open)
 		}
-		// One round may go wrong on a machine that is busy with other things.
-		harness.Check(t, bad <= 1, fmt.Sprintf("at most %d connections on one worker, in at least %d of %d rounds", most, rounds-1, rounds), "%v", held)
+		average := float64(sum) / rounds
+		harness.Check(t, average <= most*conns, fmt.Sprintf("at most %g of %d connections on one worker, on average", most*conns, conns), "%g: %v", average, held)
 	})
 
 	t.Run("3.5 a worker killed with 40 connections queued loses none", func(t *testing.T) {

@@ -1,0 +1,253 @@
+// Specification 2, many clients at once: nobody waits for anybody else's
+// silence, and nobody can make the server wait, grow or spin. The milestones
+// come in the order in which a reader builds them.
+
+package rpc
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestSpec2(t *testing.T) {
+	// One worker only, in the steps that have workers: a second one would
+	// hide it when the first is busy.
+	start := func(t *testing.T) *harness.Server {
+		t.Helper()
+		return startServer(t, harness.Options{Workers: 1})
+	}
+	// ping makes a call that must be answered at once.
+	ping := func(t *testing.T, c *harness.Conn) {
+		t.Helper()
+		c.Timeout = 5 * time.Second
+		c.SendRequest("ping", "still there?")
+		c.WantPong(`"still there?"`)
+	}
+
+	t.Run("2.1 a second client is answered while the first is silent", func(t *testing.T) {
+		s := start(t)
+		first, second := s.Dial(t), s.Dial(t)
+		ping(t, second)
+		ping(t, first)
+	})
+
+	t.Run("2.2 half a frame from one client keeps nobody else waiting", func(t *testing.T) {
+		s := start(t)
+		frame := harness.Frame(`{"in":"ping","params":"two halves"}`)
+		var halves []*harness.Conn
+		for cut := 1; cut < len(frame); cut++ {
+			c := s.Dial(t)
+			c.Send(frame[:cut])
+			halves = append(halves, c)
+		}
+		ping(t, s.Dial(t))
+		for i, c := range halves {
+			c.Send(frame[1+i:])
+			c.WantPong(`"two halves"`)
+		}
+	})
+
+	t.Run("2.3 hundreds of clients at once", func(t *testing.T) {
+		s := start(t)
+		conns := make([]*harness.Conn, 400)
+		for i := range conns {
+			conns[i] = s.Dial(t)
+		}
+		for round := range 3 {
+			for i, c := range conns {
+				c.SendRequest("ping", []int{round, i})
+			}
+			for i, c := range conns {
+				c.WantPong(fmt.Sprintf("[%d,%d]", round, i))
+			}
+		}
+	})
+
+	t.Run("2.4 a client that sends 10,000 requests before it reads gets 10,000 replies, in order", func(t *testing.T) {
+		s := start(t)
+		c := s.Dial(t)
+		go func() { _ = c.TrySend(spec2Pings(10_000)) }() // the server may stop reading until we do
+		for i := range 10_000 {
+			c.WantPong(fmt.Sprint(i))
+		}
+	})
+
+	t.Run("2.5 with 1,000 requests sent and the sending side closed, all are answered", func(t *testing.T) {
+		s := start(t)
+		c := s.Dial(t)
+		c.Send(spec2Pings(1000))
+		c.CloseWrite()
+		for i := range 1000 {
+			c.WantPong(fmt.Sprint(i))
+		}
+		c.WantEOF()
+	})
+
+	t.Run("2.6 big frames in both directions at the same time", func(t *testing.T) {
+		s := start(t)
+		params := `"` + strings.Repeat("x", 500_000) + `"`
+		frame := harness.Frame(`{"in":"ping","params":` + params + `}`)
+		conns := []*harness.Conn{s.Dial(t), s.Dial(t), s.Dial(t), s.Dial(t)}
+		for _, c := range conns {
+			go func() {
+				for range 8 {
+					_ = c.TrySend(frame)
+				}
+			}()
+		}
+		for range 8 {
+			for _, c := range conns {
+				c.WantPong(params)
+			}
+		}
+	})
+
+	t.Run("2.7 a connection that is reset disturbs no other", func(t *testing.T) {
+		s := start(t)
+		good := s.Dial(t)
+		for i := range 20 {
+			bad := s.Dial(t)
+			switch i % 4 {
+			case 0: // reset while idle
+			case 1:
+				bad.Send([]byte{30, 0, 0, 0, '{'})
+			case 2:
+				bad.Send(spec2Pings(1000))
+			case 3:
+				ping(t, bad)
+			}
+			bad.Reset()
+			ping(t, good)
+		}
+	})
+
+	t.Run("2.8 clients that never read: others are served, memory stays bounded, nothing spins", func(t *testing.T) {
+		s := start(t)
+		ping(t, s.Dial(t))
+		before := s.RSS()
+		frames := []byte(strings.Repeat(string(harness.Frame(harness.Request("ping", strings.Repeat("x", 8000)))), 8))
+		var deaf []*harness.Conn
+		taken := make(chan int)
+		for range 8 {
+			c := harness.DialSmall(t, s.Addr)
+			c.Timeout = 300 * time.Millisecond
+			deaf = append(deaf, c)
+			go func() {
+				n := 0
+				for n < 32<<20 && c.TrySend(frames) == nil { // until the server has stopped reading
+					n += len(frames)
+				}
+				taken <- n
+			}()
+		}
+		other := s.Dial(t)
+		ping(t, other)
+		sum := 0
+		for range deaf {
+			sum += <-taken
+			ping(t, other)
+		}
+		grown := s.RSS() - before
+		harness.Check(t, grown < 64<<20, "less than 64 MiB more memory with eight clients that never read",
+			"%d MiB more, after taking %d MiB of requests", grown>>20, sum>>20)
+		s.WantIdle(t)
+		for _, c := range deaf[:4] {
+			c.CloseWrite() // the server is told, and can't do anything about it yet
+		}
+		s.WantIdle(t)
+		ping(t, other)
+	})
+
+	t.Run("2.9 idle clients and half frames cost no CPU time", func(t *testing.T) {
+		s := start(t)
+		for range 50 {
+			ping(t, s.Dial(t))
+			s.Dial(t).Send([]byte{30, 0, 0, 0, '{'})
+			s.Dial(t).Send([]byte{30})
+		}
+		s.WantIdle(t)
+	})
+
+	t.Run("2.10 nothing is left of clients that vanish", func(t *testing.T) {
+		s := start(t)
+		ping(t, s.Dial(t))
+		before := s.Open(t)
+		pings := spec2Pings(20_000)
+		for i := range 40 {
+			c := harness.DialSmall(t, s.Addr)
+			switch i % 4 {
+			case 0: // silent
+			case 1:
+				c.Send([]byte{30, 0, 0, 0, '{'})
+			case 2:
+				ping(t, c)
+			case 3: // replies that it doesn't read
+				c.Timeout = 20 * time.Millisecond
+				_ = c.TrySend(pings)
+			}
+			if i%8 < 4 {
+				c.Reset()
+			} else {
+				c.Close()
+			}
+		}
+		harness.Eventually(t, 5*time.Second, fmt.Sprintf("%d open files, as before 40 clients came and went", before), func() (bool, string) {
+			now := s.Open(t)
+			return now <= before+5, fmt.Sprint(now) // a program may have opened some more for itself
+		})
+	})
+
+	t.Run("2.11 Ctrl-C: what was begun is finished, the port is closed, the exit code is 0", func(t *testing.T) {
+		s := start(t)
+		idle, busy := s.Dial(t), s.Dial(t)
+		ping(t, idle)
+		idle.Timeout = 3 * time.Second // to be ended now, not when a grace period is over
+		long := harness.Frame(harness.Request("pi", 100_000_000))
+		busy.Send(append(append(long, long...), spec2Pings(100)...))
+		s.WaitRead(t, busy)
+		s.SignalGroup(syscall.SIGINT)
+		for range 2 {
+			reply := busy.ReadReply()
+			harness.Check(t, reply.Kind == "pi_r", "a reply of kind pi_r", "%v", reply)
+		}
+		for i := range 100 {
+			busy.WantPong(fmt.Sprint(i))
+		}
+		busy.WantEOF()
+		busy.Close()
+		idle.WantEOF()
+		idle.Close()
+		code := s.Wait(5 * time.Second)
+		harness.Check(t, code == 0, "exit code 0", "%d", code)
+		s.WaitRefused(t, time.Second)
+		harness.Check(t, len(s.Processes(t)) == 0, "no process left", "%s", s.Tree())
+	})
+
+	t.Run("2.12 the port can be used again at once", func(t *testing.T) {
+		s := start(t)
+		for i := range 3 {
+			c := s.Dial(t)
+			ping(t, c)
+			s.SignalGroup(syscall.SIGINT)
+			c.WantEOF() // the server ends the connection first: its kernel remembers the port for a minute
+			c.Close()
+			code := s.Wait(5 * time.Second)
+			harness.Check(t, code == 0, "exit code 0", "%d at stop %d", code, 1+i)
+			s = s.Restart(t)
+		}
+	})
+}
+
+// spec2Pings returns the frames of n pings with the params 0 to n-1.
+func spec2Pings(n int) []byte {
+	var frames []byte
+	for i := range n {
+		frames = append(frames, harness.Frame(harness.Request("ping", i))...)
+	}
+	return frames
+}

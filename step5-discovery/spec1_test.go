@@ -1,0 +1,269 @@
+// Specification 1, the wire: what a client may send and what it gets back. The
+// milestones come in the order in which a reader builds them. They speak to
+// the program over TCP and need one connection at a time.
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+// spec1Limit is the longest request, in bytes.
+const spec1Limit = 1 << 20
+
+func TestSpec1(t *testing.T) {
+	// dial starts the program and connects to it.
+	dial := func(t *testing.T) *harness.Conn {
+		t.Helper()
+		return startServer(t, harness.Options{}).Dial(t)
+	}
+
+	t.Run("1.1 one frame, whole", func(t *testing.T) {
+		c := dial(t)
+		c.SendFrame(`{"in":"ping","params":"hello"}`)
+		c.WantPong(`"hello"`)
+	})
+
+	t.Run("1.2 one call after the other on one connection", func(t *testing.T) {
+		c := dial(t)
+		for i := range 10 {
+			c.SendRequest("ping", i)
+			c.WantPong(fmt.Sprint(i))
+		}
+	})
+
+	t.Run("1.3 ping echoes its params byte for byte", func(t *testing.T) {
+		c := dial(t)
+		for _, params := range spec1Echoes {
+			c.SendRequest("ping", json.RawMessage(params))
+			c.WantPong(params)
+		}
+	})
+
+	t.Run("1.4 pi is computed from n+1 terms", func(t *testing.T) {
+		c := dial(t)
+		for n, want := range map[int]string{0: "2.82842712475", 93: "3.1382045832", 95: "3.13827520401", 99: "3.13840796707"} {
+			got := fmt.Sprintf("%.12g", spec1Pi(t, c, n))
+			harness.Check(t, got == want, fmt.Sprintf("pi of %d: %s", n, want), "%s", got)
+		}
+		got := spec1Pi(t, c, 93)
+		harness.Check(t, got == 3.1382045831970156, "pi of 93: 3.1382045831970156, the same bits", "%.17g", got)
+	})
+
+	t.Run("1.5 the error of pi is very nearly 1/(π(n+1))", func(t *testing.T) {
+		c := dial(t)
+		for _, n := range []int{100, 1000, 10_000, 100_000} {
+			got := (math.Pi - spec1Pi(t, c, n)) * float64(n+1) * math.Pi
+			harness.Check(t, math.Abs(got-1) < 0.01, fmt.Sprintf("the error of pi of %d, times π(n+1), within 1 %% of 1", n), "%g", got)
+		}
+	})
+
+	t.Run("1.6 a frame that arrives byte by byte", func(t *testing.T) {
+		c := dial(t)
+		for _, b := range harness.Frame(`{"in":"ping","params":"slow"}`) {
+			c.WantSilence()
+			c.Send([]byte{b})
+		}
+		c.WantPong(`"slow"`)
+	})
+
+	t.Run("1.7 a length that arrives in two pieces", func(t *testing.T) {
+		c := dial(t)
+		frame := harness.Frame(`{"in":"ping","params":"in two"}`)
+		for cut := 1; cut <= 4; cut++ {
+			c.Send(frame[:cut])
+			c.WantSilence()
+			c.Send(frame[cut:])
+			c.WantPong(`"in two"`)
+		}
+	})
+
+	t.Run("1.8 several frames in one write are all answered, in order", func(t *testing.T) {
+		c := dial(t)
+		var frames []byte
+		for i := range 100 {
+			frames = append(frames, harness.Frame(harness.Request("ping", i))...)
+		}
+		c.Send(frames)
+		for i := range 100 {
+			c.WantPong(fmt.Sprint(i))
+		}
+	})
+
+	t.Run("1.9 a write that ends inside the next frame", func(t *testing.T) {
+		c := dial(t)
+		one, two := harness.Frame(`{"in":"ping","params":1}`), harness.Frame(`{"in":"ping","params":2}`)
+		both := append(one, two...)
+		for cut := len(one) + 1; cut < len(both); cut += 3 {
+			c.Send(both[:cut])
+			c.WantPong("1")
+			c.Send(both[cut:])
+			c.WantPong("2")
+		}
+	})
+
+	t.Run("1.10 frames of exactly 1024 bytes, and of multiples of it", func(t *testing.T) {
+		c := dial(t)
+		envelope := len(`{"in":"ping","params":""}`)
+		for _, size := range []int{1023, 1024, 1025, 2048, 4096, 8192, 16 << 10, 32 << 10, 64 << 10, 128 << 10} {
+			for _, header := range []int{0, 4} { // that many bytes in the body, or in body and length together
+				params := `"` + strings.Repeat("x", size-header-envelope) + `"`
+				c.SendRequest("ping", json.RawMessage(params))
+				c.WantPong(params)
+			}
+		}
+	})
+
+	t.Run("1.11 a bad request is answered with an error, and the connection goes on", func(t *testing.T) {
+		c := dial(t)
+		for i, body := range spec1Bad {
+			c.SendFrame(body)
+			c.WantError()
+			c.SendRequest("ping", i)
+			c.WantPong(fmt.Sprint(i))
+		}
+	})
+
+	t.Run("1.12 a bad request between good ones, all in one write", func(t *testing.T) {
+		c := dial(t)
+		good, bad := harness.Frame(`{"in":"ping","params":"good"}`), harness.Frame(`{"in":`)
+		empty := harness.Frame("")
+		c.Send([]byte(string(good) + string(bad) + string(good) + string(empty) + string(good)))
+		c.WantPong(`"good"`)
+		c.WantError()
+		c.WantPong(`"good"`)
+		c.WantError()
+		c.WantPong(`"good"`)
+	})
+
+	t.Run("1.13 a request of 1 MiB, the limit", func(t *testing.T) {
+		c := dial(t)
+		params := `"` + strings.Repeat("x", spec1Limit-len(`{"in":"ping","params":""}`)) + `"`
+		request := harness.Frame(harness.Request("ping", json.RawMessage(params)))
+		harness.Check(t, len(request) == 4+spec1Limit, "a request at the limit", "%d bytes", len(request))
+		for range 3 {
+			go func() { _ = c.TrySend(request) }() // a server may write before it has read all
+			c.WantPong(params)
+		}
+	})
+
+	t.Run("1.14 one byte over the limit: an error reply while we still send, then the end", func(t *testing.T) {
+		s := startServer(t, harness.Options{})
+		for _, length := range []uint32{spec1Limit + 1, 1 << 24, 1 << 31, 0xFFFFFFFF} {
+			c := s.Dial(t)
+			header := []byte{byte(length), byte(length >> 8), byte(length >> 16), byte(length >> 24)}
+			// More than the buffers on the way hold: the server must keep
+			// reading, or its reply is lost when it closes the connection.
+			c.Send(append(header, make([]byte, 64<<10)...))
+			sent := make(chan struct{})
+			go func() {
+				defer close(sent)
+				_ = c.TrySend(make([]byte, spec1Limit)) // cut off or not, we don't care
+			}()
+			c.WantError()
+			c.WantEOF()
+			<-sent
+			c.Close()
+		}
+		s.Call(t, "ping", "the server goes on")
+	})
+
+	t.Run("1.15 a length over the limit is enough: the error doesn't wait for the body", func(t *testing.T) {
+		c := dial(t)
+		c.SendRequest("ping", "before")
+		c.Send([]byte{0xFF, 0xFF, 0xFF, 0xFF})
+		c.WantPong(`"before"`)
+		c.WantError()
+		c.WantEOF()
+	})
+
+	t.Run("1.16 a client that has finished sending still gets all its replies", func(t *testing.T) {
+		c := dial(t)
+		for i := range 20 {
+			c.SendRequest("ping", i)
+		}
+		c.CloseWrite()
+		for i := range 20 {
+			c.WantPong(fmt.Sprint(i))
+		}
+		c.WantEOF()
+	})
+
+	t.Run("1.17 one client after another, however the last one left", func(t *testing.T) {
+		s := startServer(t, harness.Options{})
+		leave := []func(c *harness.Conn){
+			func(c *harness.Conn) {},
+			func(c *harness.Conn) { c.Send([]byte{30, 0}) },
+			func(c *harness.Conn) { c.SendRequest("ping", strings.Repeat("x", 100_000)) },
+			func(c *harness.Conn) { c.Send([]byte{30, 0, 0, 0, '{'}); c.Reset() },
+			func(c *harness.Conn) { c.SendRequest("ping", "lost"); c.Reset() },
+		}
+		for i, last := range leave {
+			c := s.Dial(t)
+			c.SendRequest("ping", i)
+			c.WantPong(fmt.Sprint(i))
+			last(c)
+			c.Close()
+		}
+		s.Call(t, "ping", "the server goes on")
+	})
+
+	t.Run("1.18 length and body leave in one write: 100 calls take less than 2 s", func(t *testing.T) {
+		c := dial(t)
+		start := time.Now()
+		for i := range 100 {
+			c.SendRequest("ping", i)
+			c.WantPong(fmt.Sprint(i))
+		}
+		took := time.Since(start)
+		harness.Check(t, took < 2*time.Second, "100 calls in less than 2s (44 ms each is what two writes cost)", "%v", took)
+	})
+}
+
+// spec1Pi calls pi.
+func spec1Pi(t *testing.T, c *harness.Conn, n int) float64 {
+	t.Helper()
+	reply := c.Call("pi", n)
+	var value float64
+	err := json.Unmarshal(reply.Result, &value)
+	harness.Check(t, reply.Kind == "pi_r" && err == nil, "a reply of kind pi_r with a number", "%v", reply)
+	return value
+}
+
+// spec1Echoes are params that a server changes if it does more with them than
+// to pass them on.
+var spec1Echoes = []string{
+	`"hello"`, `5`, `true`, `null`, `[]`, `{}`, `""`,
+	`"<b>Fish & Chips</b>"`,
+	`{ "a" : [ 1 ,  2,3 ],` + "\n\t" + `"b":  "c" }`,
+	`123456789012345678901234567890`, `1.0`, `1e5`, `1E+5`, `-0`, `0.1000`,
+	`"ü € 😀"`, `"\u00fc \u20ac \ud83d\ude00 \/ \b"`, "\"\u2028\u2029\"",
+	`{"a":1,"a":2,"":0}`,
+	strings.Repeat("[", 200) + strings.Repeat("]", 200),
+}
+
+// spec1Bad are bodies that must be answered with an error.
+var spec1Bad = []string{
+	// not JSON
+	"", " ", "hello", `{"in":"ping","params":1`, `{"in":"ping","params":1}}`, `{'in':'ping','params':1}`,
+	`{"in":"ping","params":NaN}`, `{"in":"ping","params":Infinity}`, `{"in":"ping","params":-Infinity}`,
+	"\x00\x01\x02\xff",
+	// not an object
+	`null`, `5`, `"ping"`, `["ping",1]`,
+	// no such method
+	`{}`, `{"params":1}`, `{"in":null,"params":1}`, `{"in":5,"params":1}`, `{"in":["ping"],"params":1}`,
+	`{"in":"","params":1}`, `{"in":"pong","params":1}`,
+	// missing or bad params
+	`{"in":"ping"}`, `{"in":"pi"}`,
+	`{"in":"pi","params":-1}`, `{"in":"pi","params":1.5}`, `{"in":"pi","params":true}`, `{"in":"pi","params":"5"}`,
+	`{"in":"pi","params":null}`, `{"in":"pi","params":[1]}`, `{"in":"pi","params":{}}`,
+	// more than a server is ready to compute
+	`{"in":"pi","params":100000001}`, `{"in":"pi","params":9223372036854775808}`, `{"in":"pi","params":1` + strings.Repeat("0", 400) + `}`,
+}

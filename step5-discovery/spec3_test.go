@@ -1,0 +1,254 @@
+// Specification 3, many processes on one port: the master's workers share the
+// connections, and one socket, so that the death of one costs the others
+// nothing. The milestones come in the order in which a reader builds them.
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestSpec3(t *testing.T) {
+	start := func(t *testing.T, workers int) *harness.Server {
+		t.Helper()
+		return startServer(t, harness.Options{Workers: workers})
+	}
+
+	t.Run("3.1 several pids answer", func(t *testing.T) {
+		s := start(t, 2)
+		conns := map[int]*harness.Conn{}
+		harness.Eventually(t, 10*time.Second, "connections held by two processes", func() (bool, string) {
+			c := s.Dial(t)
+			conns[s.Owners(t, c)[0]] = c
+			return len(conns) == 2, fmt.Sprintf("%d\n%s", len(conns), s.Tree())
+		})
+		for pid, c := range conns {
+			c.SendRequest("ping", pid)
+			c.WantPong(fmt.Sprint(pid))
+		}
+	})
+
+	t.Run("3.2 there are as many workers as asked for, and the master isn't one", func(t *testing.T) {
+		for _, n := range []int{1, 3} {
+			s := start(t, n)
+			serving := s.WaitServing(t, n)
+			workers := s.Workers(t)
+			harness.Check(t, slices.Equal(serving, workers), fmt.Sprintf("the workers %v, and only they, accept connections", workers), "%v\n%s", serving, s.Tree())
+			all := s.Processes(t)
+			harness.Check(t, len(all) == 1+n, fmt.Sprintf("%d processes", 1+n), "%d\n%s", len(all), s.Tree())
+		}
+	})
+
+	t.Run("3.3 all workers answer at the same time", func(t *testing.T) {
+		s := start(t, 4)
+		s.WaitServing(t, 4)
+		for round := range 3 {
+			var conns []*harness.Conn
+			for i := range 40 {
+				c := s.Dial(t)
+				c.SendRequest("ping", []int{round, i})
+				conns = append(conns, c)
+			}
+			for i, c := range conns {
+				c.WantPong(fmt.Sprintf("[%d,%d]", round, i))
+				c.Close()
+			}
+		}
+	})
+
+	t.Run("3.4 connections spread: of 64, the busier one of two workers holds at most 60 %, on average of 10 rounds", func(t *testing.T) {
+		const rounds, conns, most = 10, 64, 0.6
+		s := start(t, 2)
+		s.WaitServing(t, 2)
+		var held []int // by the busier one, in each round
+		sum := 0
+		for range rounds {
+			var open []*harness.Conn
+			for range conns {
+				open = append(open, s.Dial(t))
+			}
+			share := map[int]int{}
+			for _, pid := range s.Owners(t, open...) {
+				share[pid]++
+			}
+			larger := slices.Max(slices.Collect(maps.Values(share)))
+			held = append(held, larger)
+			sum += larger
+			spec3Leave(t, s, open)
+		}
+		average := float64(sum) / rounds
+		harness.Check(t, average <= most*conns, fmt.Sprintf("at most %g of %d connections on one worker, on average", most*conns, conns), "%g: %v", average, held)
+	})
+
+	t.Run("3.5 a worker killed with 40 connections queued loses none", func(t *testing.T) {
+		s := start(t, 2)
+		s.WaitServing(t, 2)
+		workers := s.Workers(t)
+		s.Freeze(workers...)
+		var queued []*harness.Conn
+		for i := range 40 {
+			c := s.Dial(t)
+			c.SendRequest("ping", i)
+			queued = append(queued, c)
+		}
+		s.SignalEach(syscall.SIGKILL, workers[0])
+		harness.Eventually(t, 5*time.Second, fmt.Sprintf("worker %d dead", workers[0]), func() (bool, string) {
+			return !slices.Contains(s.Workers(t), workers[0]), s.Tree()
+		})
+		s.SignalEach(syscall.SIGCONT, workers[1])
+		for i, c := range queued {
+			c.WantPong(fmt.Sprint(i))
+		}
+	})
+
+	t.Run("3.6 a worker's death ends its own connections and no others", func(t *testing.T) {
+		s := start(t, 2)
+		workers := s.WaitServing(t, 2)
+		var conns []*harness.Conn
+		for i := range 20 {
+			c := s.Dial(t)
+			c.SendRequest("ping", i)
+			c.WantPong(fmt.Sprint(i))
+			conns = append(conns, c)
+		}
+		owners := s.Owners(t, conns...)
+		s.SignalEach(syscall.SIGKILL, workers[0])
+		for i, c := range conns {
+			if owners[i] == workers[0] {
+				c.WantEOF()
+				continue
+			}
+			c.SendRequest("ping", "unharmed")
+			c.WantPong(`"unharmed"`)
+		}
+		reply := s.Call(t, "ping", "new")
+		harness.Check(t, reply.Kind == "pong", "a new connection answered", "%v", reply)
+	})
+
+	t.Run("3.7 a worker is given nothing of the master's but the listener and two pipes", func(t *testing.T) {
+		s := start(t, 2)
+		s.WaitServing(t, 2)
+		s.WaitWorkers(t, 5*time.Second, 2)
+		held := map[int]map[int]string{}
+		for _, pid := range s.Processes(t) {
+			held[pid] = harness.Descriptors(t, pid)
+		}
+		ours := harness.Descriptors(t, os.Getpid()) // what we gave to all of them
+		for _, pid := range s.Workers(t) {
+			spec3Inherited(t, pid, held, ours)
+		}
+	})
+
+	t.Run("3.8 master killed with SIGKILL: port free and idle workers gone within a second", func(t *testing.T) {
+		s := start(t, 2)
+		s.WaitServing(t, 2)
+		workers := s.Workers(t)
+		idle := s.Dial(t)
+		idle.SendRequest("ping", "idle")
+		idle.WantPong(`"idle"`)
+		idle.Timeout = time.Second
+		s.Signal(syscall.SIGKILL)
+		s.Wait(5 * time.Second)
+		begin := time.Now()
+		idle.WantEOF()
+		idle.Close()
+		s.WaitPortFree(t, time.Second)
+		harness.Eventually(t, time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), s.Tree() })
+		took := time.Since(begin)
+		harness.Check(t, took < time.Second, "all of that within 1s", "%v", took)
+	})
+
+	t.Run("3.9 master killed with SIGKILL: a busy worker still answers, and then ends", func(t *testing.T) {
+		s := start(t, 2)
+		s.WaitServing(t, 2)
+		workers := s.Workers(t)
+		c := s.Dial(t)
+		c.Timeout = 3 * time.Second // less than the grace period
+		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 3))
+		s.WaitRead(t, c)
+		s.Signal(syscall.SIGKILL)
+		for range 3 {
+			reply := c.ReadReply()
+			harness.Check(t, reply.Kind == "pi_r", "a reply of kind pi_r", "%v", reply)
+		}
+		c.WantEOF()
+		c.Close()
+		harness.Eventually(t, 2*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), s.Tree() })
+	})
+
+	t.Run("3.10 master killed with SIGKILL: no client keeps a worker longer than the grace period", func(t *testing.T) {
+		t.Parallel() // it mostly waits
+		s := startServer(t, harness.Options{Workers: 2, Grace: time.Second})
+		s.WaitServing(t, 2)
+		workers := s.Workers(t)
+		half, deaf := s.Dial(t), harness.DialSmall(t, s.Addr)
+		half.Send([]byte{30, 0, 0, 0, '{'})
+		params := json.RawMessage(`"` + strings.Repeat("x", 500_000) + `"`)
+		go func() { _ = deaf.TrySend(slices.Repeat(harness.Frame(harness.Request("ping", params)), 50)) }()
+		s.WaitRead(t, half)
+		s.Signal(syscall.SIGKILL)
+		harness.Eventually(t, 8*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), s.Tree() })
+	})
+
+	t.Run("3.11 a restart at once after the master was killed", func(t *testing.T) {
+		s := start(t, 2)
+		for range 3 {
+			s.WaitServing(t, 2)
+			s.Signal(syscall.SIGKILL)
+			s.Wait(5 * time.Second)
+			s.WaitPortFree(t, time.Second)
+			s = s.Restart(t)
+		}
+	})
+}
+
+// spec3Leave closes the connections and waits until the server has noticed.
+func spec3Leave(t *testing.T, s *harness.Server, conns []*harness.Conn) {
+	t.Helper()
+	before := s.Open(t)
+	for _, c := range conns {
+		c.Close()
+	}
+	harness.Eventually(t, 5*time.Second, fmt.Sprintf("%d connections closed by the server, too", len(conns)), func() (bool, string) {
+		closed := before - s.Open(t)
+		return closed >= len(conns), fmt.Sprint(closed)
+	})
+}
+
+// spec3Inherited checks the descriptors of one worker, given those of all
+// processes and those of this test. Sockets and pipes are recognised by their
+// number, which both ends of a pipe share.
+func spec3Inherited(t *testing.T, worker int, held map[int]map[int]string, ours map[int]string) {
+	t.Helper()
+	agreed := map[string]bool{} // what a worker may share with others
+	for fd := range 6 {
+		agreed[held[worker][fd]] = true
+	}
+	for _, target := range ours {
+		agreed[target] = true
+	}
+	for fd, target := range held[worker] {
+		if !strings.HasPrefix(target, "socket:") && !strings.HasPrefix(target, "pipe:") || agreed[target] {
+			continue
+		}
+		for other, descriptors := range held {
+			for otherFD, otherTarget := range descriptors {
+				harness.Check(t, other == worker || otherTarget != target,
+					fmt.Sprintf("worker %d to hold nothing of other processes, beyond its descriptors 0 to 5", worker),
+					"its descriptor %d, %s, is descriptor %d of %d", fd, target, otherFD, other)
+			}
+		}
+	}
+	harness.Check(t, strings.HasPrefix(held[worker][3], "socket:"), fmt.Sprintf("the listener as descriptor 3 of worker %d", worker), "%v", held[worker])
+	harness.Check(t, strings.HasPrefix(held[worker][4], "pipe:"), fmt.Sprintf("the lifeline as descriptor 4 of worker %d", worker), "%v", held[worker])
+}

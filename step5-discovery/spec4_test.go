@@ -1,0 +1,252 @@
+// Specification 4, staying up and going down: workers that die are replaced,
+// and a stop finishes what was begun, leaves nothing behind and takes no
+// longer than its grace period. The milestones come in the order in which a
+// reader builds them.
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestSpec4(t *testing.T) {
+	start := func(t *testing.T, workers int, grace time.Duration) *harness.Server {
+		t.Helper()
+		s := startServer(t, harness.Options{Workers: workers, Grace: grace})
+		s.WaitServing(t, workers)
+		return s
+	}
+	// begin returns a connection with a call that takes a while.
+	begin := func(t *testing.T, s *harness.Server) *harness.Conn {
+		t.Helper()
+		c := s.Dial(t)
+		c.Timeout = 3 * time.Second // less than the grace period
+		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 2))
+		s.WaitRead(t, c)
+		return c
+	}
+	finish := func(t *testing.T, c *harness.Conn) {
+		t.Helper()
+		for range 2 {
+			reply := c.ReadReply()
+			harness.Check(t, reply.Kind == "pi_r", "a reply of kind pi_r", "%v", reply)
+		}
+		c.WantEOF()
+		c.Close()
+	}
+	// clean expects a clean end.
+	clean := func(t *testing.T, s *harness.Server, within time.Duration) {
+		t.Helper()
+		code := s.Wait(within)
+		harness.Check(t, code == 0, "exit code 0", "%d", code)
+		harness.Check(t, len(s.Processes(t)) == 0, "no process left", "%s", s.Tree())
+		refused, got := s.Refuses(t)
+		harness.Check(t, refused, "new connections refused", "%s", got)
+	}
+
+	t.Run("4.1 a killed worker is replaced", func(t *testing.T) {
+		s := start(t, 2, 0)
+		workers := s.Workers(t)
+		s.SignalEach(syscall.SIGKILL, workers[0])
+		s.WaitWorkers(t, 5*time.Second, 2, workers[0])
+		serving := s.WaitServing(t, 2)
+		harness.Check(t, slices.Contains(serving, workers[1]), "the other worker goes on", "%v serve", serving)
+	})
+
+	t.Run("4.2 sixteen workers killed at once are reaped and replaced", func(t *testing.T) {
+		s := start(t, 16, 0)
+		old := s.Workers(t)
+		files := len(harness.Descriptors(t, s.PID))
+		s.SignalEach(syscall.SIGKILL, old...)
+		s.WaitWorkers(t, 5*time.Second, 16, old...)
+		harness.Eventually(t, 2*time.Second, "no zombie", func() (bool, string) { return len(s.Zombies()) == 0, s.Tree() })
+		s.WaitServing(t, 16)
+		now := len(harness.Descriptors(t, s.PID))
+		harness.Check(t, now <= files+2, fmt.Sprintf("the master with %d open files, as before", files), "%d", now)
+	})
+
+	t.Run("4.3 with no worker alive, calls wait for the next one", func(t *testing.T) {
+		s := start(t, 2, 0)
+		s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
+		for i := range 5 {
+			reply := s.Call(t, "ping", i)
+			harness.Check(t, reply.String() == fmt.Sprintf("pong %d", i), fmt.Sprintf("pong %d", i), "%v", reply)
+		}
+	})
+
+	t.Run("4.4 a worker that is told to end finishes its call and is replaced", func(t *testing.T) {
+		s := start(t, 2, 0)
+		c := begin(t, s)
+		busy := s.PIDOf(c)
+		s.SignalEach(syscall.SIGTERM, busy)
+		finish(t, c)
+		s.WaitWorkers(t, 5*time.Second, 2, busy)
+	})
+
+	t.Run("4.5 SIGTERM: a call in progress is answered, the exit code is 0, nobody is left", func(t *testing.T) {
+		s := start(t, 2, 0)
+		c := begin(t, s)
+		s.Signal(syscall.SIGTERM)
+		finish(t, c)
+		clean(t, s, 3*time.Second)
+	})
+
+	t.Run("4.6 the same for a signal to the whole group, such as Ctrl-C", func(t *testing.T) {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+			s := start(t, 2, 0)
+			c := begin(t, s)
+			s.SignalGroup(sig)
+			finish(t, c)
+			clean(t, s, 3*time.Second)
+		}
+	})
+
+	t.Run("4.7 an idle client doesn't delay a stop", func(t *testing.T) {
+		s := start(t, 2, 0)
+		var idle []*harness.Conn
+		for i := range 10 {
+			c := s.Dial(t)
+			c.Timeout = 3 * time.Second // less than the grace period
+			c.SendRequest("ping", i)
+			c.WantPong(fmt.Sprint(i))
+			idle = append(idle, c)
+		}
+		s.Signal(syscall.SIGTERM)
+		for _, c := range idle {
+			c.WantEOF()
+			c.Close()
+		}
+		clean(t, s, 3*time.Second)
+	})
+
+	t.Run("4.8 a client that never stops sending is answered for a while, and then told the end", func(t *testing.T) {
+		s := start(t, 2, 0)
+		c := s.Dial(t)
+		go func() {
+			frames := slices.Repeat(harness.Frame(harness.Request("ping", "more")), 1000)
+			for c.TrySend(frames) == nil {
+			}
+		}()
+		for range 5000 {
+			c.WantPong(`"more"`)
+		}
+		begin := time.Now()
+		s.Signal(syscall.SIGTERM)
+		_, err := c.TryReply()
+		for err == nil {
+			_, err = c.TryReply()
+		}
+		harness.Check(t, err == io.EOF, "replies, and then the end of the connection", "%v after %v", err, time.Since(begin))
+		c.Close()
+		clean(t, s, 3*time.Second)
+		took := time.Since(begin)
+		harness.Check(t, took < 3*time.Second, "all of that long before the grace period is over", "%v", took)
+	})
+
+	t.Run("4.9 during a stop new connections are refused, they don't hang", func(t *testing.T) {
+		s := start(t, 1, 0)
+		c := s.Dial(t)
+		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 10)) // seconds of work
+		s.WaitRead(t, c)
+		s.Signal(syscall.SIGTERM)
+		s.WaitRefused(t, time.Second)
+		s.Kill()
+	})
+
+	t.Run("4.10 a stop as soon as the port is open", func(t *testing.T) {
+		for range 5 {
+			s := startServer(t, harness.Options{Workers: 4}) // its workers are only starting
+			s.Signal(syscall.SIGTERM)
+			clean(t, s, 5*time.Second)
+		}
+	})
+
+	t.Run("4.11 stopped and started again, under calls, on the same port: no reply is lost on its way", func(t *testing.T) {
+		s := start(t, 2, 0)
+		l := harness.StartLoad(t, s.Addr, 6)
+		for range 3 {
+			l.WaitCalls(200)
+			s.Signal(syscall.SIGTERM)
+			code := s.Wait(5 * time.Second)
+			harness.Check(t, code == 0, "exit code 0", "%d", code)
+			s = s.Restart(t)
+		}
+		l.WaitCalls(200)
+		l.Stop()
+	})
+
+	t.Run("4.12 a second signal ends the wait", func(t *testing.T) {
+		s := start(t, 2, time.Minute)
+		s.Freeze(s.Workers(t)[0])
+		s.Signal(syscall.SIGTERM)
+		s.WaitRefused(t, 2*time.Second)
+		harness.Check(t, !s.Ended(), "the master waiting for the stopped worker", "%s", s.Tree())
+		s.Signal(syscall.SIGTERM)
+		clean(t, s, 3*time.Second)
+	})
+
+	t.Run("4.13 a stopped worker is killed after the grace period, and no caller hangs meanwhile", func(t *testing.T) {
+		t.Parallel() // it mostly waits, as do those below
+		s := start(t, 2, 1500*time.Millisecond)
+		s.Freeze(s.Workers(t)[0])
+		begin := time.Now()
+		s.Signal(syscall.SIGTERM)
+		for !s.Ended() && time.Since(begin) < 5*time.Second {
+			s.Refuses(t) // or else fails the test
+			time.Sleep(10 * time.Millisecond)
+		}
+		clean(t, s, 5*time.Second)
+		took := time.Since(begin)
+		harness.Check(t, took > 1400*time.Millisecond, "the worker given its grace period of 1.5s", "%v", took)
+	})
+
+	t.Run("4.14 clients with half a request, or that never read, get the grace period and no more", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, 2, time.Second)
+		half, deaf := s.Dial(t), harness.DialSmall(t, s.Addr)
+		half.Send([]byte{30, 0, 0, 0, '{'})
+		params := json.RawMessage(`"` + strings.Repeat("x", 500_000) + `"`)
+		go func() { _ = deaf.TrySend(slices.Repeat(harness.Frame(harness.Request("ping", params)), 50)) }()
+		s.WaitRead(t, half)
+		s.Signal(syscall.SIGTERM)
+		clean(t, s, 4*time.Second)
+	})
+
+	t.Run("4.15 workers that die young are replaced, but more and more slowly", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, 1, 0)
+		const length, most = 2 * time.Second, 10
+		seen := map[int]bool{}
+		for begin := time.Now(); time.Since(begin) < length; time.Sleep(time.Millisecond) {
+			for _, pid := range s.Workers(t) {
+				seen[pid] = true
+				s.SignalEach(syscall.SIGKILL, pid)
+			}
+		}
+		harness.Check(t, len(seen) > 2 && len(seen) <= most, fmt.Sprintf("3 to %d workers started in %v, all killed young", most, length), "%d", len(seen))
+		s.WaitServing(t, 1)
+	})
+
+	t.Run("4.16 a stop while a worker waits to be replaced", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, 1, 0)
+		for range 5 { // the pause before the next one grows
+			harness.Eventually(t, 5*time.Second, "a worker, to be killed", func() (bool, string) {
+				return len(s.Workers(t)) > 0, s.Tree()
+			})
+			s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
+			s.WaitWorkers(t, 5*time.Second, 0)
+		}
+		s.Signal(syscall.SIGTERM)
+		clean(t, s, 2*time.Second)
+	})
+}
