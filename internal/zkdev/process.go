@@ -10,10 +10,18 @@ import (
 )
 
 // The shell becomes the JVM, so that the JVM is our own child: we signal it and learn of its death without any race
-// for its pid. What it leaves running waits on the read end of a pipe, the lifeline, whose only write end we hold. If
-// we die, in whatever way, that read ends with no word, and JVM and directory go. When the JVM is gone before us we
-// send a word, because its pid may then be anybody's.
-const guardedExec = `{ read word <&3 || { kill -9 $$; rm -rf "$0"; }; } & exec "$@" 3<&-`
+// for its pid. What it leaves running, the guard, waits on the read end of a pipe, the lifeline, whose only write end we
+// hold. If we die, in whatever way, that reads the end instead of a word, and JVM and directory go. The first word says
+// that the JVM is gone already, and its pid perhaps somebody else's; the second one that the directory is not to be removed.
+//
+// The guard ignores signals to its process group; the kernel sends SIGHUP when we die while the JVM is paused. A dying
+// JVM can still make a file where rm has just been.
+const guardedExec = `{
+	trap '' HUP INT QUIT TERM
+	read word || kill -9 $$
+	read word || for try in 1 2 3 4 5; do rm -rf "$0" && break; sleep 1; done
+} <&3 &
+exec "$@" 3<&-`
 
 var javaFlags = []string{
 	"-Xms16m", "-Xmx64m", "-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // small, and up in half a second
@@ -29,8 +37,8 @@ type process struct {
 	done     chan struct{} // closed when the JVM is reaped
 }
 
-// startProcess runs ZooKeeper with the configuration file, adding its output to the file output. dir is removed when
-// this program dies before the JVM.
+// startProcess runs ZooKeeper with the configuration file, adding its output to the file output. If this program dies
+// before dismiss, dir is removed.
 func startProcess(found Installation, dir, config string, output *os.File) (*process, error) {
 	hold, lifeline, err := os.Pipe()
 	if err != nil {
@@ -52,7 +60,6 @@ func startProcess(found Installation, dir, config string, output *os.File) (*pro
 	go func() {
 		cmd.Wait()
 		lifeline.WriteString("reaped\n")
-		lifeline.Close()
 		close(p.done)
 	}()
 	return p, nil
@@ -65,6 +72,12 @@ func (p *process) signal(sig syscall.Signal) { p.cmd.Process.Signal(sig) }
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.done
+}
+
+// dismiss ends the guard of a JVM that is reaped. Until then the guard still minds the directory.
+func (p *process) dismiss() {
+	p.lifeline.WriteString("keep\n")
+	p.lifeline.Close()
 }
 
 // lastWords is what a JVM said, without the stack traces' long tails, and not more than about 2,000 bytes of it.

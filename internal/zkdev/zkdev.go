@@ -122,7 +122,7 @@ func start(ctx context.Context, port int, release func()) (s *Server, err error)
 		err = s.launch(ctx)
 	}
 	if err != nil {
-		os.RemoveAll(dir)
+		s.remove()
 		return nil, err
 	}
 	return s, nil
@@ -143,6 +143,9 @@ func (s *Server) launch(ctx context.Context) error {
 	jvm, err := startProcess(s.found, s.dir, s.path("zoo.cfg"), output)
 	if err != nil {
 		return err
+	}
+	if s.jvm != nil {
+		s.jvm.dismiss()
 	}
 	s.jvm = jvm
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
@@ -182,7 +185,7 @@ func (s *Server) Done() <-chan struct{} {
 	return s.jvm.done
 }
 
-// Output is the end of what ZooKeeper has printed, normally nothing: it is told to log errors only.
+// Output is the end of what ZooKeeper has printed, normally next to nothing: it is told to log errors only.
 func (s *Server) Output() string { return lastWords(s.path("output")) }
 
 // Kill ends ZooKeeper with SIGKILL, and returns when it is reaped and its port refuses connections. The data stays.
@@ -232,6 +235,9 @@ func (s *Server) Resume() {
 func (s *Server) Stop() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if s.stopped {
+		return nil
+	}
 	s.jvm.signal(syscall.SIGTERM)
 	s.jvm.signal(syscall.SIGCONT) // it may be paused
 	select {
@@ -241,7 +247,16 @@ func (s *Server) Stop() error {
 	}
 	s.stopped = true
 	s.release()
-	if err := os.RemoveAll(s.dir); err != nil {
+	return s.remove()
+}
+
+// remove leaves nothing of a server whose JVM, if it ever had one, is reaped.
+func (s *Server) remove() error {
+	err := os.RemoveAll(s.dir)
+	if s.jvm != nil {
+		s.jvm.dismiss()
+	}
+	if err != nil {
 		return fmt.Errorf("remove ZooKeeper's directory: %w", err)
 	}
 	return nil
