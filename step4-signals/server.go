@@ -76,13 +76,17 @@ func NewServer(loop *Loop, listener int, handler Handler) *Server {
 // SpreadPause is the usual Pause. Every waiting worker wakes up for a new
 // connection, and without a pause the one that happens to be awake takes
 // most of them. The more connections a worker holds, the longer it leaves
-// the next to the others; the limit keeps a storm of 10,000 fast.
+// the next to the others. Among hundreds evenness comes by itself, and a storm
+// of thousands wants to be over soon.
 func SpreadPause(held int, err error) time.Duration {
 	if err != nil {
 		slog.Error("accept failed", "err", err)
 		return 100 * time.Millisecond // the usual cause, too many open files, needs others to close some
 	}
-	return min(time.Duration(held)*20*time.Microsecond, 300*time.Microsecond)
+	if held > 500 {
+		return 100 * time.Microsecond
+	}
+	return min(time.Duration(held)*20*time.Microsecond, 400*time.Microsecond)
 }
 
 func (s *Server) listen(mask Events) {
