@@ -17,6 +17,7 @@ import (
 const (
 	fullPause    = 10 * time.Millisecond  // between two looks whether a full worker has room again
 	starvedPause = 100 * time.Millisecond // the same when there are no more descriptors
+	starvedWord  = 10 * time.Second       // between two words about that in the log
 )
 
 // Limits bound what clients can use up in one worker. A zero field is no
@@ -35,9 +36,9 @@ type Limits struct {
 // limiter is the Limits at work in one server.
 type limiter struct {
 	Limits
-	server  *Server
-	starved bool // accept failed for want of descriptors, and we have said so
-	seen    map[*Conn]progress
+	server *Server
+	said   time.Time // when we last said that we are out of descriptors
+	seen   map[*Conn]progress
 }
 
 // progress is what the sweeps know of a connection.
@@ -67,14 +68,13 @@ func (l Limits) Apply(s *Server) {
 
 // pause is the server's Pause.
 func (l *limiter) pause(held int, err error) time.Duration {
-	starved := errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
-	if starved != l.starved {
-		l.starved = starved
-		slog.Warn("out of file descriptors", "starved", starved, "connections", held)
-	}
 	switch {
-	case starved: // the listener stays ready: without a pause we would spin
-		return starvedPause
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		if time.Since(l.said) > starvedWord {
+			l.said = time.Now()
+			slog.Warn("out of file descriptors: new connections wait", "held", held, "err", err)
+		}
+		return starvedPause // the listener stays ready: without a pause we would spin
 	case l.MaxConns > 0 && held >= l.MaxConns:
 		l.server.listen(0)
 		l.server.loop.After(fullPause, l.reopen)

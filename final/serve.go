@@ -71,7 +71,7 @@ func Serve(config Config) error {
 		Workers:   config.Workers,
 		Grace:     config.Grace,
 		OnStart:   func([]int) {},
-		OnServing: func(serving bool) { slog.Info("serving", "serving", serving) },
+		OnServing: func(serving bool) { slog.Info("server state", "serving", serving) },
 		OnStop:    func(context.Context) { slog.Info("stopping") },
 	}
 	if config.OnStart != nil {

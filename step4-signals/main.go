@@ -62,7 +62,7 @@ func master(host, port string, workers int, grace time.Duration) error {
 		OnStart: func(pids []int) {
 			fmt.Printf("master %d, workers %s\n", os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
 		},
-		OnServing: func(serving bool) { slog.Info("serving", "serving", serving) },
+		OnServing: func(serving bool) { slog.Info("server state", "serving", serving) },
 		OnStop:    func(context.Context) { slog.Info("stopping") },
 	}
 	return s.Run(listener, stop)

@@ -203,7 +203,7 @@ func (s *Session) Close(ctx context.Context) error {
 	if conn == nil {
 		return nil
 	}
-	closed := make(chan struct{})
+	closed, began := make(chan struct{}), time.Now()
 	go func() {
 		conn.Close()
 		close(closed)
@@ -213,6 +213,9 @@ func (s *Session) Close(ctx context.Context) error {
 	}
 	select {
 	case <-closed:
+		if time.Since(began) >= time.Second { // then the library has given up waiting
+			return ErrUnanswered
+		}
 		return nil
 	case <-ctx.Done():
 		return ErrUnanswered
