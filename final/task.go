@@ -37,6 +37,7 @@ type Tasks struct {
 	service Service
 	methods map[string]TaskMethod
 	queue   []job // whose turn it is comes first
+	posted  bool  // turn will be called
 }
 
 type job struct {
@@ -71,7 +72,14 @@ func (t *Tasks) Handle(c *Conn, body []byte) {
 		c.Reply(reply)
 		return
 	}
-	if t.queue = append(t.queue, job{c, step}); len(t.queue) == 1 {
+	t.queue = append(t.queue, job{c, step})
+	t.post()
+}
+
+// post has turn called in the loop's next turn, once, if there is work.
+func (t *Tasks) post() {
+	if !t.posted && len(t.queue) > 0 {
+		t.posted = true
 		t.loop.Post(t.turn)
 	}
 }
@@ -79,18 +87,17 @@ func (t *Tasks) Handle(c *Conn, body []byte) {
 // turn does one step of one task. It posts itself for the loop's next turn, so
 // the loop looks at its descriptors between any two steps without sleeping.
 func (t *Tasks) turn() {
+	t.posted = false
 	first := t.queue[0]
 	t.queue = t.queue[1:]
 	if !first.conn.closed {
 		if reply, done := first.run(); done {
-			first.conn.Reply(reply)
+			first.conn.Reply(reply) // which may bring the next task in
 		} else {
 			t.queue = append(t.queue, first)
 		}
 	}
-	if len(t.queue) > 0 {
-		t.loop.Post(t.turn)
-	}
+	t.post()
 }
 
 // run does a step. A panic in it costs that call only.
