@@ -30,11 +30,12 @@ var javaFlags = []string{
 	"-Dzookeeper.forceSync=no",                       // what the kernel holds survives SIGKILL; fsync only adds the disk's stalls
 }
 
-// process is a JVM that was started. Its methods may be called by several goroutines.
+// process is a JVM that was started. Its methods are called by one goroutine at a time.
 type process struct {
 	cmd      *exec.Cmd
 	lifeline *os.File
 	done     chan struct{} // closed when the JVM is reaped
+	paused   bool
 }
 
 // startProcess runs ZooKeeper with the configuration file, adding its output to the file output. If this program dies
@@ -67,6 +68,25 @@ func startProcess(found Installation, dir, config string, output *os.File) (*pro
 
 // signal does nothing when the JVM is gone.
 func (p *process) signal(sig syscall.Signal) { p.cmd.Process.Signal(sig) }
+
+// pause returns when the last thread of the JVM has stopped. Only wait says so; if the JVM dies meanwhile, this reaps it.
+func (p *process) pause() {
+	if p.paused {
+		return // it is reported only once
+	}
+	p.paused = true
+	p.signal(syscall.SIGSTOP)
+	for {
+		if _, err := syscall.Wait4(p.cmd.Process.Pid, nil, syscall.WUNTRACED, nil); err != syscall.EINTR {
+			return
+		}
+	}
+}
+
+func (p *process) resume() {
+	p.paused = false
+	p.signal(syscall.SIGCONT)
+}
 
 // kill returns when the JVM is reaped, so that its port is free.
 func (p *process) kill() {

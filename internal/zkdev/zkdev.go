@@ -215,19 +215,19 @@ func (s *Server) Wipe() error {
 	return s.launch(context.Background())
 }
 
-// Pause freezes ZooKeeper with SIGSTOP: connections stay, and the kernel accepts new ones, but nothing is answered.
-// Sessions whose timeout passes meanwhile are expired right after Resume.
+// Pause freezes ZooKeeper with SIGSTOP and returns when it stands still: connections stay, and the kernel accepts new
+// ones, but nothing is answered. Sessions whose timeout passes meanwhile are expired right after Resume.
 func (s *Server) Pause() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.jvm.signal(syscall.SIGSTOP)
+	s.jvm.pause()
 }
 
 // Resume ends a Pause.
 func (s *Server) Resume() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.jvm.signal(syscall.SIGCONT)
+	s.jvm.resume()
 }
 
 // Stop ends ZooKeeper for good: with SIGTERM, and with SIGKILL if it has not ended after 3 seconds. It returns when the
@@ -239,7 +239,7 @@ func (s *Server) Stop() error {
 		return nil
 	}
 	s.jvm.signal(syscall.SIGTERM)
-	s.jvm.signal(syscall.SIGCONT) // it may be paused
+	s.jvm.resume() // it may be paused
 	select {
 	case <-s.jvm.done:
 	case <-time.After(stopLimit):
