@@ -30,7 +30,7 @@ func TestSpec4(t *testing.T) {
 		t.Helper()
 		c := s.Dial(t)
 		c.Timeout = 3 * time.Second // less than the grace period
-		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 2))
+		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 50_000_000)), 2))
 		s.WaitRead(t, c)
 		return c
 	}

@@ -90,17 +90,18 @@ func TestSpec2(t *testing.T) {
 
 	t.Run("2.6 big frames in both directions at the same time", func(t *testing.T) {
 		s := start(t)
+		const rounds = 4
 		params := `"` + strings.Repeat("x", 500_000) + `"`
 		frame := harness.Frame(`{"in":"ping","params":` + params + `}`)
 		conns := []*harness.Conn{s.Dial(t), s.Dial(t), s.Dial(t), s.Dial(t)}
 		for _, c := range conns {
 			go func() {
-				for range 8 {
+				for range rounds {
 					_ = c.TrySend(frame)
 				}
 			}()
 		}
-		for range 8 {
+		for range rounds {
 			for _, c := range conns {
 				c.WantPong(params)
 			}
@@ -155,7 +156,6 @@ func TestSpec2(t *testing.T) {
 		grown := s.RSS() - before
 		harness.Check(t, grown < 64<<20, "less than 64 MiB more memory with eight clients that never read",
 			"%d MiB more, after taking %d MiB of requests", grown>>20, sum>>20)
-		s.WantIdle(t)
 		for _, c := range deaf[:4] {
 			c.CloseWrite() // the server is told, and can't do anything about it yet
 		}
