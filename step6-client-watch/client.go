@@ -124,17 +124,18 @@ func (c *Client) Call(ctx context.Context, method string, params any) (reply Rep
 	var tried []*remote
 	for hung := false; ; {
 		r, untried := c.pick(tried)
-		if r == nil {
+		switch {
+		case ctx.Err() != nil:
+			return reply, "", fmt.Errorf("%s: %w", method, errors.Join(context.Cause(ctx), err))
+		case r == nil:
 			return reply, "", fmt.Errorf("%s: %w", method, errors.Join(ErrNoServer, err))
-		}
-		if untried == 0 { // everyone has failed: begin again, but not in a hurry
+		case untried == 0: // everyone has failed: begin again, but not in a hurry
 			tried = nil
 			select {
 			case <-time.After(firstAside):
-				continue
 			case <-ctx.Done():
-				return reply, "", fmt.Errorf("%s: no server answered: %w", method, err)
 			}
+			continue
 		}
 		attempt, cancel := ctx, context.CancelFunc(func() {})
 		if deadline, ok := ctx.Deadline(); ok && hung {
