@@ -207,7 +207,7 @@ func TestSpec2(t *testing.T) {
 		idle, busy := s.Dial(t), s.Dial(t)
 		ping(t, idle)
 		idle.Timeout = 3 * time.Second // to be ended now, not when a grace period is over
-		long := harness.Frame(harness.Request("pi", 100_000_000))
+		long := harness.Frame(harness.Request("pi", 50_000_000))
 		busy.Send(append(append(long, long...), spec2Pings(100)...))
 		s.WaitRead(t, busy)
 		s.SignalGroup(syscall.SIGINT)

@@ -243,8 +243,9 @@ func TestSpec4(t *testing.T) {
 			harness.Eventually(t, 5*time.Second, "a worker, to be killed", func() (bool, string) {
 				return len(s.Workers(t)) > 0, s.Tree()
 			})
-			s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
-			s.WaitWorkers(t, 5*time.Second, 0)
+			worker := s.Workers(t)
+			s.SignalEach(syscall.SIGKILL, worker...)
+			harness.Eventually(t, 5*time.Second, "that worker gone", func() (bool, string) { return s.Gone(worker...), s.Tree() })
 		}
 		s.Signal(syscall.SIGTERM)
 		clean(t, s, 2*time.Second)

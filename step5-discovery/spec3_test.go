@@ -174,10 +174,10 @@ func TestSpec3(t *testing.T) {
 		workers := s.Workers(t)
 		c := s.Dial(t)
 		c.Timeout = 3 * time.Second // less than the grace period
-		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 3))
+		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 50_000_000)), 2))
 		s.WaitRead(t, c)
 		s.Signal(syscall.SIGKILL)
-		for range 3 {
+		for range 2 {
 			reply := c.ReadReply()
 			harness.Check(t, reply.Kind == "pi_r", "a reply of kind pi_r", "%v", reply)
 		}
