@@ -51,9 +51,9 @@ func NewSession(hosts string, timeout time.Duration) (*Session, error) {
 		if _, _, err := net.SplitHostPort(host); err != nil {
 			return nil, fmt.Errorf("ZooKeeper address %q must be host:port: %w", host, err)
 		}
-		// Twice: with a single address the library waits for a second before
-		// it reconnects.
-		s.hosts = append(s.hosts, host, host)
+		// Four times: the library waits for a second whenever it is through with
+		// the list, and an expired session takes two connections to replace.
+		s.hosts = append(s.hosts, host, host, host, host)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
