@@ -118,15 +118,25 @@ func PiTask(params json.RawMessage) (Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, sum := 0, 0.0
+	next, sum := 0, 0.0
 	return func() (Reply, bool) {
 		const batch = 4096 // terms between two looks at the clock
-		for began := time.Now(); i <= n && time.Since(began) < stepTime; {
-			for end := min(i+batch, n+1); i < end; i++ {
-				odd := float64(2*i + 1)
-				sum += 1 / odd / odd
-			}
+		for began := time.Now(); next <= n && time.Since(began) < stepTime; {
+			end := min(next+batch, n+1)
+			sum = addTerms(sum, next, end)
+			next = end
 		}
-		return NewReply("pi_r", math.Sqrt(8*sum)), i > n
+		return NewReply("pi_r", math.Sqrt(8*sum)), next > n
 	}, nil
+}
+
+// addTerms adds the terms from first to before end. In a function of its own,
+// sum stays in a register; captured by a closure, it would go to memory and
+// back with each term.
+func addTerms(sum float64, first, end int) float64 {
+	for i := first; i < end; i++ {
+		odd := float64(2*i + 1)
+		sum += 1 / odd / odd
+	}
+	return sum
 }

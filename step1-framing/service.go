@@ -12,7 +12,8 @@ import (
 	"os"
 )
 
-// MaxPiTerms is the largest n that Pi accepts: about a second of computing.
+// MaxPiTerms is the largest n that Pi accepts: some tenths of a second of
+// computing.
 const MaxPiTerms = 100_000_000
 
 // A Method computes the reply to one call from its params, any JSON. An error
