@@ -146,7 +146,7 @@ func TestLoad(t *testing.T) {
 	l := StartLoad(t, s.Addr, 3)
 	l.WaitCalls(50)
 	s.Kill()
-	s = s.Restart(t)
+	s.Restart(t)
 	l.WaitCalls(50)
 	l.end() // what a server that is killed does to its callers is its own affair
 
