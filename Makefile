@@ -28,8 +28,7 @@ help: ## list these targets
 
 .PHONY: demo
 demo: install ## watch the whole system at work, about 20 seconds
-	@mkdir -p bin
-	@go build -o bin/demo ./final/cmd/demo
+	@go build -o bin/ ./final/cmd/server ./final/cmd/demo
 	@bin/demo
 
 .PHONY: test

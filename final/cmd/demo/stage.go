@@ -1,0 +1,245 @@
+// The stage: the processes of the demo. Each program gets a process group of
+// its own, so that Ctrl-C reaches only the demo, and so that in the end one
+// look at the groups tells whether anything is left.
+
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"example.com/rpcworkbook/internal/freeport"
+	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/zkdev"
+)
+
+const (
+	root      = "/demo"         // the znode under which the servers register
+	workers   = 2               // per server
+	endTime   = 8 * time.Second // for a server that was told to end; its workers' grace period is 5 s
+	sweepTime = 2 * time.Second // for the last of a group to be gone
+)
+
+// A stage is everything that runs outside this process.
+type stage struct {
+	program   string // the server's
+	dir       string // for logs; removed when the demo ends
+	zookeeper *zkdev.Server
+	servers   []*server
+	groups    []group // of every program ever started
+}
+
+// A group is a process group.
+type group struct {
+	id   int
+	what string
+}
+
+// newStage returns an empty stage. The server's program must lie beside the
+// demo's.
+func newStage() (*stage, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the server's program: %w", err)
+	}
+	s := &stage{program: filepath.Join(filepath.Dir(self), "server")}
+	if _, err := os.Stat(s.program); err != nil {
+		return nil, errors.New("no program named server beside the demo: type make demo, which builds both")
+	}
+	s.dir, err = harness.TempDir()
+	return s, err
+}
+
+// startZooKeeper starts one and returns when it serves.
+func (s *stage) startZooKeeper(ctx context.Context) (err error) {
+	if s.zookeeper, err = zkdev.Start(ctx); err != nil {
+		return err
+	}
+	s.groups = append(s.groups, group{s.zookeeper.PID(), "ZooKeeper"})
+	return nil
+}
+
+// addServer finds a port for a server, which it keeps through all its lives.
+func (s *stage) addServer(name string) (*server, error) {
+	port, release, err := freeport.Reserve()
+	if err != nil {
+		return nil, err
+	}
+	v := &server{name: name, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), stage: s, release: release}
+	s.servers = append(s.servers, v)
+	return v, nil
+}
+
+// clear ends whatever still runs, in good order, and returns what had to be
+// killed or can't be: none, if all went well.
+func (s *stage) clear() (left []string) {
+	for _, v := range s.servers {
+		_ = v.signal(syscall.SIGTERM)
+	}
+	for _, v := range s.servers {
+		if _, err := v.wait(endTime); err != nil {
+			left = append(left, err.Error())
+		}
+		v.release()
+	}
+	if s.zookeeper != nil {
+		if err := s.zookeeper.Stop(); err != nil {
+			left = append(left, err.Error())
+		}
+	}
+	for _, g := range s.groups {
+		left = append(left, g.sweep()...)
+	}
+	return left
+}
+
+// sweep waits for a moment until the group is empty and kills what is left.
+func (g group) sweep() (left []string) {
+	var pids []int
+	err := await(context.Background(), sweepTime, func() (gone bool, err error) {
+		pids, err = harness.Living(g.id)
+		return len(pids) == 0, err
+	})
+	if err != nil {
+		left = append(left, fmt.Sprintf("processes %v of %s were left (%v)", pids, g.what, err))
+		_ = syscall.Kill(-g.id, syscall.SIGKILL)
+	}
+	_ = harness.Unguard(g.id)
+	return left
+}
+
+// A server is one server with all its processes.
+type server struct {
+	name    string
+	addr    string // host:port
+	stage   *stage
+	release func()        // gives the port up
+	cmd     *exec.Cmd     // the master; nil: never started
+	running atomic.Bool   // the master lives
+	done    chan struct{} // closed when the master has been waited for
+}
+
+func (v *server) log() string { return filepath.Join(v.stage.dir, v.name+".log") }
+
+// start starts the master and doesn't wait for anything.
+func (v *server) start() error {
+	log, err := os.OpenFile(v.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("make a log for server %s: %w", v.name, err)
+	}
+	defer log.Close()
+	host, port, _ := net.SplitHostPort(v.addr)
+	// -v: each call is logged when a worker takes it up, with the worker's pid.
+	v.cmd = exec.Command(v.stage.program, "-v", "-workers", strconv.Itoa(workers),
+		"-zk", v.stage.zookeeper.Addr(), "-root", root, host, port)
+	v.cmd.Stdout, v.cmd.Stderr = log, log
+	v.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := v.cmd.Start(); err != nil {
+		return fmt.Errorf("start server %s: %w", v.name, err)
+	}
+	v.running.Store(true)
+	v.done = make(chan struct{})
+	go func() {
+		_ = v.cmd.Wait() // the result is in v.cmd.ProcessState
+		v.running.Store(false)
+		close(v.done)
+	}()
+	v.stage.groups = append(v.stage.groups, group{v.master(), "server " + v.name})
+	return harness.Guard(v.master())
+}
+
+// master is the pid of the master, which is also its process group.
+func (v *server) master() int { return v.cmd.Process.Pid }
+
+// workers returns the pids of the other processes in the master's group.
+func (v *server) workers() ([]int, error) {
+	pids, err := harness.Living(v.master())
+	return slices.DeleteFunc(pids, func(pid int) bool { return pid == v.master() }), err
+}
+
+// waitWorkers waits until there are as many workers as there should be, none of
+// them gone, and returns their pids.
+func (v *server) waitWorkers(ctx context.Context, gone ...int) (pids []int, err error) {
+	err = await(ctx, changeTime, func() (bool, error) {
+		pids, err = v.workers()
+		isGone := func(pid int) bool { return slices.Contains(gone, pid) }
+		return len(pids) == workers && !slices.ContainsFunc(pids, isGone), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wait for %d workers of server %s: %w", workers, v.name, err)
+	}
+	return pids, nil
+}
+
+// signal sends sig to the master, if there is one.
+func (v *server) signal(sig syscall.Signal) error {
+	if v.cmd == nil {
+		return os.ErrProcessDone
+	}
+	return v.cmd.Process.Signal(sig)
+}
+
+// wait waits for the master's end, if there is one, and returns how it ended.
+func (v *server) wait(timeout time.Duration) (string, error) {
+	if v.cmd == nil {
+		return "", nil
+	}
+	select {
+	case <-v.done:
+		return v.cmd.ProcessState.String(), nil
+	case <-time.After(timeout):
+		return "", fmt.Errorf("server %s, master %d, didn't end within %v", v.name, v.master(), timeout)
+	}
+}
+
+var callLine = regexp.MustCompile(`INFO call pid=(\d+) method=(\w+) params=(.*)`)
+
+// lastCall returns the params of the call of a method that was taken up last,
+// if that is not long ago, and the pid of the worker that did.
+func (v *server) lastCall(method string) (params string, worker int, err error) {
+	const enough = 4 << 10 // the log grows, and we ask often
+	log, err := os.Open(v.log())
+	if err != nil {
+		return "", 0, fmt.Errorf("read the log of server %s: %w", v.name, err)
+	}
+	defer log.Close()
+	_, _ = log.Seek(-enough, io.SeekEnd) // it fails while the log is shorter: then all of it is read
+	end, err := io.ReadAll(log)
+	for _, call := range callLine.FindAllStringSubmatch(string(end), -1) {
+		if call[2] == method {
+			worker, _ = strconv.Atoi(call[1])
+			params = call[3]
+		}
+	}
+	return params, worker, err
+}
+
+// await asks for a condition again and again until it holds.
+func await(ctx context.Context, within time.Duration, condition func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %v", within))
+	defer cancel()
+	for {
+		if ok, err := condition(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
