@@ -1,0 +1,227 @@
+// Registry: what a test sees of the servers that are registered in ZooKeeper, and what it plants there itself. It looks
+// with a session of its own, straight at ZooKeeper, past any gate and with none of the code under test.
+package zkdev
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+// lookLimit bounds one look at ZooKeeper, which may be down or paused.
+const lookLimit = 2 * time.Second
+
+// Registry is the children of one root. Its methods report to the test that made it, on that test's goroutine.
+type Registry struct {
+	Root string
+
+	t    testing.TB
+	zk   string
+	conn *zk.Conn // nil until the next look
+}
+
+// Node is one child of the root.
+type Node struct {
+	Name    string // "rpc0000000000"
+	Data    string // as it is
+	Session int64  // the ephemeral owner; 0 for a persistent znode
+}
+
+// Addr is the host:port that the data name, "" if they don't.
+func (n Node) Addr() string {
+	var endpoint struct {
+		Host string `json:"host"`
+		Port int    `json:"port"`
+	}
+	if err := json.Unmarshal([]byte(n.Data), &endpoint); err != nil || endpoint.Host == "" {
+		return ""
+	}
+	return net.JoinHostPort(endpoint.Host, strconv.Itoa(endpoint.Port))
+}
+
+func (n Node) String() string { return fmt.Sprintf("%s %s session %#x", n.Name, n.Data, n.Session) }
+
+// RegistryT looks at the children of root in s until the end of the test.
+func RegistryT(t testing.TB, s *Server, root string) *Registry {
+	r := &Registry{Root: root, t: t, zk: s.Addr()}
+	t.Cleanup(func() {
+		if r.conn != nil {
+			r.conn.Close() // takes a second at most
+		}
+	})
+	return r
+}
+
+// Nodes returns what is registered at the moment, in the order of names; no node if there is no root. It tries for 2
+// seconds.
+func (r *Registry) Nodes() ([]Node, error) {
+	return do(r, func(c *zk.Conn) (nodes []Node, err error) {
+		names, _, err := c.Children(r.Root)
+		if errors.Is(err, zk.ErrNoNode) {
+			return nil, nil
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			data, stat, getErr := c.Get(r.Root + "/" + name)
+			if getErr == nil {
+				nodes = append(nodes, Node{name, string(data), stat.EphemeralOwner})
+			} else if !errors.Is(getErr, zk.ErrNoNode) { // else it has just gone
+				err = getErr
+			}
+		}
+		return nodes, err
+	})
+}
+
+// Wait waits until the nodes are as the condition wants them, what in words, and returns them.
+func (r *Registry) Wait(within time.Duration, what string, condition func([]Node) bool) (nodes []Node) {
+	r.t.Helper()
+	harness.Eventually(r.t, within, what+" under "+r.Root, func() (bool, string) {
+		var err error
+		if nodes, err = r.Nodes(); err != nil {
+			return false, err.Error()
+		}
+		return condition(nodes), list(nodes)
+	})
+	return nodes
+}
+
+// WaitNone waits until nothing is registered.
+func (r *Registry) WaitNone(within time.Duration) {
+	r.t.Helper()
+	r.Wait(within, "no node", func(nodes []Node) bool { return len(nodes) == 0 })
+}
+
+// WaitOne waits until exactly one node is registered, of that address and not one of the old ones, and returns it.
+func (r *Registry) WaitOne(within time.Duration, addr string, old ...Node) Node {
+	r.t.Helper()
+	what := "one node, of " + addr + ","
+	if len(old) > 0 {
+		what = fmt.Sprintf("one node, of %s and other than %s,", addr, list(old))
+	}
+	return r.Wait(within, what, func(nodes []Node) bool {
+		return len(nodes) == 1 && nodes[0].Addr() == addr && !slices.Contains(old, nodes[0])
+	})[0]
+}
+
+// Want fails the test unless exactly these nodes are registered now.
+func (r *Registry) Want(want ...Node) {
+	r.t.Helper()
+	nodes, err := r.Nodes()
+	harness.Check(r.t, err == nil, "a list of what is registered", "%v", err)
+	harness.Check(r.t, slices.Equal(nodes, want), list(want)+" under "+r.Root, "%s", list(nodes))
+}
+
+// Plant creates a node with these data, ephemeral in this registry's own session or persistent, and the root if it is
+// missing. A name that ends in "-" gets a number from ZooKeeper.
+func (r *Registry) Plant(name, data string, ephemeral bool) Node {
+	r.t.Helper()
+	node, err := do(r, func(c *zk.Conn) (Node, error) {
+		for i, letter := range r.Root + "/" {
+			if i > 0 && letter == '/' {
+				if _, err := c.Create(r.Root[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+					return Node{}, err
+				}
+			}
+		}
+		var flags int32
+		var session int64
+		if ephemeral {
+			flags, session = zk.FlagEphemeral, c.SessionID()
+		}
+		if strings.HasSuffix(name, "-") {
+			flags |= zk.FlagSequence
+		}
+		path, err := c.Create(r.Root+"/"+strings.TrimSuffix(name, "-"), []byte(data), flags, zk.WorldACL(zk.PermAll))
+		return Node{strings.TrimPrefix(path, r.Root+"/"), data, session}, err
+	})
+	if err != nil {
+		r.t.Fatalf("plant %s under %s: %v", name, r.Root, err)
+	}
+	return node
+}
+
+// do runs look on a connection with a session. After an error the next look gets a new connection: this one's ZooKeeper
+// may have been wiped.
+func do[T any](r *Registry, look func(*zk.Conn) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	if err := r.connect(); err != nil {
+		return *new(T), err
+	}
+	conn, done := r.conn, make(chan result, 1)
+	go func() {
+		value, err := look(conn)
+		done <- result{value, err}
+	}()
+	select {
+	case got := <-done:
+		if got.err != nil {
+			r.drop()
+		}
+		return got.value, got.err
+	case <-time.After(lookLimit):
+		r.drop()
+		return *new(T), errors.New("no answer from ZooKeeper")
+	}
+}
+
+// connect sees to a connection with a session.
+func (r *Registry) connect() error {
+	if r.conn != nil {
+		return nil
+	}
+	ready := make(chan struct{}, 1)
+	// The library sleeps for a second when it has tried its whole list. So it gets a long one.
+	conn, _, err := zk.Connect(slices.Repeat([]string{r.zk}, 100), 30*time.Second, zk.WithLogger(nowhere{}),
+		zk.WithEventCallback(func(event zk.Event) {
+			if event.State == zk.StateHasSession {
+				select {
+				case ready <- struct{}{}:
+				default:
+				}
+			}
+		}))
+	if err != nil {
+		return err
+	}
+	r.conn = conn
+	select {
+	case <-ready:
+		return nil
+	case <-time.After(lookLimit):
+		r.drop()
+		return errors.New("no session with ZooKeeper")
+	}
+}
+
+// drop ends the session, and with it what was planted in it. ZooKeeper may be gone: then nobody waits for that.
+func (r *Registry) drop() {
+	if r.conn != nil {
+		go r.conn.Close()
+		r.conn = nil
+	}
+}
+
+func list(nodes []Node) string {
+	if len(nodes) == 0 {
+		return "no node"
+	}
+	return fmt.Sprint(nodes)
+}
+
+type nowhere struct{}
+
+func (nowhere) Printf(string, ...any) {}

@@ -1,0 +1,344 @@
+// Specification 5, a server that can be found: while a worker serves, and only
+// then, there is one ephemeral sequential znode that says where, whatever
+// happens to the server or to ZooKeeper. The milestones come in the order in
+// which a reader builds them.
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/netproxy"
+	"example.com/rpcworkbook/internal/zkdev"
+)
+
+func TestSpec5(t *testing.T) {
+	const (
+		soon    = 10 * time.Second // for what happens at once, on a busy machine
+		session = time.Second
+		expired = session + 4*time.Second // by then ZooKeeper has ended a session that it has not heard of
+	)
+	zookeeper := zkdev.StartT(t)
+	var roots atomic.Int64
+	// begin returns a root of the milestone's own, which doesn't exist yet, and
+	// the options of a server that registers there.
+	begin := func(t *testing.T) (*zkdev.Registry, harness.Options) {
+		t.Helper()
+		registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/spec5-%d", roots.Add(1)))
+		return registry, harness.Options{ZK: zookeeper.Addr(), Root: registry.Root, Session: session}
+	}
+	must := func(t *testing.T, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// run starts a server on that host, and a port that the kernel chooses.
+	run := func(t *testing.T, o harness.Options, host string) *harness.Program {
+		t.Helper()
+		command := serverCommand(t, o, host, "0")
+		return harness.Start(t, command[0], nil, command[1:]...)
+	}
+	// port returns the port that the server says it listens on.
+	port := func(t *testing.T, p *harness.Program) (port string) {
+		t.Helper()
+		harness.Eventually(t, soon, `"listening on HOST:PORT" on stdout`, func() (bool, string) {
+			m := regexp.MustCompile(`(?m)^listening on \S+:(\d+)$`).FindStringSubmatch(p.Stdout())
+			if m != nil {
+				port = m[1]
+			}
+			return m != nil, p.Stdout()
+		})
+		return port
+	}
+	// stop ends the server with SIGTERM and expects a clean end.
+	stop := func(t *testing.T, p *harness.Program, within time.Duration) {
+		t.Helper()
+		p.Signal(syscall.SIGTERM)
+		code := p.Wait(within)
+		harness.Check(t, code == 0, "exit code 0", "%d", code)
+		harness.Check(t, len(p.Processes(t)) == 0, "no process left", "%s", p.Tree())
+	}
+	// answers checks that the server at addr answers a new client.
+	answers := func(t *testing.T, addr string) {
+		t.Helper()
+		c := harness.Dial(t, addr)
+		defer c.Close()
+		c.SendRequest("ping", addr)
+		c.WantPong(strconv.Quote(addr))
+	}
+
+	t.Run("5.1 no node before a worker answers", func(t *testing.T) {
+		registry, o := begin(t)
+		o.Workers = 1
+		// hold lets the program run for one short moment after the other, until
+		// there is a worker: it is stopped before it could get far. Not so if
+		// the moment became a long one.
+		hold := func() (p *harness.Program, ok bool) {
+			p = run(t, o, "127.0.0.1")
+			for deadline := time.Now().Add(2 * soon); time.Now().Before(deadline); {
+				begin := time.Now()
+				p.SignalGroup(syscall.SIGCONT)
+				for time.Since(begin) < 200*time.Microsecond { // no sleep is that short
+				}
+				p.SignalGroup(syscall.SIGSTOP)
+				took := time.Since(begin)
+				if len(p.Workers(t)) > 0 {
+					p.Freeze(p.Processes(t)...)
+					return p, took < 2*time.Millisecond
+				}
+			}
+			return p, false
+		}
+		p, ok := hold()
+		for tries := 1; !ok && tries < 10; tries++ {
+			p.Kill()
+			p, ok = hold()
+		}
+		harness.Check(t, ok, "a worker, stopped at its start", "%s", p.Tree())
+		p.Signal(syscall.SIGCONT)
+		for begin := time.Now(); time.Since(begin) < 500*time.Millisecond; {
+			registry.Want()
+		}
+		p.SignalGroup(syscall.SIGCONT)
+		addr := "127.0.0.1:" + port(t, p)
+		registry.WaitOne(soon, addr)
+		answers(t, addr)
+	})
+
+	t.Run("5.2 the node is ephemeral, numbered by ZooKeeper, and says host and port", func(t *testing.T) {
+		registry, o := begin(t)
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		harness.Check(t, node.Name == "rpc0000000000", "the first node named rpc0000000000", "%s", node.Name)
+		harness.Check(t, node.Session != 0, "an ephemeral node", "%v", node)
+		_, port, _ := net.SplitHostPort(s.Addr)
+		number, _ := strconv.ParseFloat(port, 64)
+		want, got := map[string]any{"host": "127.0.0.1", "port": number}, map[string]any{}
+		err := json.Unmarshal([]byte(node.Data), &got)
+		harness.Check(t, err == nil && maps.Equal(got, want), fmt.Sprintf(`the data {"host":"127.0.0.1","port":%s}`, port), "%s", node.Data)
+	})
+
+	t.Run("5.3 a root inside others that don't exist either is created", func(t *testing.T) {
+		registry, o := begin(t)
+		registry.Root += "/rpc/demo"
+		o.Root = registry.Root
+		s := startServer(t, o)
+		registry.WaitOne(soon, s.Addr)
+	})
+
+	t.Run("5.4 port 0 registers the port that the kernel chose", func(t *testing.T) {
+		registry, o := begin(t)
+		addr := "127.0.0.1:" + port(t, run(t, o, "127.0.0.1"))
+		registry.WaitOne(soon, addr)
+		answers(t, addr)
+	})
+
+	t.Run("5.5 -advertise names another host to call", func(t *testing.T) {
+		registry, o := begin(t)
+		o.Advertise = "server.example"
+		p := run(t, o, "0.0.0.0")
+		registry.WaitOne(soon, "server.example:"+port(t, p))
+		answers(t, "127.0.0.1:"+port(t, p))
+	})
+
+	t.Run("5.6 an address that nobody can call is refused unless another one is advertised", func(t *testing.T) {
+		registry, o := begin(t)
+		for _, host := range []string{"0.0.0.0", "::"} {
+			p := run(t, o, host)
+			code := p.Wait(soon)
+			harness.Check(t, code == 2, "exit code 2 for "+host, "%d", code)
+			harness.Check(t, strings.Contains(p.Stderr(), "-advertise"), "a hint at -advertise", "%s", p.Stderr())
+		}
+		registry.Want()
+	})
+
+	t.Run("5.7 one node, however many workers come and go", func(t *testing.T) {
+		registry, o := begin(t)
+		o.Workers = 4
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		workers := s.WaitServing(t, 4)
+		s.SignalEach(syscall.SIGKILL, workers[:2]...)
+		s.WaitWorkers(t, soon, 4, workers[:2]...)
+		s.WaitServing(t, 4)
+		registry.Want(node)
+	})
+
+	t.Run("5.8 other nodes under the same root are left alone", func(t *testing.T) {
+		registry, o := begin(t)
+		other := registry.Plant("rpc-", `{"host":"other.example","port":1}`, true)
+		note := registry.Plant("zzz", "not an endpoint", false)
+		s := startServer(t, o)
+		nodes := registry.Wait(soon, "a third node", func(nodes []zkdev.Node) bool { return len(nodes) == 3 })
+		registry.Want(other, nodes[1], note)
+		harness.Check(t, nodes[1].Addr() == s.Addr, "the third one of "+s.Addr, "%v", nodes)
+		stop(t, s.Program, soon)
+		registry.Want(other, note)
+	})
+
+	t.Run("5.9 SIGTERM: first the node goes, so that clients can notice, and only then is anybody refused", func(t *testing.T) {
+		registry, o := begin(t)
+		gate := zkdev.GateT(t, zookeeper)
+		o.ZK = gate.Addr()
+		s := startServer(t, o)
+		registry.WaitOne(soon, s.Addr)
+		gate.Partition(netproxy.ToClient) // the server doesn't hear yet that its node is gone
+		s.Signal(syscall.SIGTERM)
+		registry.WaitNone(session / 2) // and not only when the session times out
+		answers(t, s.Addr)
+		must(t, gate.Heal())
+		code := s.Wait(soon)
+		harness.Check(t, code == 0, "exit code 0", "%d", code)
+		registry.Want()
+	})
+
+	t.Run("5.10 a stop as soon as the port is open leaves no node", func(t *testing.T) {
+		registry, o := begin(t)
+		for range 3 {
+			s := startServer(t, o)
+			stop(t, s.Program, soon)
+			registry.Want()
+		}
+	})
+
+	t.Run("5.11 a session that ZooKeeper has ended: registered again, once", func(t *testing.T) {
+		registry, o := begin(t)
+		gate := zkdev.GateT(t, zookeeper)
+		o.ZK = gate.Addr()
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		for range 3 {
+			must(t, gate.Expire())
+			node = registry.WaitOne(soon, s.Addr, node)
+		}
+		answers(t, s.Addr)
+		stop(t, s.Program, soon)
+		registry.Want()
+	})
+
+	t.Run("5.12 ZooKeeper killed and started again: the node stays", func(t *testing.T) {
+		registry, o := begin(t)
+		o.Session = 6 * time.Second // longer than ZooKeeper is down
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		for range 2 { // the second time shows what came of the first
+			zookeeper.Kill()
+			answers(t, s.Addr)
+			must(t, zookeeper.Restart())
+			back := fmt.Sprintf("sid=%#x,", node.Session)
+			harness.Eventually(t, soon, "the server's session "+back+" back among ZooKeeper's connections", func() (bool, string) {
+				answer, err := zookeeper.FourLetter("cons")
+				return strings.Contains(answer, back), fmt.Sprint(answer, err)
+			})
+			registry.Want(node)
+		}
+	})
+
+	t.Run("5.13 ZooKeeper wiped: registered again, once", func(t *testing.T) {
+		registry, o := begin(t)
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		must(t, zookeeper.Wipe())
+		registry.WaitOne(2*soon, s.Addr, node)
+	})
+
+	t.Run("5.14 without ZooKeeper a server serves and stops; it is registered as soon as ZooKeeper comes", func(t *testing.T) {
+		registry, o := begin(t)
+		zookeeper.Kill()
+		s, other := startServer(t, o), startServer(t, o)
+		answers(t, s.Addr)
+		answers(t, other.Addr)
+		stop(t, other.Program, 3*time.Second)
+		s.WantIdle(t)
+		must(t, zookeeper.Restart())
+		registry.WaitOne(soon, s.Addr)
+	})
+
+	t.Run("5.15 a ZooKeeper that hangs doesn't hold up a stop", func(t *testing.T) {
+		registry, o := begin(t)
+		s := startServer(t, o)
+		registry.WaitOne(soon, s.Addr)
+		zookeeper.Pause()
+		defer zookeeper.Resume()
+		stop(t, s.Program, 5*time.Second)
+		zookeeper.Resume()
+		registry.WaitNone(expired)
+	})
+
+	t.Run("5.16 nor does one that is out of reach", func(t *testing.T) {
+		t.Parallel() // it mostly waits, as do those below
+		registry, o := begin(t)
+		gate := zkdev.GateT(t, zookeeper)
+		o.ZK = gate.Addr()
+		s := startServer(t, o)
+		registry.WaitOne(soon, s.Addr)
+		gate.Partition(netproxy.Both)
+		stop(t, s.Program, 5*time.Second)
+		registry.WaitNone(expired)
+	})
+
+	t.Run("5.17 SIGKILL of the master: the node goes after the session timeout, and the port is free by then", func(t *testing.T) {
+		t.Parallel()
+		registry, o := begin(t)
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		s.Signal(syscall.SIGKILL)
+		s.Wait(soon)
+		registry.Want(node)
+		registry.WaitNone(expired)
+		s.WaitPortFree(t, 0)
+		again := s.Restart(t)
+		registry.WaitOne(soon, again.Addr)
+	})
+
+	t.Run("5.18 with no worker alive for long the node goes, and it comes back with the first one", func(t *testing.T) {
+		t.Parallel()
+		registry, o := begin(t)
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		registry.Wait(2*soon, "no node while every worker is killed at once,", func(nodes []zkdev.Node) bool {
+			s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
+			return len(nodes) == 0
+		})
+		registry.WaitOne(soon, s.Addr, node)
+		answers(t, s.Addr)
+	})
+
+	t.Run("5.19 a master that was stopped for longer than its session is registered again", func(t *testing.T) {
+		t.Parallel()
+		registry, o := begin(t)
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		s.Freeze(s.PID)
+		registry.WaitNone(expired)
+		answers(t, s.Addr)
+		s.Signal(syscall.SIGCONT)
+		registry.WaitOne(soon, s.Addr, node)
+	})
+
+	t.Run("5.20 a server that was cut off for longer than its session is registered again", func(t *testing.T) {
+		t.Parallel()
+		registry, o := begin(t)
+		gate := zkdev.GateT(t, zookeeper)
+		o.ZK = gate.Addr()
+		s := startServer(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		gate.Partition(netproxy.Both)
+		registry.WaitNone(expired)
+		answers(t, s.Addr)
+		must(t, gate.Heal())
+		registry.WaitOne(5*session, s.Addr, node)
+	})
+}
