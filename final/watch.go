@@ -40,6 +40,7 @@ type ZKDiscovery struct {
 	session *Session
 	root    string
 	known   map[string]string // address by znode name, "" for data that is none; nil: not read yet
+	reader  int64             // the session that read them
 
 	published bool
 	last      Snapshot // what was published last
@@ -62,7 +63,7 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 			list, err = Do(z.session, z.list)
 		}
 		if err == nil {
-			err = z.fetch(list.names)
+			err = z.fetch(list)
 		}
 		if hold := z.publish(publish); err != nil {
 			retry = time.After(retryPause)
@@ -82,6 +83,7 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 
 type listing struct {
 	names   []string
+	session int64
 	changed <-chan zk.Event // delivers when the list is out of date
 }
 
@@ -97,18 +99,20 @@ func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 	if err != nil {
 		return listing{}, err // no watch: list again
 	}
-	return listing{names, changed}, nil
+	return listing{names, c.SessionID(), changed}, nil
 }
 
 // fetch reads what it doesn't know yet, all at once, and forgets what is gone.
-func (z *ZKDiscovery) fetch(names []string) error {
-	var (
-		mu   sync.Mutex
-		wait sync.WaitGroup
-		errs error
-	)
-	current := make(map[string]string, len(names))
-	for _, name := range names {
+func (z *ZKDiscovery) fetch(list listing) error {
+	if z.reader != list.session { // a ZooKeeper that lost its data gives the old names to other servers
+		z.known, z.reader = nil, list.session
+	}
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	var errs error
+	current := make(map[string]string, len(list.names))
+	mu.Lock() // until all have begun
+	for _, name := range list.names {
 		if addr, ok := z.known[name]; ok {
 			current[name] = addr
 			continue
@@ -132,8 +136,11 @@ func (z *ZKDiscovery) fetch(names []string) error {
 			}
 		})
 	}
+	mu.Unlock()
 	wait.Wait()
-	z.known = current
+	if errs == nil || len(current) > 0 { // a failure is no empty list
+		z.known = current
+	}
 	return errs
 }
 
@@ -145,8 +152,7 @@ func (z *ZKDiscovery) publish(publish func(Snapshot)) (hold time.Duration) {
 	if z.known == nil {
 		return 0
 	}
-	servers := slices.Sorted(maps.Values(z.known))
-	servers = slices.Compact(servers) // one server may have two znodes for a while
+	servers := slices.Compact(slices.Sorted(maps.Values(z.known))) // one server may have two znodes for a while
 	if len(servers) > 0 && servers[0] == "" {
 		servers = servers[1:]
 	}
