@@ -24,3 +24,8 @@ func startServer(t *testing.T, o harness.Options) *harness.Server {
 		return serverCommand(t, o, host, port)[1:]
 	}, o)
 }
+
+func startClient(t *testing.T, args ...string) *harness.Client {
+	t.Helper()
+	return harness.StartClient(t, harness.Build(t, "."), append([]string{"client"}, args...)...)
+}

@@ -53,14 +53,15 @@ func (c *Client) Answers() []Answer {
 }
 
 // WaitAnswers waits until n more answers than now have been printed; of this
-// server, unless it is "".
-func (c *Client) WaitAnswers(within time.Duration, n int, server string) {
+// server, unless it is "". It fails the test after 20 s, or when the client
+// ends before.
+func (c *Client) WaitAnswers(n int, server string) {
 	c.t.Helper()
 	before, what := len(c.Answers()), fmt.Sprintf("%d more answers", n)
 	if server != "" {
 		what += " of " + server
 	}
-	Eventually(c.t, within, what, func() (bool, string) {
+	Eventually(c.t, 20*time.Second, what, func() (bool, string) {
 		more, by := 0, map[string]int{}
 		for _, answer := range c.Answers()[before:] {
 			by[answer.Server]++
@@ -76,18 +77,25 @@ func (c *Client) WaitAnswers(within time.Duration, n int, server string) {
 	})
 }
 
-// Interrupt sends SIGINT, as Ctrl-C does, waits for the end, which must come
-// with exit code 0, and returns the summary.
+// Interrupt sends SIGINT, as Ctrl-C does, and expects the client to end with
+// exit code 0. It returns the summary.
 func (c *Client) Interrupt() Summary {
 	c.t.Helper()
 	c.Signal(syscall.SIGINT)
-	code := c.Wait(10 * time.Second)
-	Check(c.t, code == 0, "exit code 0 after SIGINT", "%d", code)
+	return c.WaitSummary()
+}
+
+// WaitSummary waits until the client ends, for at most 20 s, expects exit code
+// 0 and returns the summary.
+func (c *Client) WaitSummary() Summary {
+	c.t.Helper()
+	code := c.Wait(20 * time.Second)
+	Check(c.t, code == 0, "exit code 0", "%d", code)
 	return c.Summary()
 }
 
 var (
-	summaryLine = regexp.MustCompile(`(?m)^calls (\d+), failed (\d+), in (\d+\.\d)s\n`)
+	summaryLine = regexp.MustCompile(`^calls (\d+), failed (\d+), in (\d+\.\d)s\n`)
 	serverLine  = regexp.MustCompile(`^  (\S+:\d+)  (\d+)\n$`)
 )
 
@@ -96,9 +104,10 @@ var (
 func (c *Client) Summary() Summary {
 	c.t.Helper()
 	out := c.Stdout()
+	out = out[max(0, strings.LastIndex("\n"+out, "\ncalls ")):]
 	at := summaryLine.FindStringSubmatchIndex(out)
 	if at == nil {
-		fail(c.t, `a summary that begins with "calls 200, failed 0, in 50.1s"`, tail(out))
+		fail(c.t, `a summary that begins with "calls 200, failed 0, in 50.1s"`, tail(c.Stdout()))
 	}
 	number := func(i int) (n int) {
 		n, _ = strconv.Atoi(out[at[2*i]:at[2*i+1]]) // digits, by the expression

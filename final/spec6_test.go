@@ -1,0 +1,392 @@
+// Specification 6, the client: it finds the servers in ZooKeeper, learns of
+// every change, and moves its calls as servers come, go and crash, so that none
+// fails. It is judged by what it prints and by which servers it calls. The
+// milestones come in the order in which a reader builds them.
+
+package rpc
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/zkdev"
+)
+
+const soon6 = 10 * time.Second // for what happens at once, on a busy machine
+
+// A system6 is what one milestone plays with: its own root in a ZooKeeper.
+type system6 struct {
+	t        *testing.T
+	zk       string
+	registry *zkdev.Registry
+}
+
+// server starts a server and waits until it is registered.
+func (s system6) server(session time.Duration) *harness.Server {
+	s.t.Helper()
+	server := startServer(s.t, harness.Options{ZK: s.zk, Root: s.registry.Root, Session: session})
+	s.registry.Wait(soon6, "the new server", func(nodes []zkdev.Node) bool {
+		return slices.ContainsFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == server.Addr })
+	})
+	return server
+}
+
+// client starts a client that calls without end; args come last, and win.
+func (s system6) client(args ...string) *harness.Client {
+	s.t.Helper()
+	return startClient(s.t, append([]string{"-zk", s.zk, "-root", s.registry.Root, "-session", "2s",
+		"-interval", "5ms", "-n", "1000000", "-wait", "20s"}, args...)...)
+}
+
+// waitNodes waits until so many znodes are registered.
+func (s system6) waitNodes(n int) {
+	s.t.Helper()
+	s.registry.Wait(soon6, fmt.Sprintf("%d nodes", n), func(nodes []zkdev.Node) bool { return len(nodes) == n })
+}
+
+// stub starts and registers a server that behaves as the test wants.
+func (s system6) stub(serve func(conn net.Conn, body []byte) error) *harness.Stub {
+	s.t.Helper()
+	stub := harness.StartStub(s.t, "", serve)
+	host, port, _ := net.SplitHostPort(stub.Addr)
+	s.registry.Plant("stub"+port, fmt.Sprintf(`{"host": "%s", "port": %s}`, host, port), false)
+	return stub
+}
+
+// check expects that every call had its answer, and each one the right one.
+func (s system6) check(client *harness.Client, summary harness.Summary) harness.Summary {
+	s.t.Helper()
+	harness.Check(s.t, summary.Failed == 0, "no failed call", "%d of %d:\n%s", summary.Failed, summary.Calls, client.Stderr())
+	sum := 0.0
+	for i, answer := range client.Answers() {
+		round := i / 2
+		want := fmt.Sprintf("pong ireader %d", round)
+		if i%2 == 1 {
+			sum += 1.0 / float64(2*round+1) / float64(2*round+1)
+			want = fmt.Sprintf("pi_r %.12g", math.Sqrt(8*sum))
+		}
+		harness.Check(s.t, answer.Text == want, fmt.Sprintf("%q in line %d", want, i+1), "%q", answer.Text)
+	}
+	return summary
+}
+
+// interrupt ends the client, and checks its answers.
+func (s system6) interrupt(client *harness.Client) harness.Summary {
+	s.t.Helper()
+	return s.check(client, client.Interrupt())
+}
+
+func TestSpec6(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+	begin := func(t *testing.T) system6 {
+		name, _, _ := strings.Cut(strings.TrimPrefix(t.Name(), "TestSpec6/"), "_")
+		return system6{t, zookeeper.Addr(), zkdev.RegistryT(t, zookeeper, "/spec"+name)}
+	}
+	const session = 2 * time.Second
+
+	t.Run("6.1 a server that joins is called", func(t *testing.T) {
+		s := begin(t)
+		first := s.server(session)
+		client := s.client()
+		client.WaitAnswers(1, first.Addr)
+		second := s.server(session)
+		client.WaitAnswers(1, second.Addr)
+		s.interrupt(client)
+	})
+
+	t.Run("6.2 a line for each answer, in the tutorial's form, and a summary", func(t *testing.T) {
+		s := begin(t)
+		server := s.server(session)
+		client := s.client("-n", "100", "-interval", "0s")
+		summary := s.check(client, client.WaitSummary())
+		harness.Check(t, summary.Calls == 200, "200 calls", "%d", summary.Calls)
+		// Two calls that wait for delayed acknowledgements take 88 ms.
+		harness.Check(t, summary.Took < 4*time.Second, "200 calls in much less than 4s", "%v", summary.Took)
+		for _, line := range []string{"pong ireader 93", "pi_r 3.1382045832", "pi_r 3.13827520401", "pi_r 3.13840796707"} {
+			harness.Check(t, strings.Contains(client.Stdout(), server.Addr+" "+line+"\n"), "the line "+line, "%s", client.Stdout())
+		}
+	})
+
+	t.Run("6.3 calls spread over the servers", func(t *testing.T) {
+		s := begin(t)
+		servers := []string{s.server(session).Addr, s.server(session).Addr, s.server(session).Addr}
+		client := s.client("-n", "150", "-interval", "0s")
+		summary := s.check(client, client.WaitSummary())
+		for _, server := range servers { // 100 each, give or take 8
+			harness.Check(t, summary.Answered[server] >= 50, "at least 50 of 300 calls at "+server, "%v", summary.Answered)
+		}
+	})
+
+	t.Run("6.4 without a server the client says so, and its exit code is 1", func(t *testing.T) {
+		s := begin(t)
+		without := func() {
+			t.Helper()
+			client := s.client("-wait", "0s")
+			code := client.Wait(soon6)
+			harness.Check(t, code == 1, "exit code 1", "%d", code)
+			harness.Check(t, strings.Contains(client.Stderr(), "no live server"), `"no live server"`, "%s", client.Stderr())
+		}
+		without() // not even a root
+		server := s.server(session)
+		client := s.client("-wait", "0s")
+		client.WaitAnswers(1, server.Addr)
+		server.Signal(syscall.SIGTERM)
+		code := client.Wait(2 * soon6) // it may hope for a while
+		harness.Check(t, code == 1, "exit code 1", "%d", code)
+		client.Summary()
+		without() // an empty root
+	})
+
+	t.Run("6.5 with -wait it waits for one", func(t *testing.T) {
+		s := begin(t)
+		client := s.client()
+		harness.Eventually(t, soon6, "the client to watch for servers", func() (bool, string) {
+			watches, err := zookeeper.FourLetter("wchc")
+			return err == nil && strings.Contains(watches, s.registry.Root), watches
+		})
+		server := s.server(session)
+		client.WaitAnswers(10, server.Addr)
+		s.interrupt(client)
+	})
+
+	t.Run("6.6 SIGINT or SIGTERM, in a pause or in a call, ends it with the summary", func(t *testing.T) {
+		s := begin(t)
+		server := s.server(session)
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			client := s.client("-interval", "1h")
+			client.WaitAnswers(2, server.Addr)
+			client.Signal(sig)
+			summary := client.WaitSummary()
+			harness.Check(t, summary.Calls == 2 && summary.Failed == 0, "2 calls, none failed", "%+v", summary)
+		}
+		server.Signal(syscall.SIGTERM)
+		server.Wait(soon6)
+		deaf := s.stub(func(net.Conn, []byte) error { return nil })
+		client := s.client("-timeout", "1h")
+		harness.Eventually(t, soon6, "a call", func() (bool, string) { return deaf.Requests() > 0, "none" })
+		summary := client.Interrupt()
+		harness.Check(t, summary.Calls == 0, "no call answered, and none that counts as failed", "%+v", summary)
+	})
+
+	t.Run("6.7 a server that leaves is not called any more, and no call fails", func(t *testing.T) {
+		s := begin(t)
+		stays, leaves := s.server(session), s.server(session)
+		client := s.client()
+		client.WaitAnswers(10, leaves.Addr)
+		leaves.Signal(syscall.SIGTERM)
+		code := leaves.Wait(soon6)
+		harness.Check(t, code == 0, "the server's exit code 0", "%d", code)
+		client.WaitAnswers(20, stays.Addr)
+		late := harness.StartStub(t, leaves.Addr, func(net.Conn, []byte) error { return io.EOF })
+		client.WaitAnswers(100, stays.Addr)
+		harness.Check(t, late.Conns() == 0, "nobody to call where it was", "%d connections", late.Conns())
+		late.Close()
+		again := leaves.Restart(t)
+		client.WaitAnswers(10, again.Addr)
+		s.interrupt(client)
+	})
+
+	t.Run("6.8 replies may come in pieces, and be long", func(t *testing.T) {
+		s := begin(t)
+		long := strings.Repeat("0123456789", 100_000)
+		stub := s.stub(func(conn net.Conn, _ []byte) error {
+			frame := harness.Frame(`{"out": "pong", "result": "` + long + `"}`)
+			for b := range slices.Chunk(frame[:100], 1) {
+				if _, err := conn.Write(b); err != nil {
+					return err
+				}
+			}
+			_, err := conn.Write(frame[100:])
+			return err
+		})
+		client := s.client("-n", "3")
+		summary := client.WaitSummary()
+		for _, answer := range client.Answers() {
+			harness.Check(t, answer == harness.Answer{Server: stub.Addr, Text: "pong " + long}, "a million bytes", "%d", len(answer.Text))
+		}
+		harness.Check(t, summary.Calls == 6 && summary.Failed == 0, "6 calls, none failed", "%+v", summary)
+	})
+
+	t.Run("6.9 an error reply is a failed call, asked once, and the client goes on", func(t *testing.T) {
+		s := begin(t)
+		stub := s.stub(func(conn net.Conn, body []byte) error {
+			_, err := conn.Write(harness.Frame(`{"out":"error","result":"not today"}`))
+			return err
+		})
+		client := s.client("-n", "5")
+		summary := client.WaitSummary()
+		harness.Check(t, summary.Calls == 10 && summary.Failed == 10, "10 calls, all failed", "%+v", summary)
+		harness.Check(t, stub.Requests() == 10, "10 requests", "%d", stub.Requests())
+		said := client.Stderr()
+		harness.Check(t, strings.Contains(said, `ping "ireader 4" failed: `) && strings.Count(said, "not today") == 10,
+			"a line that says so for each call", "%s", said)
+	})
+
+	t.Run("6.10 znodes that are no servers are skipped", func(t *testing.T) {
+		s := begin(t)
+		bad := []string{"", "gibberish", `"127.0.0.1:8080"`, "[]", "null", "{}", `{"port":8080}`, `{"host":"127.0.0.1"}`,
+			`{"host":"","port":8080}`, `{"host":"127.0.0.1","port":"8080"}`, `{"host":"127.0.0.1","port":0}`,
+			`{"host":"127.0.0.1","port":65536}`, `{"host":"127.0.0.1","port":80.5}`, "\xff\xfe"}
+		for i, data := range bad {
+			s.registry.Plant(fmt.Sprintf("rpc%010d", 100+i), data, false)
+		}
+		s.registry.Plant("lock", "", false)
+		server := s.server(session)
+		client := s.client()
+		client.WaitAnswers(50, server.Addr)
+		for i, data := range bad { // and again, now that it is there
+			s.registry.Plant(fmt.Sprintf("rpc%010d", 200+i), data, false)
+		}
+		second := s.server(session)
+		client.WaitAnswers(50, second.Addr)
+		summary := s.interrupt(client)
+		harness.Check(t, len(summary.Answered) == 2, "2 servers called", "%v", summary.Answered)
+	})
+
+	t.Run("6.11 beside servers that don't keep to the protocol, no call fails", func(t *testing.T) {
+		s := begin(t)
+		for _, reply := range []string{"", "\x02", "\x02\x00\x00\x00{", "\x00\x00\x00\x00", "\x02\x00\x00\x00{}", "\xff\xff\xff\xff"} {
+			s.stub(func(conn net.Conn, _ []byte) error {
+				_, _ = io.WriteString(conn, reply)
+				return io.EOF // hang up
+			})
+		}
+		server := s.server(session)
+		client := s.client()
+		client.WaitAnswers(200, server.Addr)
+		summary := s.interrupt(client)
+		harness.Check(t, len(summary.Answered) == 1, "1 server", "%v", summary.Answered)
+	})
+
+	// What follows mostly waits.
+
+	t.Run("6.12 a server killed with all its processes, and still listed: no call fails", func(t *testing.T) {
+		t.Parallel()
+		s := begin(t)
+		stays, dies := s.server(session), s.server(session)
+		client := s.client()
+		client.WaitAnswers(10, dies.Addr)
+		dies.Kill()
+		client.WaitAnswers(50, stays.Addr)
+		s.waitNodes(1)
+		client.WaitAnswers(50, stays.Addr)
+		s.interrupt(client)
+	})
+
+	t.Run("6.13 a server that hangs, and stays listed: no call fails, and once it goes on it is called again", func(t *testing.T) {
+		t.Parallel()
+		s := begin(t)
+		stays, hangs := s.server(session), s.server(time.Minute)
+		client := s.client()
+		client.WaitAnswers(10, hangs.Addr)
+		all := hangs.Processes(t)
+		hangs.Freeze(all...)
+		client.WaitAnswers(30, stays.Addr)
+		hangs.SignalEach(syscall.SIGCONT, all...)
+		client.WaitAnswers(10, hangs.Addr)
+		s.interrupt(client)
+	})
+
+	t.Run("6.14 a server killed and started again at once, one address with two znodes: no call fails", func(t *testing.T) {
+		t.Parallel()
+		s := begin(t)
+		server := s.server(session)
+		client := s.client()
+		client.WaitAnswers(10, server.Addr)
+		server.Kill()
+		server = server.Restart(t)
+		s.waitNodes(2)
+		client.WaitAnswers(10, server.Addr)
+		s.waitNodes(1) // the old one is gone
+		client.WaitAnswers(50, server.Addr)
+		s.interrupt(client)
+	})
+
+	t.Run("6.15 the client's session expires while it is stopped: it still learns of a new server", func(t *testing.T) {
+		t.Parallel()
+		s := begin(t)
+		first := s.server(session)
+		gate := zkdev.GateT(t, zookeeper)
+		client := s.client("-zk", gate.Addr(), "-session", "1s")
+		client.WaitAnswers(10, first.Addr)
+		client.Freeze(client.PID)
+		id := fmt.Sprintf("0x%x", gate.Sessions()[0])
+		harness.Eventually(t, soon6, "the end of session "+id, func() (bool, string) {
+			sessions, err := zookeeper.FourLetter("dump")
+			return err == nil && !strings.Contains(sessions, id), sessions
+		})
+		second := s.server(session)
+		client.SignalEach(syscall.SIGCONT, client.PID)
+		client.WaitAnswers(10, second.Addr)
+		client.WaitAnswers(10, first.Addr)
+		s.interrupt(client)
+	})
+
+	t.Run("6.16 while ZooKeeper hangs or is down calls go on, and a new server is found when it is back", func(t *testing.T) {
+		t.Parallel()
+		own := zkdev.StartT(t)
+		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo")}
+		servers := []*harness.Server{s.server(session), s.server(session)}
+		client, short := s.client("-session", "1s"), s.client("-session", "1s")
+		callsGoOn := func() {
+			t.Helper()
+			for _, server := range servers {
+				client.WaitAnswers(30, server.Addr)
+			}
+		}
+		short.WaitAnswers(10, "")
+		callsGoOn()
+		own.Pause()
+		callsGoOn()
+		asked := time.Now()
+		s.interrupt(short)
+		harness.Check(t, time.Since(asked) < 3*time.Second, "an end within 3s of SIGINT", "%v", time.Since(asked))
+		own.Kill()
+		callsGoOn()
+		err := own.Restart()
+		harness.Check(t, err == nil, "ZooKeeper to start again", "%v", err)
+		s.waitNodes(2)
+		servers = append(servers, s.server(session))
+		callsGoOn()
+		s.interrupt(client)
+	})
+
+	t.Run("6.17 ZooKeeper loses its data: the client finds the servers that register again, and forgets the others", func(t *testing.T) {
+		t.Parallel()
+		own := zkdev.StartT(t)
+		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo")}
+		dies, stays := s.server(session), s.server(session)
+		client := s.client("-session", "1s")
+		client.WaitAnswers(10, dies.Addr)
+		client.WaitAnswers(10, stays.Addr)
+		client.Freeze(client.PID) // so that it finds the end of all this, with znodes of the same names as before
+		dies.Kill()
+		err := own.Wipe()
+		harness.Check(t, err == nil, "ZooKeeper to start again", "%v", err)
+		s.waitNodes(1)
+		joins := s.server(session)
+		client.SignalEach(syscall.SIGCONT, client.PID)
+		client.WaitAnswers(10, joins.Addr)
+		client.WaitAnswers(10, stays.Addr)
+		late := harness.StartStub(t, dies.Addr, func(net.Conn, []byte) error { return io.EOF })
+		client.WaitAnswers(100, "")
+		harness.Check(t, late.Conns() == 0, "nobody to call where the dead server was", "%d connections", late.Conns())
+		s.interrupt(client)
+	})
+
+	t.Run("6.18 without ZooKeeper the client says so, and its exit code is 1", func(t *testing.T) {
+		t.Parallel()
+		client := system6{t, "127.0.0.1:1", &zkdev.Registry{Root: "/demo"}}.client("-wait", "1s")
+		code := client.Wait(2 * soon6)
+		harness.Check(t, code == 1, "exit code 1", "%d", code)
+		harness.Check(t, strings.Contains(client.Stderr(), "127.0.0.1:1"), "a word about ZooKeeper's address", "%s", client.Stderr())
+	})
+}
