@@ -140,20 +140,22 @@ func (s *Session) dial(made int, network, addr string, timeout time.Duration) (n
 			slog.Error("can't start anew", "err", err)
 		}
 	}
-	return impatient{conn, s.timeout / 2}, nil
+	return &impatient{Conn: conn, most: s.timeout / 2}, nil
 }
 
-// impatient limits how long a read may wait. The library waits for the
-// handshake of a server that hangs for longer than the session lasts. Half a
-// session is enough: pings are answered every third.
+// impatient limits how long a handshake may wait. The library sets a deadline
+// for the first bytes of the answer that is longer than the session lasts, and
+// then none for the rest. Its later deadlines are good: they follow what
+// ZooKeeper made of the session timeout.
 type impatient struct {
 	net.Conn
-	most time.Duration
+	most      time.Duration
+	deadlines int // set so far
 }
 
-func (c impatient) SetReadDeadline(t time.Time) error {
-	if latest := time.Now().Add(c.most); t.IsZero() || t.After(latest) {
-		t = latest
+func (c *impatient) SetReadDeadline(t time.Time) error {
+	if c.deadlines++; c.deadlines <= 2 {
+		t = time.Now().Add(c.most)
 	}
 	return c.Conn.SetReadDeadline(t)
 }

@@ -1,0 +1,329 @@
+// Tests of the session: against a real ZooKeeper that is cut off, killed,
+// wiped and frozen, the session comes back soon and no wait is unbounded.
+
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/netproxy"
+	"example.com/rpcworkbook/internal/zkdev"
+)
+
+// soon is for what happens at once, on a busy machine.
+const soon = 10 * time.Second
+
+// openSession starts a session and waits until there is one.
+func openSession(t *testing.T, addr string, timeout time.Duration) *Session {
+	t.Helper()
+	s := newSession(t, addr, timeout)
+	waitSession(t, s, soon)
+	return s
+}
+
+// newSession starts a session that ends with the test.
+func newSession(t *testing.T, addr string, timeout time.Duration) *Session {
+	t.Helper()
+	s, err := NewSession(addr, timeout)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	return s
+}
+
+// waitSession waits until there is a session, other than old, and returns its
+// id.
+func waitSession(t *testing.T, s *Session, within time.Duration, old ...int64) (id int64) {
+	t.Helper()
+	harness.Eventually(t, within, "a session", func() (bool, string) {
+		conn := s.Conn()
+		if conn == nil {
+			return false, "none"
+		}
+		id = conn.SessionID()
+		return id != 0 && (len(old) == 0 || id != old[0]), "the old one"
+	})
+	return id
+}
+
+func waitNoSession(t *testing.T, s *Session) {
+	t.Helper()
+	harness.Eventually(t, soon, "no session", func() (bool, string) { return s.Conn() == nil, "still one" })
+}
+
+// wonAt returns when the session was won, or won back.
+func wonAt(s *Session) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.won
+}
+
+// exists asks ZooKeeper for a znode.
+func exists(s *Session, path string) (bool, error) {
+	return Do(s, func(c *zk.Conn) (bool, error) {
+		found, _, err := c.Exists(path)
+		return found, err
+	})
+}
+
+// A blackHole passes connections on to ZooKeeper or swallows them: a swallowed
+// one is accepted and never answered, and healing doesn't save it.
+type blackHole struct {
+	addr      string
+	swallows  atomic.Bool
+	swallowed atomic.Int64
+}
+
+func newBlackHole(t *testing.T, zookeeper string) *blackHole {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	b := &blackHole{addr: listener.Addr().String()}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go b.carry(conn, zookeeper)
+		}
+	}()
+	return b
+}
+
+func (b *blackHole) carry(conn net.Conn, zookeeper string) {
+	defer conn.Close()
+	if b.swallows.Load() {
+		b.swallowed.Add(1)
+		_, _ = io.Copy(io.Discard, conn) // until the client gives up
+		return
+	}
+	server, err := net.Dial("tcp", zookeeper)
+	if err != nil {
+		return
+	}
+	go func() {
+		_, _ = io.Copy(server, conn)
+		server.Close()
+	}()
+	_, _ = io.Copy(conn, server)
+}
+
+func TestSession(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+
+	t.Run("an address without a port is refused", func(t *testing.T) {
+		_, err := NewSession("127.0.0.1:2181,zk2", time.Second)
+		require.ErrorContains(t, err, `"zk2"`)
+	})
+
+	t.Run("with nobody there nothing is sent, and nobody waits", func(t *testing.T) {
+		s := newSession(t, "127.0.0.1:1", time.Minute)
+		_, err := Do(s, func(*zk.Conn) (bool, error) { panic("called without a session") })
+		require.ErrorIs(t, err, ErrNoSession)
+		require.ErrorIs(t, s.Close(context.Background()), ErrNoSession)
+		require.NoError(t, s.Close(context.Background()), "closed already")
+	})
+
+	t.Run("of several addresses one is enough", func(t *testing.T) {
+		openSession(t, "127.0.0.1:1,"+zookeeper.Addr(), time.Minute)
+	})
+
+	t.Run("closing ends the session and its znodes at once", func(t *testing.T) {
+		registry := zkdev.RegistryT(t, zookeeper, "/closing")
+		note := registry.Plant("note", "", false)
+		s := openSession(t, zookeeper.Addr(), time.Minute)
+		_, err := Do(s, func(c *zk.Conn) (string, error) {
+			return c.Create("/closing/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+		})
+		require.NoError(t, err)
+		require.NoError(t, s.Close(context.Background()))
+		registry.Want(note)
+		require.Nil(t, s.Conn())
+		_, err = exists(s, "/closing/mine")
+		require.ErrorIs(t, err, ErrNoSession)
+	})
+
+	t.Run("news arrive when a session is won and when it is lost", func(t *testing.T) {
+		proxy := netproxy.StartT(t, zookeeper.Addr())
+		s := newSession(t, proxy.Addr(), time.Minute)
+		news := func(want bool) {
+			t.Helper()
+			deadline := time.After(soon)
+			for (s.Conn() != nil) != want {
+				select {
+				case <-s.Changed():
+				case <-deadline:
+					require.FailNow(t, "no news", "session wanted: %v", want)
+				}
+			}
+		}
+		for range 3 {
+			news(true)
+			won := wonAt(s)
+			proxy.Refuse()
+			proxy.Reset()
+			news(false)
+			require.NoError(t, proxy.Heal())
+			news(true)
+			require.True(t, wonAt(s).After(won), "the age begins anew")
+		}
+	})
+
+	t.Run("a cut connection or a lost session is replaced without the library's second of rest", func(t *testing.T) {
+		gate := zkdev.GateT(t, zookeeper)
+		s := openSession(t, gate.Addr(), time.Minute)
+		for range 5 {
+			id, won, begin := s.Conn().SessionID(), wonAt(s), time.Now()
+			gate.Reset()
+			harness.Eventually(t, soon, "the session won back", func() (bool, string) { return wonAt(s) != won, "not yet" })
+			require.Equal(t, id, waitSession(t, s, soon))
+			require.NoError(t, gate.Expire())
+			waitSession(t, s, soon, id)
+			require.Less(t, time.Since(begin), 900*time.Millisecond)
+		}
+	})
+
+	t.Run("an answer that doesn't come is waited for as long as the session may last", func(t *testing.T) {
+		s := openSession(t, zookeeper.Addr(), time.Second)
+		begin, block := time.Now(), make(chan struct{})
+		defer close(block)
+		_, err := Do(s, func(*zk.Conn) (any, error) { <-block; return nil, nil })
+		require.ErrorIs(t, err, ErrUnanswered)
+		require.InDelta(t, time.Second, time.Since(begin), float64(900*time.Millisecond))
+	})
+
+	t.Run("a ZooKeeper that hangs: requests end, and so does a close", func(t *testing.T) {
+		s, other := openSession(t, zookeeper.Addr(), 2*time.Second), openSession(t, zookeeper.Addr(), 2*time.Second)
+		zookeeper.Pause()
+		defer zookeeper.Resume()
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		begin := time.Now()
+		require.ErrorIs(t, other.Close(ctx), ErrUnanswered)
+		require.Less(t, time.Since(begin), 900*time.Millisecond, "for no longer than its context")
+		_, err := exists(s, "/")
+		require.Error(t, err)
+		require.NotErrorIs(t, err, ErrNoSession, "it may have been sent")
+		require.Less(t, time.Since(begin), 3*time.Second)
+		waitNoSession(t, s)
+	})
+
+	t.Run("a close that nobody answers says so", func(t *testing.T) {
+		gate := zkdev.GateT(t, zookeeper)
+		s := openSession(t, gate.Addr(), 10*time.Second)
+		gate.Partition(netproxy.Both)
+		begin := time.Now()
+		require.ErrorIs(t, s.Close(context.Background()), ErrUnanswered)
+		require.Less(t, time.Since(begin), 3*time.Second)
+	})
+
+	t.Run("ZooKeeper wiped: a new session, on a new connection", func(t *testing.T) {
+		s := openSession(t, zookeeper.Addr(), time.Second)
+		for range 3 { // transactions that the wiped one has not seen
+			_, err := Do(s, func(c *zk.Conn) (any, error) { return c.Set("/", nil, -1) })
+			require.NoError(t, err)
+		}
+		id := s.Conn().SessionID()
+		require.NoError(t, zookeeper.Wipe())
+		waitSession(t, s, soon, id)
+		_, err := exists(s, "/")
+		require.NoError(t, err)
+		assert.Equal(t, 2, s.made)
+	})
+
+	t.Run("ZooKeeper killed and started again: the same session", func(t *testing.T) {
+		s := openSession(t, zookeeper.Addr(), soon)
+		id := s.Conn().SessionID()
+		zookeeper.Kill()
+		waitNoSession(t, s)
+		require.NoError(t, zookeeper.Restart())
+		require.Equal(t, id, waitSession(t, s, soon))
+	})
+
+	t.Run("closed in any state, it leaves no goroutine and no descriptor", func(t *testing.T) {
+		files := func() int { return len(harness.Descriptors(t, os.Getpid())) }
+		hole := newBlackHole(t, zookeeper.Addr())
+		hole.swallows.Store(true)
+		proxy := netproxy.StartT(t, zookeeper.Addr())
+		runtime.GC()
+		goroutines, before := runtime.NumGoroutine(), files()
+		states := map[string]*Session{
+			"open":      openSession(t, zookeeper.Addr(), time.Second),
+			"refused":   newSession(t, "127.0.0.1:1", time.Second),
+			"swallowed": newSession(t, hole.addr, 200*time.Millisecond),
+			"lost":      openSession(t, proxy.Addr(), time.Second),
+		}
+		proxy.Refuse()
+		proxy.Reset()
+		waitNoSession(t, states["lost"])
+		harness.Eventually(t, soon, "the swallowed session started anew", func() (bool, string) {
+			states["swallowed"].mu.Lock()
+			defer states["swallowed"].mu.Unlock()
+			return states["swallowed"].made > 1, "not yet"
+		})
+		for name, s := range states {
+			if err := s.Close(context.Background()); name == "open" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorIs(t, err, ErrNoSession, name)
+			}
+		}
+		harness.Eventually(t, soon, "goroutines and descriptors as before", func() (bool, string) {
+			left, open := runtime.NumGoroutine(), files()
+			stacks := make([]byte, 1<<20)
+			return left <= goroutines && open <= before, string(stacks[:runtime.Stack(stacks, true)])
+		})
+	})
+}
+
+func TestSessionThroughBlackHole(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+	hole := newBlackHole(t, zookeeper.Addr())
+	proxy := netproxy.StartT(t, hole.addr) // only to cut what is connected
+	const timeout = time.Second
+	s := openSession(t, proxy.Addr(), timeout)
+	id := s.Conn().SessionID()
+	registry := zkdev.RegistryT(t, zookeeper, "/hole")
+	note := registry.Plant("note", "", false)
+	_, err := Do(s, func(c *zk.Conn) (string, error) {
+		return c.Create("/hole/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+	})
+	require.NoError(t, err)
+
+	hole.swallows.Store(true)
+	proxy.Reset()
+	harness.Eventually(t, soon, "a handshake that is swallowed", func() (bool, string) { return hole.swallowed.Load() > 0, "none" })
+	registry.Wait(soon, "an expired session", func(nodes []zkdev.Node) bool { return len(nodes) == 1 && nodes[0] == note })
+	hole.swallows.Store(false)
+	healed := time.Now()
+	waitSession(t, s, soon, id)
+	// Half a timeout for a handshake that was swallowed, and a second of rest
+	// that the library takes when it has tried all addresses.
+	assert.Less(t, time.Since(healed), timeout/2+1200*time.Millisecond)
+}
+
+// ZooKeeper may make a session longer than asked. Then its pings are further
+// apart, too.
+func TestSessionLongerThanAsked(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+	proxy := netproxy.StartT(t, zookeeper.Addr())
+	s := openSession(t, proxy.Addr(), 200*time.Millisecond) // ZooKeeper's shortest is a second
+	won := wonAt(s)
+	for begin := time.Now(); time.Since(begin) < 2*time.Second; { // the length of what is tested
+		require.NotNil(t, s.Conn())
+		time.Sleep(20 * time.Millisecond)
+	}
+	require.Equal(t, won, wonAt(s), "the connection was never lost")
+}
