@@ -1,6 +1,5 @@
-// Tests of the registration: whatever is lost on the way between the registrar
-// and ZooKeeper, there is exactly one znode in the end, or none when it is
-// closed, and nobody else's is touched.
+// Tests of the registration: what it accepts, what it creates and takes away,
+// and what it leaves alone.
 
 package main
 
@@ -8,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -22,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/netproxy"
 	"example.com/rpcworkbook/internal/zkdev"
 )
 
@@ -98,22 +95,24 @@ func waitRegistered(t *testing.T, r *Registrar, want bool) {
 	})
 }
 
+var registrarRoots atomic.Int64
+
+// beginRegistrar returns a registry whose root exists for nobody else, and a registrar
+// that reaches ZooKeeper through the gate and has a session.
+func beginRegistrar(t *testing.T, zookeeper *zkdev.Server, timeout time.Duration) (*zkdev.Registry, *zkdev.Gate, *Registrar) {
+	t.Helper()
+	registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/register-%d", registrarRoots.Add(1)))
+	gate := zkdev.GateT(t, zookeeper)
+	r := newRegistrar(t, gate.Addr(), registry.Root, timeout, here)
+	waitSession(t, r.session, soon)
+	return registry, gate, r
+}
+
 func TestRegistrar(t *testing.T) {
 	zookeeper := zkdev.StartT(t)
-	var roots atomic.Int64
-	// begin returns a registry whose root exists, and a registrar that reaches
-	// ZooKeeper through the gate and has a session.
-	begin := func(t *testing.T, timeout time.Duration) (*zkdev.Registry, *zkdev.Gate, *Registrar) {
-		t.Helper()
-		registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/register-%d", roots.Add(1)))
-		gate := zkdev.GateT(t, zookeeper)
-		r := newRegistrar(t, gate.Addr(), registry.Root, timeout, here)
-		waitSession(t, r.session, soon)
-		return registry, gate, r
-	}
 
 	t.Run("registered while it is wanted, in the same session", func(t *testing.T) {
-		registry, gate, r := begin(t, time.Minute)
+		registry, gate, r := beginRegistrar(t, zookeeper, time.Minute)
 		for range 3 {
 			for range 100 {
 				r.SetServing(true)
@@ -145,85 +144,7 @@ func TestRegistrar(t *testing.T) {
 		})
 	})
 
-	t.Run("the reply to a create is lost: what it made is ours", func(t *testing.T) {
-		registry, gate, r := begin(t, time.Minute)
-		note := registry.Plant("note", "", false)
-		gate.DropReplies()
-		r.SetServing(true)
-		nodes := registry.Wait(soon, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
-		require.False(t, r.registered.Load())
-		require.NoError(t, gate.Heal())
-		waitRegistered(t, r, true)
-		registry.Want(nodes...)
-		require.True(t, r.Close(t.Context()))
-		registry.Want(note)
-	})
-
-	t.Run("the same, and then nobody answers at all for longer than a second", func(t *testing.T) {
-		registry, gate, r := begin(t, 10*time.Second)
-		note := registry.Plant("note", "", false)
-		gate.DropReplies()
-		r.SetServing(true)
-		nodes := registry.Wait(soon, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
-		gate.Refuse()
-		gate.Reset()
-		begin := time.Now()
-		waitNoSession(t, r.session)
-		time.Sleep(1300*time.Millisecond - time.Since(begin)) // the length of the outage
-		require.NoError(t, gate.Heal())
-		waitRegistered(t, r, true)
-		registry.Want(nodes...)
-		require.True(t, r.Close(t.Context()))
-		registry.Want(note)
-	})
-
-	t.Run("the same, and the session expires: one node, in the new session", func(t *testing.T) {
-		registry, gate, r := begin(t, time.Minute)
-		note := registry.Plant("note", "", false)
-		gate.DropReplies()
-		r.SetServing(true)
-		registry.Wait(soon, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
-		require.NoError(t, gate.Expire())
-		waitRegistered(t, r, true)
-		nodes, err := registry.Nodes()
-		require.NoError(t, err)
-		require.Len(t, nodes, 2)
-		require.Contains(t, nodes, note)
-	})
-
-	t.Run("creates given up in a stall are all carried out, and one node is left", func(t *testing.T) {
-		registry, gate, r := begin(t, 2*time.Second)
-		note := registry.Plant("note", "", false)
-		zookeeper.Pause() // what is sent now is carried out later
-		r.SetServing(true)
-		waitNoSession(t, r.session)
-		r.SetServing(false)
-		r.SetServing(true)
-		zookeeper.Resume()
-		waitRegistered(t, r, true)
-		nodes, err := registry.Nodes()
-		require.NoError(t, err)
-		require.Len(t, nodes, 2, "%v", nodes)
-		require.NoError(t, gate.Heal())
-		require.True(t, r.Close(t.Context()))
-		registry.Want(note)
-	})
-
-	t.Run("the reply to a withdrawal is lost", func(t *testing.T) {
-		registry, gate, r := begin(t, time.Minute)
-		r.SetServing(true)
-		waitRegistered(t, r, true)
-		gate.DropReplies()
-		r.SetServing(false)
-		registry.WaitNone(soon)
-		require.True(t, r.registered.Load())
-		require.NoError(t, gate.Heal())
-		waitRegistered(t, r, false)
-		r.SetServing(true)
-		registry.WaitOne(soon, hereAddr)
-	})
-
-	// The next two decide what happens in doubt by hand, without the goroutine.
+	// The next ones decide what happens in doubt by hand, without the goroutine.
 	inDoubt := func(t *testing.T, root string) *Registrar {
 		t.Helper()
 		data, err := encode(here)
@@ -289,47 +210,6 @@ func TestRegistrar(t *testing.T) {
 		require.Empty(t, r.mine, "no create was tried")
 	})
 
-	t.Run("closed with a create on its way: it never comes back", func(t *testing.T) {
-		registry, gate, r := begin(t, soon)
-		note := registry.Plant("note", "", false)
-		gate.Partition(netproxy.ToServer)
-		r.SetServing(true)
-		harness.Eventually(t, soon, "a create on its way", func() (bool, string) {
-			stacks := make([]byte, 1<<20)
-			return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), ".(*Registrar).create"), "no goroutine in create"
-		})
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		defer cancel()
-		begin := time.Now()
-		require.False(t, r.Close(ctx), "it was not registered as far as it knows")
-		require.Less(t, time.Since(begin), 900*time.Millisecond)
-		r.SetServing(true)
-		require.NoError(t, gate.Heal()) // what was sent arrives now
-		harness.Eventually(t, soon, "the end of every connection", func() (bool, string) {
-			return gate.Conns() == 0, fmt.Sprint(gate.Conns())
-		})
-		registry.Want(note)
-		select {
-		case <-r.done:
-		default:
-			require.Fail(t, "the registrar goes on")
-		}
-	})
-
-	t.Run("a close takes no longer than its context, and says whether there was a registration", func(t *testing.T) {
-		registry, gate, r := begin(t, 2*time.Second)
-		r.SetServing(true)
-		waitRegistered(t, r, true)
-		gate.Partition(netproxy.Both)
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		begin := time.Now()
-		require.True(t, r.Close(ctx))
-		require.Less(t, time.Since(begin), 900*time.Millisecond)
-		r.Close(ctx) // a second one does no harm
-		registry.WaitNone(soon)
-	})
-
 	t.Run("it tries again, later and later, and not in step with others", func(t *testing.T) {
 		registry := zkdev.RegistryT(t, zookeeper, "/leaf")
 		registry.Plant("leaf", "", true) // an ephemeral znode can't have children
@@ -380,40 +260,6 @@ func TestRegistrar(t *testing.T) {
 			stacks := make([]byte, 1<<20)
 			return left <= goroutines && open <= before, string(stacks[:runtime.Stack(stacks, true)])
 		})
-	})
-
-	t.Run("many faults in a row, and one node in the end", func(t *testing.T) {
-		registry, gate, r := begin(t, 2*time.Second)
-		note := registry.Plant("note", "", false)
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
-		random := rand.New(rand.NewPCG(seed, 0))
-		faults := []func(){
-			func() { gate.Reset() },
-			func() { gate.Cut() },
-			func() { _ = gate.Expire() }, // there may be no session to end
-			func() { gate.DropReplies() },
-			func() { gate.Partition(netproxy.ToServer) },
-			func() { gate.Partition(netproxy.ToClient) },
-			func() { gate.Delay(20 * time.Millisecond) },
-			func() { gate.Refuse(); gate.Reset() },
-			func() { r.SetServing(false) },
-			func() { r.SetServing(true) },
-		}
-		for begin := time.Now(); time.Since(begin) < 3*time.Second; {
-			faults[random.IntN(len(faults))]()
-			time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond) // how far it gets is the dice's to say
-			if random.IntN(3) == 0 {
-				require.NoError(t, gate.Heal())
-			}
-		}
-		require.NoError(t, gate.Heal())
-		r.SetServing(true)
-		registry.Wait(2*soon, "one node beside the note, and a registrar that knows it", func(nodes []zkdev.Node) bool {
-			return len(nodes) == 2 && nodes[1].Addr() == hereAddr && slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
-		})
-		require.True(t, r.Close(t.Context()))
-		registry.Want(note)
 	})
 }
 
