@@ -68,10 +68,11 @@ func (r *remote) call(ctx context.Context, frame []byte) outcome {
 	}
 }
 
-// broken takes a pipe out of use. A pipe that broke without anyone waiting,
-// as when a server closes idle connections, says nothing against the server.
-func (r *remote) broken(p *pipe, waiting int) {
-	if waiting > 0 {
+// broken takes a pipe out of use. One that had connected, and broke without
+// anyone waiting, as when a server closes idle connections, says nothing
+// against the server.
+func (r *remote) broken(p *pipe, blame bool) {
+	if blame {
 		pause := min(firstAside<<min(r.failures.Add(1)-1, 10), mostAside)
 		r.aside.Store(time.Now().Add(pause/2 + rand.N(pause/2)).UnixNano())
 	}
@@ -240,7 +241,7 @@ func (p *pipe) retire() {
 // fail breaks the pipe: everyone who waits is told.
 func (p *pipe) fail(err error) {
 	p.mu.Lock()
-	waiting, sent := p.waiting, len(p.waiting)-p.unsent
+	waiting, sent, connected := p.waiting, len(p.waiting)-p.unsent, p.conn != nil
 	p.waiting, p.out, p.unsent = nil, nil, 0
 	if p.err == nil {
 		p.err = err
@@ -250,7 +251,7 @@ func (p *pipe) fail(err error) {
 	}
 	p.mu.Unlock()
 	p.cancel()
-	p.remote.broken(p, len(waiting)) // before they try again
+	p.remote.broken(p, len(waiting) > 0 || !connected) // before they try again
 	for i, done := range waiting {
 		done <- outcome{err: err, written: i < sent}
 	}

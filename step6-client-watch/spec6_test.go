@@ -46,6 +46,15 @@ func (s system6) client(args ...string) *harness.Client {
 		"-interval", "5ms", "-n", "1000000", "-wait", "20s"}, args...)...)
 }
 
+// wantNone expects a client that finds no server.
+func (s system6) wantNone() {
+	s.t.Helper()
+	client := s.client("-wait", "0s")
+	code := client.Wait(soon6)
+	harness.Check(s.t, code == 1, "exit code 1", "%d", code)
+	harness.Check(s.t, strings.Contains(client.Stderr(), "no live server"), `"no live server"`, "%s", client.Stderr())
+}
+
 // waitNodes waits until so many znodes are registered.
 func (s system6) waitNodes(n int) {
 	s.t.Helper()
@@ -127,14 +136,7 @@ func TestSpec6(t *testing.T) {
 
 	t.Run("6.4 without a server the client says so, and its exit code is 1", func(t *testing.T) {
 		s := begin(t)
-		without := func() {
-			t.Helper()
-			client := s.client("-wait", "0s")
-			code := client.Wait(soon6)
-			harness.Check(t, code == 1, "exit code 1", "%d", code)
-			harness.Check(t, strings.Contains(client.Stderr(), "no live server"), `"no live server"`, "%s", client.Stderr())
-		}
-		without() // not even a root
+		s.wantNone() // not even a root
 		server := s.server(session)
 		client := s.client("-wait", "0s")
 		client.WaitAnswers(1, server.Addr)
@@ -142,7 +144,7 @@ func TestSpec6(t *testing.T) {
 		code := client.Wait(2 * soon6) // it may hope for a while
 		harness.Check(t, code == 1, "exit code 1", "%d", code)
 		client.Summary()
-		without() // an empty root
+		s.wantNone() // an empty root
 	})
 
 	t.Run("6.5 with -wait it waits for one", func(t *testing.T) {
@@ -239,6 +241,7 @@ func TestSpec6(t *testing.T) {
 			s.registry.Plant(fmt.Sprintf("rpc%010d", 100+i), data, false)
 		}
 		s.registry.Plant("lock", "", false)
+		s.wantNone()
 		server := s.server(session)
 		client := s.client()
 		client.WaitAnswers(50, server.Addr)

@@ -1,0 +1,237 @@
+// More tests of one server as the client sees it: when a connection ends, or
+// must not end, and that nothing is left of it then.
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+// The tests that wait for silence, or see that it is harmless, take that long.
+
+func TestSilenceBreaksAConnectionThatOwesReplies(t *testing.T) {
+	t.Parallel()
+	peer, r := listen(t)
+	began := time.Now()
+	calls := []pending{begin(t, t.Context(), r, ping("1"))}
+	conn := peer.accept()
+	conn.want("1")
+	calls = append(calls, begin(t, t.Context(), r, ping("2")))
+	for _, call := range calls {
+		call.wantLost(true)
+	}
+	assert.InDelta(t, silence.Seconds(), time.Since(began).Seconds(), 1, "seconds until then")
+	conn.want("2")
+	conn.wantEnd()
+	assert.Positive(t, r.aside.Load(), "it is set aside")
+	again := begin(t, t.Context(), r, ping("3"))
+	conn = peer.accept()
+	conn.want("3")
+	conn.reply("3")
+	again.wantPong("3")
+}
+
+func TestIdleConnectionIsNotBroken(t *testing.T) {
+	t.Parallel()
+	peer, r := listen(t)
+	first := begin(t, t.Context(), r, ping("1"))
+	conn := peer.accept()
+	conn.want("1")
+	conn.reply("1")
+	first.wantPong("1")
+	time.Sleep(silence + silence/4) // the idleness
+	second := begin(t, t.Context(), r, ping("2"))
+	conn.want("2")
+	time.Sleep(silence * 3 / 4) // counted from the call, that is not too long
+	conn.reply("2")
+	second.wantPong("2")
+	assert.Zero(t, r.aside.Load(), "it is not set aside")
+}
+
+func TestReplyThatTricklesInIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	peer, r := listen(t)
+	call := begin(t, t.Context(), r, ping("1"))
+	conn := peer.accept()
+	conn.want("1")
+	reply := pong("1")
+	for i := range reply {
+		_, err := conn.Write(reply[i : i+1])
+		require.NoError(t, err)
+		time.Sleep(silence * 3 / 2 / time.Duration(len(reply))) // all together more than the limit
+	}
+	call.wantPong("1")
+}
+
+func TestAnotherCallGivesNoRespite(t *testing.T) {
+	t.Parallel()
+	peer, r := listen(t)
+	first := begin(t, t.Context(), r, ping("1"))
+	conn := peer.accept()
+	conn.want("1")
+	time.Sleep(silence / 2)
+	second := begin(t, t.Context(), r, ping("2"))
+	asked := time.Now()
+	conn.want("2")
+	first.wantLost(true)
+	second.wantLost(true)
+	assert.Less(t, time.Since(asked), silence*3/4)
+}
+
+func TestRetiredRemoteFinishesCallsAndCloses(t *testing.T) {
+	peer, r := listen(t)
+	calls := []pending{begin(t, t.Context(), r, ping("1"))}
+	conn := peer.accept()
+	conn.want("1")
+	calls = append(calls, begin(t, t.Context(), r, ping("2")))
+	conn.want("2")
+	r.retire()
+	o := r.call(t.Context(), ping("3"))
+	assert.ErrorIs(t, o.err, errRetired)
+	assert.False(t, o.written)
+	conn.reply("1")
+	calls[0].wantPong("1")
+	conn.reply("2")
+	calls[1].wantPong("2")
+	conn.wantEnd()
+}
+
+func TestRetiredRemoteClosesWhenIdle(t *testing.T) {
+	peer, r := listen(t)
+	call := begin(t, t.Context(), r, ping("1"))
+	conn := peer.accept()
+	conn.want("1")
+	conn.reply("1")
+	call.wantPong("1")
+	r.retire()
+	conn.wantEnd()
+	(&remote{}).retire() // and one that never had a connection is no problem
+}
+
+func TestRepliesThatCannotBe(t *testing.T) {
+	for name, bytes := range map[string][]byte{
+		"no JSON":      harness.Frame("pong"),
+		"no reply":     harness.Frame(`{"in":"ping","params":1}`),
+		"empty":        harness.Frame(""),
+		"too long":     {1, 0x10, 0x10, 0},
+		"far too long": {0xff, 0xff, 0xff, 0xff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			peer, r := listen(t)
+			call := begin(t, t.Context(), r, ping("1"))
+			conn := peer.accept()
+			conn.want("1")
+			_, err := conn.Write(bytes)
+			require.NoError(t, err)
+			call.wantLost(true)
+			conn.wantEnd()
+		})
+	}
+}
+
+func TestRepliesThatNobodyAskedFor(t *testing.T) {
+	peer, r := listen(t)
+	call := begin(t, t.Context(), r, ping("1"))
+	conn := peer.accept()
+	conn.want("1")
+	conn.reply("1", "2")
+	call.wantPong("1")
+	conn.wantEnd()
+	assert.Zero(t, r.aside.Load(), "a server that answered is not set aside for it")
+	next := begin(t, t.Context(), r, ping("3"))
+	conn = peer.accept() // the answer "2" must not be taken for the next call's
+	conn.want("3")
+	conn.reply("3")
+	next.wantPong("3")
+}
+
+func TestIdleConnectionThatTheServerClosesIsReplaced(t *testing.T) {
+	peer, r := listen(t)
+	for _, params := range []string{"1", "2", "3"} {
+		call := begin(t, t.Context(), r, ping(params))
+		conn := peer.accept()
+		conn.want(params)
+		conn.reply(params)
+		call.wantPong(params)
+		require.NoError(t, conn.CloseWrite())
+		conn.wantEnd()
+		harness.Eventually(t, 10*time.Second, "no connection", func() (bool, string) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.pipe == nil, "one"
+		})
+		assert.Zero(t, r.aside.Load(), "it is not set aside for that")
+	}
+}
+
+func TestSetAsideLongerAndLonger(t *testing.T) {
+	r := &remote{}
+	for i := range 40 {
+		pause := min(firstAside<<min(i, 20), mostAside)
+		r.broken(nil, true)
+		left := time.Until(time.Unix(0, r.aside.Load()))
+		assert.LessOrEqual(t, left, pause, "after %d failures", i+1)
+		assert.Greater(t, left, pause/2-50*time.Millisecond, "after %d failures", i+1)
+	}
+	p := &pipe{remote: r, waiting: []chan outcome{make(chan outcome, 1)}}
+	require.NoError(t, p.answer(Reply{}))
+	assert.Zero(t, r.aside.Load(), "a reply ends it")
+	r.broken(nil, true)
+	assert.Less(t, time.Until(time.Unix(0, r.aside.Load())), firstAside, "and what comes then is a first failure")
+}
+
+func TestNothingIsLeftOfARemote(t *testing.T) {
+	leaks(t)
+	ended := harness.StartStub(t, "", func(net.Conn, []byte) error { return io.EOF })
+	deaf := harness.StartStub(t, "", func(net.Conn, []byte) error { return nil })
+	good := harness.StartStub(t, "", func(conn net.Conn, _ []byte) error {
+		_, err := conn.Write(pong("x"))
+		return err
+	})
+	full := fullQueue(t)
+	for range 10 {
+		for _, addr := range []string{ended.Addr, deaf.Addr, good.Addr, full, "127.0.0.1:1"} {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			r := &remote{addr: addr}
+			r.call(ctx, ping("1"))
+			r.retire()
+			cancel()
+		}
+	}
+}
+
+// leaks fails the test if, some time after its end, it has left goroutines or
+// sockets behind.
+func leaks(t *testing.T) {
+	count := func() (goroutines, sockets int) {
+		for _, target := range harness.Descriptors(t, os.Getpid()) {
+			if strings.HasPrefix(target, "socket:") {
+				sockets++
+			}
+		}
+		return runtime.NumGoroutine(), sockets
+	}
+	goroutines, sockets := count()
+	t.Cleanup(func() {
+		what := fmt.Sprintf("at most %d goroutines and %d sockets, as before", goroutines, sockets)
+		harness.Eventually(t, 10*time.Second, what, func() (bool, string) {
+			g, s := count()
+			stacks := make([]byte, 1<<20)
+			stacks = stacks[:runtime.Stack(stacks, true)]
+			return g <= goroutines && s <= sockets, fmt.Sprintf("%d and %d\n%s", g, s, stacks)
+		})
+	})
+}
