@@ -13,6 +13,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -33,6 +34,7 @@ type Session struct {
 	hosts   []string
 	timeout time.Duration
 	changed chan struct{} // holds one token when there is news
+	broken  atomic.Bool   // the latest TCP connection has failed
 
 	mu     sync.Mutex
 	conn   *zk.Conn  // nil: closed
@@ -51,9 +53,7 @@ func NewSession(hosts string, timeout time.Duration) (*Session, error) {
 		if _, _, err := net.SplitHostPort(host); err != nil {
 			return nil, fmt.Errorf("ZooKeeper address %q must be host:port: %w", host, err)
 		}
-		// Four times: the library waits for a second whenever it is through with
-		// the list, and an expired session takes two connections to replace.
-		s.hosts = append(s.hosts, host, host, host, host)
+		s.hosts = append(s.hosts, host)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,6 +68,7 @@ func (s *Session) connect() error {
 		zk.WithDialer(func(network, addr string, timeout time.Duration) (net.Conn, error) {
 			return s.dial(made, network, addr, timeout)
 		}),
+		zk.WithHostProvider(&hostList{}),
 		// Not the library's event channel: that drops what doesn't fit.
 		zk.WithEventCallback(func(ev zk.Event) { s.onEvent(made, ev) }),
 		zk.WithLogger(debugLog{}), zk.WithLogInfo(false))
@@ -140,24 +141,52 @@ func (s *Session) dial(made int, network, addr string, timeout time.Duration) (n
 			slog.Error("can't start anew", "err", err)
 		}
 	}
-	return &impatient{Conn: conn, most: s.timeout / 2}, nil
+	s.broken.Store(false)
+	return &watched{Conn: conn, patience: s.timeout / 2, broken: &s.broken}, nil
 }
 
-// impatient limits how long a handshake may wait. The library sets a deadline
-// for the first bytes of the answer that is longer than the session lasts, and
-// then none for the rest. Its later deadlines are good: they follow what
-// ZooKeeper made of the session timeout.
-type impatient struct {
+// hostList gives the library the addresses in turn. The library's own list
+// looks names up once, and fails if that does; and with a single address it
+// waits for a second before each connection.
+type hostList struct {
+	hosts []string
+	tries int // since the last session
+}
+
+func (h *hostList) Init(hosts []string) error { h.hosts = hosts; return nil }
+func (h *hostList) Len() int                  { return len(h.hosts) }
+func (h *hostList) Connected()                { h.tries = 0 }
+
+func (h *hostList) Next() (host string, pause bool) {
+	h.tries++
+	i := h.tries % len(h.hosts)
+	return h.hosts[i], i == 0 && h.tries > 3*len(h.hosts)
+}
+
+// A watched connection limits how long a handshake may wait, and notes when it
+// breaks. The library sets a deadline for the first bytes of the answer that is
+// longer than the session lasts, and then none for the rest. Its later
+// deadlines are good: they follow what ZooKeeper made of the session timeout.
+type watched struct {
 	net.Conn
-	most      time.Duration
+	patience  time.Duration
 	deadlines int // set so far
+	broken    *atomic.Bool
 }
 
-func (c *impatient) SetReadDeadline(t time.Time) error {
+func (c *watched) SetReadDeadline(t time.Time) error {
 	if c.deadlines++; c.deadlines <= 2 {
-		t = time.Now().Add(c.most)
+		t = time.Now().Add(c.patience)
 	}
 	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *watched) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		c.broken.Store(true)
+	}
+	return n, err
 }
 
 // debugLog takes what the library says of itself.
@@ -215,7 +244,9 @@ func (s *Session) Close(ctx context.Context) error {
 	}
 	select {
 	case <-closed:
-		if time.Since(began) >= time.Second { // then the library has given up waiting
+		// The library doesn't say whether it had an answer. It gives up after a
+		// second; and after an answer it doesn't read again.
+		if time.Since(began) >= time.Second || s.broken.Load() {
 			return ErrUnanswered
 		}
 		return nil

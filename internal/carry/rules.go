@@ -44,7 +44,7 @@ func Workbook() Rules {
 			3: {{Part: "written", Lines: chapter}},
 			4: {{Part: "written", Lines: chapter}},
 			5: {
-				{Part: "given", Files: []string{"zksession.go"}, Lines: 170},
+				{Part: "given", Files: []string{"zksession.go"}, Lines: 200},
 				{Part: "written", Lines: chapter},
 			},
 			6: {{Part: "written", Lines: 490}}, // the other long one
