@@ -1,7 +1,7 @@
 // The demo: the whole system on this machine, watched by a client that makes
 // calls all the time while servers come, go and crash. script.go tells what
 // happens, stage.go has the processes, traffic.go the calls, list.go the
-// client's list of servers; screen.go and scoreboard.go show it all.
+// client's list of servers; screen.go, meters.go and scoreboard.go show it all.
 
 //go:build unix
 

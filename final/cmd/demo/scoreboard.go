@@ -32,9 +32,10 @@ type row struct {
 
 // print shows the table and reports whether all went well.
 func (b scoreboard) print(s *screen) (ok bool) {
-	if len(b.rows) > 0 {
-		s.line("\n%s", s.paint(bold, fmt.Sprintf(rowFormat, "  time", "what happened", "the client's list", "the calls")))
+	if len(b.rows) == 0 && len(b.left) == 0 {
+		return true // no server ever came up, and why has been said
 	}
+	s.line("\n%s", s.paint(bold, fmt.Sprintf(rowFormat, "  time", "what happened", "the client's list", "the calls")))
 	for _, r := range b.rows {
 		at := fmt.Sprintf("%5.1fs", r.at.Seconds())
 		s.line(rowFormat, at, r.what, r.list, r.calls)
