@@ -44,6 +44,17 @@ func TestSilenceBreaksAConnectionThatOwesReplies(t *testing.T) {
 	again.wantPong("3")
 }
 
+func TestSilenceEndsAWriteThatHangs(t *testing.T) {
+	t.Parallel()
+	const length = 32 << 20 // more than socket buffers hold
+	peer, r := listen(t)
+	call := begin(t, t.Context(), r, make([]byte, length))
+	conn := peer.accept()
+	call.wantLost(true)
+	n, _ := io.Copy(io.Discard, conn)
+	assert.Less(t, int(n), length, "bytes that came")
+}
+
 func TestIdleConnectionIsNotBroken(t *testing.T) {
 	t.Parallel()
 	peer, r := listen(t)

@@ -185,8 +185,7 @@ func TestManyCallersShareOneConnection(t *testing.T) {
 func TestCallsThatWaitLeaveInOneWrite(t *testing.T) {
 	const calls = 100
 	peer, r := listen(t)
-	p := &pipe{remote: r, wake: make(chan struct{}, 1)}
-	p.ctx, p.cancel = context.WithCancel(t.Context())
+	p := unstarted(t, r)
 	var frames []byte
 	for i := range calls {
 		p.send(ping(fmt.Sprint(i)), make(chan outcome, 1))
@@ -227,7 +226,24 @@ func TestRefusedCallWasNotWritten(t *testing.T) {
 	o := r.call(t.Context(), ping("1"))
 	assert.ErrorIs(t, o.err, syscall.ECONNREFUSED)
 	assert.False(t, o.written)
+}
+
+func TestRefusedConnectionCountsThoughNobodyWaits(t *testing.T) {
+	peer, r := listen(t)
+	peer.listener.Close()
+	p := unstarted(t, r)
+	p.run() // faster than the call that wanted it
 	assert.Positive(t, r.aside.Load(), "it is set aside")
+	done := make(chan outcome, 1)
+	p.send(ping("1"), done)
+	assert.ErrorIs(t, (<-done).err, syscall.ECONNREFUSED)
+}
+
+// unstarted returns a pipe without the goroutine that connects and writes.
+func unstarted(t *testing.T, r *remote) *pipe {
+	p := &pipe{remote: r, wake: make(chan struct{}, 1)}
+	p.ctx, p.cancel = context.WithCancel(t.Context())
+	return p
 }
 
 func TestHangingDialIsGivenUp(t *testing.T) {
