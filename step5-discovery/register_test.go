@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -247,19 +245,16 @@ func TestRegistrar(t *testing.T) {
 	})
 
 	t.Run("closed, it leaves no goroutine and no descriptor", func(t *testing.T) {
-		files := func() int { return len(harness.Descriptors(t, os.Getpid())) }
-		goroutines, before := runtime.NumGoroutine(), files()
+		waitQuiet(t)
+		before := openFiles(t)
 		for _, addr := range []string{zookeeper.Addr(), "127.0.0.1:1"} {
 			r := newRegistrar(t, addr, "/leak", time.Minute, here)
 			r.SetServing(true)
 			waitRegistered(t, r, addr == zookeeper.Addr())
 			r.Close(t.Context())
 		}
-		harness.Eventually(t, soon, "goroutines and descriptors as before", func() (bool, string) {
-			left, open := runtime.NumGoroutine(), files()
-			stacks := make([]byte, 1<<20)
-			return left <= goroutines && open <= before, string(stacks[:runtime.Stack(stacks, true)])
-		})
+		waitQuiet(t)
+		require.LessOrEqual(t, openFiles(t), before)
 	})
 }
 

@@ -5,11 +5,10 @@ package main
 
 import (
 	"context"
-	"io"
-	"net"
+	"fmt"
 	"os"
 	"runtime"
-	"sync/atomic"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,55 +82,31 @@ func bounded(t *testing.T, limit time.Duration, f func() error) error {
 	}
 }
 
+// waitQuiet waits until no goroutine of any session is left.
+func waitQuiet(t *testing.T) {
+	t.Helper()
+	harness.Eventually(t, soon, "no goroutine of a session", func() (bool, string) {
+		stacks := make([]byte, 1<<20)
+		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			for _, mark := range []string{"go-zookeeper/zk.", "(*Session)", "(*Registrar)"} {
+				if strings.Contains(stack, mark) {
+					return false, stack
+				}
+			}
+		}
+		return true, ""
+	})
+}
+
+// openFiles returns how many descriptors this process has open.
+func openFiles(t *testing.T) int { return len(harness.Descriptors(t, os.Getpid())) }
+
 // exists asks ZooKeeper for a znode.
 func exists(s *Session, path string) (bool, error) {
 	return Do(s, func(c *zk.Conn) (bool, error) {
 		found, _, err := c.Exists(path)
 		return found, err
 	})
-}
-
-// A blackHole passes connections on to ZooKeeper or swallows them: a swallowed
-// one is accepted and never answered, and healing doesn't save it.
-type blackHole struct {
-	addr      string
-	swallows  atomic.Bool
-	swallowed atomic.Int64
-}
-
-func newBlackHole(t *testing.T, zookeeper string) *blackHole {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { listener.Close() })
-	b := &blackHole{addr: listener.Addr().String()}
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go b.carry(conn, zookeeper)
-		}
-	}()
-	return b
-}
-
-func (b *blackHole) carry(conn net.Conn, zookeeper string) {
-	defer conn.Close()
-	if b.swallows.Load() {
-		b.swallowed.Add(1)
-		_, _ = io.Copy(io.Discard, conn) // until the client gives up
-		return
-	}
-	server, err := net.Dial("tcp", zookeeper)
-	if err != nil {
-		return
-	}
-	go func() {
-		_, _ = io.Copy(server, conn)
-		server.Close()
-	}()
-	_, _ = io.Copy(conn, server)
 }
 
 func TestSession(t *testing.T) {
@@ -293,12 +268,11 @@ func TestSession(t *testing.T) {
 	})
 
 	t.Run("closed in any state, it leaves no goroutine and no descriptor", func(t *testing.T) {
-		files := func() int { return len(harness.Descriptors(t, os.Getpid())) }
+		waitQuiet(t)
 		hole := newBlackHole(t, zookeeper.Addr())
 		hole.swallows.Store(true)
 		proxy := netproxy.StartT(t, zookeeper.Addr())
-		runtime.GC()
-		goroutines, before := runtime.NumGoroutine(), files()
+		before := openFiles(t)
 		states := map[string]*Session{
 			"open":      openSession(t, zookeeper.Addr(), time.Second),
 			"refused":   newSession(t, "127.0.0.1:1", time.Second),
@@ -320,50 +294,10 @@ func TestSession(t *testing.T) {
 				assert.ErrorIs(t, err, ErrNoSession, name)
 			}
 		}
-		harness.Eventually(t, soon, "goroutines and descriptors as before", func() (bool, string) {
-			left, open := runtime.NumGoroutine(), files()
-			stacks := make([]byte, 1<<20)
-			return left <= goroutines && open <= before, string(stacks[:runtime.Stack(stacks, true)])
+		waitQuiet(t)
+		harness.Eventually(t, soon, fmt.Sprint(before, " descriptors or less"), func() (bool, string) {
+			open := openFiles(t)
+			return open <= before, fmt.Sprint(open)
 		})
 	})
-}
-
-func TestSessionThroughBlackHole(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
-	hole := newBlackHole(t, zookeeper.Addr())
-	proxy := netproxy.StartT(t, hole.addr) // only to cut what is connected
-	const timeout = time.Second
-	s := openSession(t, proxy.Addr(), timeout)
-	id := s.Conn().SessionID()
-	registry := zkdev.RegistryT(t, zookeeper, "/hole")
-	note := registry.Plant("note", "", false)
-	_, err := Do(s, func(c *zk.Conn) (string, error) {
-		return c.Create("/hole/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
-	})
-	require.NoError(t, err)
-
-	hole.swallows.Store(true)
-	proxy.Reset()
-	harness.Eventually(t, soon, "a handshake that is swallowed", func() (bool, string) { return hole.swallowed.Load() > 0, "none" })
-	registry.Wait(soon, "an expired session", func(nodes []zkdev.Node) bool { return len(nodes) == 1 && nodes[0] == note })
-	hole.swallows.Store(false)
-	healed := time.Now()
-	waitSession(t, s, soon, id)
-	// Half a timeout for a handshake that was swallowed, and a second of rest
-	// that the library takes when it has tried all addresses.
-	assert.Less(t, time.Since(healed), timeout/2+1200*time.Millisecond)
-}
-
-// ZooKeeper may make a session longer than asked. Then its pings are further
-// apart, too.
-func TestSessionLongerThanAsked(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
-	proxy := netproxy.StartT(t, zookeeper.Addr())
-	s := openSession(t, proxy.Addr(), 200*time.Millisecond) // ZooKeeper's shortest is a second
-	won := wonAt(s)
-	for begin := time.Now(); time.Since(begin) < 2*time.Second; { // the length of what is tested
-		require.NotNil(t, s.Conn())
-		time.Sleep(20 * time.Millisecond)
-	}
-	require.Equal(t, won, wonAt(s), "the connection was never lost")
 }

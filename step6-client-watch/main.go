@@ -168,6 +168,7 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 		list, err := Do(session, func(c *zk.Conn) (listing, error) {
 			names, _, changed, err := c.ChildrenW(*zookeeper.root)
 			text := fmt.Sprintf("%d registered under %s\n", len(names), *zookeeper.root)
+			slices.Sort(names)
 			for _, name := range names {
 				data, stat, err := c.Get(*zookeeper.root + "/" + name)
 				if err != nil {

@@ -1,0 +1,103 @@
+// Tests of how long a session waits: not for ever where the library would, and
+// not too short either.
+
+package main
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/netproxy"
+	"example.com/rpcworkbook/internal/zkdev"
+)
+
+// A blackHole passes connections on to ZooKeeper or swallows them: a swallowed
+// one is accepted and never answered, and healing doesn't save it.
+type blackHole struct {
+	addr      string
+	swallows  atomic.Bool
+	swallowed atomic.Int64
+}
+
+func newBlackHole(t *testing.T, zookeeper string) *blackHole {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	b := &blackHole{addr: listener.Addr().String()}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go b.carry(conn, zookeeper)
+		}
+	}()
+	return b
+}
+
+func (b *blackHole) carry(conn net.Conn, zookeeper string) {
+	defer conn.Close()
+	if b.swallows.Load() {
+		b.swallowed.Add(1)
+		_, _ = io.Copy(io.Discard, conn) // until the client gives up
+		return
+	}
+	server, err := net.Dial("tcp", zookeeper)
+	if err != nil {
+		return
+	}
+	go func() {
+		_, _ = io.Copy(server, conn)
+		server.Close()
+	}()
+	_, _ = io.Copy(conn, server)
+}
+
+func TestSessionThroughBlackHole(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+	hole := newBlackHole(t, zookeeper.Addr())
+	proxy := netproxy.StartT(t, hole.addr) // only to cut what is connected
+	const timeout = time.Second
+	s := openSession(t, proxy.Addr(), timeout)
+	id := s.Conn().SessionID()
+	registry := zkdev.RegistryT(t, zookeeper, "/hole")
+	note := registry.Plant("note", "", false)
+	_, err := Do(s, func(c *zk.Conn) (string, error) {
+		return c.Create("/hole/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+	})
+	require.NoError(t, err)
+
+	hole.swallows.Store(true)
+	proxy.Reset()
+	harness.Eventually(t, soon, "a handshake that is swallowed", func() (bool, string) { return hole.swallowed.Load() > 0, "none" })
+	registry.Wait(soon, "an expired session", func(nodes []zkdev.Node) bool { return len(nodes) == 1 && nodes[0] == note })
+	hole.swallows.Store(false)
+	healed := time.Now()
+	waitSession(t, s, soon, id)
+	// Half a timeout for a handshake that was swallowed, and a second of rest
+	// that the library takes when it has tried all addresses.
+	assert.Less(t, time.Since(healed), timeout/2+1200*time.Millisecond)
+}
+
+// ZooKeeper may make a session longer than asked. Then its pings are further
+// apart, too.
+func TestSessionLongerThanAsked(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+	proxy := netproxy.StartT(t, zookeeper.Addr())
+	s := openSession(t, proxy.Addr(), 200*time.Millisecond) // ZooKeeper's shortest is a second
+	won := wonAt(s)
+	for begin := time.Now(); time.Since(begin) < 2*time.Second; { // the length of what is tested
+		require.NotNil(t, s.Conn())
+		time.Sleep(20 * time.Millisecond)
+	}
+	require.Equal(t, won, wonAt(s), "the connection was never lost")
+}
