@@ -161,6 +161,7 @@ func TestRepliesThatNobodyAskedFor(t *testing.T) {
 	conn.reply("1", "2")
 	call.wantPong("1")
 	conn.wantEnd()
+	waitUnconnected(t, r)
 	assert.Zero(t, r.aside.Load(), "a server that answered is not set aside for it")
 	next := begin(t, t.Context(), r, ping("3"))
 	conn = peer.accept() // the answer "2" must not be taken for the next call's
@@ -179,13 +180,19 @@ func TestIdleConnectionThatTheServerClosesIsReplaced(t *testing.T) {
 		call.wantPong(params)
 		require.NoError(t, conn.CloseWrite())
 		conn.wantEnd()
-		harness.Eventually(t, 10*time.Second, "no connection", func() (bool, string) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			return r.pipe == nil, "one"
-		})
+		waitUnconnected(t, r)
 		assert.Zero(t, r.aside.Load(), "it is not set aside for that")
 	}
+}
+
+// waitUnconnected waits until the remote has noticed that its connection ended.
+func waitUnconnected(t *testing.T, r *remote) {
+	t.Helper()
+	harness.Eventually(t, 10*time.Second, "no connection", func() (bool, string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.pipe == nil, "one"
+	})
 }
 
 func TestSetAsideLongerAndLonger(t *testing.T) {
