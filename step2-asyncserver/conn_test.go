@@ -1,0 +1,289 @@
+// Tests of one connection: the order of replies, what is read and what is not,
+// and how it ends.
+
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestConnAnswersLate(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		later, ping := harness.Frame(harness.Request("later", nil)), harness.Frame(harness.Request("ping", 1))
+		c.Send(slices.Concat(later, ping, later, ping, ping))
+		conn := receive(t, s.held)
+		c.Send(slices.Concat(ping, ping))
+		s.eventually("the two last requests arrived", func() bool { return unreadBytes(conn) == 2*len(ping) })
+		s.wantSleep()
+		assert.Equal(t, 2*len(ping), s.unread(conn), "not read while a request is unanswered")
+		assert.Zero(t, s.waits(conn))
+		c.WantSilence()
+
+		s.on(func() { s.After(time.Millisecond, func() { conn.Reply(NewReply("late", 1)) }) })
+		c.WantReply("late", "1")
+		c.WantPong("1")
+		assert.Same(t, conn, receive(t, s.held))
+		c.WantSilence()
+		s.on(func() { conn.Reply(NewReply("late", 2)) })
+		c.WantReply("late", "2")
+		for range 4 {
+			c.WantPong("1")
+		}
+		assert.Equal(t, Readable, s.waits(conn))
+	})
+}
+
+func TestConnReplyIsGivenOnce(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		captureLog(t) // the method panics as well
+		c := s.dial()
+		c.SendRequest("both", nil)
+		c.WantReply("first", "1")
+		conn := s.later(c)
+		s.on(func() {
+			conn.Reply(NewReply("late", 1))
+			conn.Reply(NewReply("late", 2))
+		})
+		c.WantReply("late", "1")
+		s.ping(c)
+		c.WantSilence()
+	})
+}
+
+func TestConnPanicCostsThatCallOnly(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		log := captureLog(t)
+		c, other := s.dial(), s.dial()
+		c.Send(slices.Concat(pings(1), harness.Frame(harness.Request("panic", nil)), pings(1)))
+		c.WantPong("0")
+		c.WantReply("error", `"internal error"`)
+		c.WantPong("0")
+		s.ping(other)
+		assert.Contains(t, log(), "for a test")
+		assert.Contains(t, log(), "serving_test.go", "the stack says where")
+	})
+}
+
+func TestConnManyRequestsBeforeTheFirstReplyIsRead(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		go func() { _ = c.TrySend(pings(10_000)) }()
+		for i := range 10_000 {
+			c.WantPong(fmt.Sprint(i))
+		}
+	})
+}
+
+// A client that never reads must not make the server hold more than the
+// replies to one chunk, nor wake it up.
+func TestConnClientThatNeverReads(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		deaf := s.dialDeaf()
+		conn := s.conn()
+		const length = 8000
+		frame := harness.Frame(harness.Request("ping", strings.Repeat("x", length)))
+		go func() { _ = deaf.TrySend(slices.Repeat(frame, 1000)) }() // more than it can get rid of
+		s.eventually("a reply that can't be sent", func() bool { return len(conn.out) > 0 })
+		s.wantSleep()
+		assert.Equal(t, Writable, s.waits(conn))
+		assert.Positive(t, s.unread(conn))
+		s.on(func() {
+			assert.Less(t, len(conn.out), chunkSize+3*length)
+			assert.Less(t, cap(conn.out), 4*(chunkSize+3*length))
+		})
+		s.ping(s.dial())
+		deaf.Reset()
+		s.wantConns(1)
+		s.wantSleep()
+	})
+}
+
+func TestConnHalfClosedGetsAllItsReplies(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		c.Send(slices.Concat(harness.Frame(harness.Request("later", nil)), pings(1000)))
+		c.CloseWrite()
+		conn := receive(t, s.held)
+		s.wantSleep()
+		s.on(func() { conn.Reply(NewReply("late", 1)) })
+		c.WantReply("late", "1")
+		for i := range 1000 {
+			c.WantPong(fmt.Sprint(i))
+		}
+		c.WantEOF()
+		s.wantConns(0)
+	})
+}
+
+// Half a frame, and then the end: nothing to answer.
+func TestConnEndsInsideAFrame(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		c.Send(slices.Concat(pings(1), pings(1)[:10]))
+		c.CloseWrite()
+		c.WantPong("0")
+		c.WantEOF()
+		s.wantConns(0)
+	})
+}
+
+// A connection that is not being read is closed when the peer is gone: its
+// hang-up would be reported again and again.
+func TestConnHangupWhileItIsNotRead(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		conn := s.later(c)
+		c.Reset()
+		s.wantConns(0)
+		s.wantSleep()
+		s.on(func() {
+			assert.True(t, conn.closed)
+			conn.Reply(NewReply("late", 1)) // nobody is there; nothing happens
+			assert.Empty(t, conn.out)
+		})
+	})
+}
+
+func TestConnResetWhileItIsRead(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		s.ping(c)
+		c.Reset()
+		s.wantConns(0)
+		s.wantSleep()
+	})
+}
+
+func TestConnIdleHoldsNoBuffers(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		params := json.RawMessage(`"` + strings.Repeat("x", 900_000) + `"`)
+		c.SendRequest("ping", params)
+		c.WantPong(string(params))
+		conn := s.conn()
+		s.on(func() {
+			assert.Zero(t, cap(conn.out))
+			assert.Zero(t, cap(conn.decoder.kept))
+		})
+	})
+}
+
+// The error reply arrives although the peer is still writing: with a plain
+// close the kernel would reset the connection and destroy it.
+func TestConnTooLongAFrameIsAnsweredAndEnded(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		tooLong := harness.Frame(strings.Repeat("x", MaxRequest+1))
+		sent := make(chan error, 1)
+		go func() { sent <- c.TrySend(slices.Concat(pings(3), slices.Repeat(tooLong, 4))) }()
+		for i := range 3 {
+			c.WantPong(fmt.Sprint(i))
+		}
+		c.WantReply("error", fmt.Sprintf(`"frame of %d bytes is over the limit of %d"`, MaxRequest+1, MaxRequest))
+		c.WantEOF()
+		require.NoError(t, receive(t, sent), "all was taken, and thrown away")
+		s.on(func() { s.timers = nil }) // so that only the peer's end can end it
+		c.Close()
+		s.wantConns(0)
+	})
+}
+
+// linger makes the server end its side of a connection, and returns both ends.
+func (s *serving) linger() (*harness.Conn, *Conn) {
+	s.t.Helper()
+	c := s.dial()
+	conn := s.conn()
+	c.Send(harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize])
+	c.WantError()
+	c.WantEOF()
+	return c, conn
+}
+
+func TestConnLingersForABoundedTime(t *testing.T) {
+	p, err := NewPollPoller()
+	require.NoError(t, err)
+	s := newServing(t, p)
+	s.start()
+	began := time.Now()
+	c, _ := s.linger()
+	s.wantConns(0)
+	assert.GreaterOrEqual(t, time.Since(began), lingerTime)
+	c.Timeout = patience
+	harness.Eventually(t, patience, "a connection that is reset", func() (bool, string) {
+		err := c.TrySend([]byte("is anybody there?"))
+		return err != nil, fmt.Sprint(err)
+	})
+}
+
+func TestConnLingersForABoundedNumberOfBytes(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c, conn := s.linger()
+		s.on(func() {
+			s.timers = nil // so that only the bytes can end it
+			assert.Equal(t, lingerBytes, conn.lingering)
+			conn.lingering = 1000
+		})
+		c.Send(make([]byte, 500))
+		c.Send(make([]byte, 499))
+		s.eventually("999 bytes taken", func() bool { return conn.lingering == 1 })
+		c.Send(make([]byte, 1))
+		s.wantConns(0)
+	})
+}
+
+// The timer that bounds the lingering may outlive the connection, and then its
+// descriptor's number is another's.
+func TestConnLateTimerHarmsNobody(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c, conn := s.linger()
+		c.Close()
+		s.wantConns(0)
+		other := s.dial()
+		s.ping(other)
+		if s.conn().fd != conn.fd {
+			t.Skip("the number was not used again")
+		}
+		s.on(func() {
+			for i := range s.timers {
+				s.timers[i].when = time.Now()
+			}
+		})
+		s.on(func() {})
+		s.ping(other)
+	})
+}
+
+// What comes in whole frames behind a frame that is too long isn't answered.
+func TestConnLingeringAnswersNothing(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c, conn := s.linger()
+		frames := pings(10)
+		c.Send(frames)
+		s.eventually("the bytes taken", func() bool { return conn.lingering == lingerBytes-len(frames) })
+		s.on(func() { assert.Empty(t, conn.out) })
+	})
+}
+
+func TestConnErrorsAreAnsweredInTurn(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		c.Send(slices.Concat(pings(1), AppendFrame(nil, nil), AppendFrame(nil, []byte("{")), pings(1)))
+		c.WantPong("0")
+		c.WantError()
+		c.WantError()
+		c.WantPong("0")
+	})
+}
