@@ -72,7 +72,8 @@ func master(host, port string, workers int) error {
 	}
 	fmt.Println("listening on", addr)
 	fmt.Printf("master %d, workers%s\n", os.Getpid(), pids.String())
-	<-stop // when this process ends, so does the lifeline
+	<-stop                     // when this process ends, so does the lifeline,
+	runtime.KeepAlive(prefork) // and no sooner: the garbage collector would close it
 	return nil
 }
 

@@ -1,0 +1,223 @@
+// Tests of prefork: what a worker is given, and how it and its master learn of
+// each other.
+
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+// patience is how long a test waits for what should happen soon.
+const patience = 20 * time.Second
+
+func TestSpawnPassesTheListenerAndTwoPipesAndNothingElse(t *testing.T) {
+	c := newCrew(t, "report")
+	secret, err := os.Create(t.TempDir() + "/secret") // something else of the master's
+	require.NoError(t, err)
+	defer secret.Close()
+	given := inheritable() // by whoever started the tests
+	c.spawnReady()
+	found := c.found()
+
+	want := slices.Compact(slices.Sorted(slices.Values(append(given, 0, 1, 2, listenerFD, lifelineFD, readyFD))))
+	assert.Equal(t, want, found.Inherited)
+	assert.Equal(t, c.addr, found.Address, "3 is the listener")
+	assert.Equal(t, map[int]int{3: unix.O_RDWR, 4: unix.O_RDONLY, 5: unix.O_WRONLY}, found.Mode)
+	assert.False(t, found.Blocking[listenerFD])
+	assert.Equal(t, os.Args, found.Args)
+}
+
+func TestIsWorkerKeepsWhatItInheritedToItself(t *testing.T) {
+	given := inheritable()
+	c := newCrew(t, "report")
+	c.spawnReady()
+	found := c.found()
+	assert.True(t, found.Worker)
+	assert.False(t, found.Marked, "a program that a worker starts is no worker")
+	assert.False(t, found.Again)
+	for fd := listenerFD; fd <= readyFD; fd++ {
+		assert.NotContains(t, found.Passed, fd)
+	}
+	assert.Subset(t, append(given, 0, 1, 2), found.Passed)
+	assert.False(t, IsWorker(), "this process was not started by Spawn")
+}
+
+// A test binary that is started as a worker, but not for a part, refuses: it
+// would run all tests, which start it again, and so on.
+func TestTheTestBinaryIsNoForkBomb(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "-test.list=.")
+	cmd.Env = append(os.Environ(), workerMark+"=1")
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	assert.Equal(t, 3, cmd.ProcessState.ExitCode())
+	assert.Contains(t, string(out), "test binary")
+}
+
+func TestWaitReady(t *testing.T) {
+	t.Run("ready", func(t *testing.T) {
+		c := newCrew(t, "serve")
+		c.spawnReady()
+		conn := harness.Dial(t, c.addr)
+		conn.SendRequest("ping", 1)
+		conn.WantPong("1")
+	})
+	t.Run("died before", func(t *testing.T) {
+		c := newCrew(t, "die")
+		w := c.spawn()
+		assert.EqualError(t, w.WaitReady(patience), "worker "+itoa(w.PID)+" ended before it was ready")
+		assert.Equal(t, "exit 1", c.wantEnd(w))
+	})
+	t.Run("died before, beside others that hang", func(t *testing.T) {
+		c := newCrew(t, "hang")
+		c.spawn() // it must not hold the other's pipe open
+		t.Setenv(partVar, "die")
+		w := c.spawn()
+		t.Setenv(partVar, "hang")
+		c.spawn()
+		assert.ErrorContains(t, w.WaitReady(patience), "ended before it was ready")
+	})
+	t.Run("not in time", func(t *testing.T) {
+		c := newCrew(t, "hang")
+		w := c.spawn()
+		began := time.Now()
+		assert.EqualError(t, w.WaitReady(50*time.Millisecond), "worker "+itoa(w.PID)+" was not ready within 50ms")
+		assert.GreaterOrEqual(t, time.Since(began), 50*time.Millisecond)
+		assert.NoError(t, unix.Kill(w.PID, 0), "what to do with it is the caller's business")
+	})
+}
+
+func TestSpawnLeavesNoDescriptors(t *testing.T) {
+	c := newCrew(t, "serve")
+	before := openFDs()
+	for range 3 {
+		c.spawnReady()
+	}
+	args := os.Args
+	defer func() { os.Args = args }()
+	os.Args = []string{strings.Repeat("x", 4<<20)} // more than any kernel takes
+	_, err := c.Spawn()
+	assert.ErrorContains(t, err, "start a worker")
+	assert.ErrorIs(t, err, unix.E2BIG)
+	assert.Equal(t, before, openFDs())
+}
+
+// The listener's flags are shared with the workers. If it blocked, even for a
+// moment, a worker that loses the race for a connection would be stuck.
+func TestSpawnNeverMakesTheListenerBlock(t *testing.T) {
+	c := newCrew(t, "serve")
+	spawned, looks, blocking := make(chan struct{}), 0, 0
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for {
+			flags, _ := unix.FcntlInt(uintptr(c.listener), unix.F_GETFL, 0)
+			looks++
+			if flags&unix.O_NONBLOCK == 0 {
+				blocking++
+			}
+			select {
+			case <-spawned:
+				return
+			default:
+			}
+		}
+	})
+	for range 3 {
+		c.spawnReady()
+	}
+	close(spawned)
+	looking.Wait()
+	assert.Zero(t, blocking, "of %d looks", looks)
+}
+
+// The master is gone, however it went: its end of the lifeline closes.
+func TestWorkersEndWithTheirMaster(t *testing.T) {
+	c := newCrew(t, "serve")
+	a, b := c.spawnReady(), c.spawnReady()
+	half := c.halfARequest()
+	require.NoError(t, c.alive.Close())
+	harness.Eventually(t, patience, "one idle worker gone", func() (bool, string) {
+		return c.ended(a) || c.ended(b), "both run"
+	})
+	assert.False(t, c.ended(a) && c.ended(b), "one has something to finish")
+	c.finish(half)
+	assert.Equal(t, "exit 0", c.wantEnd(a))
+	assert.Equal(t, "exit 0", c.wantEnd(b))
+}
+
+func TestWorkerEndsWhenToldTo(t *testing.T) {
+	c := newCrew(t, "serve")
+	w := c.spawnReady()
+	half := c.halfARequest()
+	require.NoError(t, unix.Kill(w.PID, unix.SIGTERM))
+	c.finish(half)
+	assert.Equal(t, "exit 0", c.wantEnd(w))
+}
+
+func TestWorkerGivesUpAfterTheGracePeriod(t *testing.T) {
+	const grace = 100
+	for _, how := range []string{"told to", "master gone"} {
+		t.Run(how, func(t *testing.T) {
+			c := newCrew(t, "serve")
+			t.Setenv(graceVar, itoa(grace))
+			w := c.spawnReady()
+			c.halfARequest()
+			began := time.Now()
+			if how == "told to" {
+				require.NoError(t, unix.Kill(w.PID, unix.SIGTERM))
+			} else {
+				require.NoError(t, c.alive.Close())
+			}
+			assert.Equal(t, "exit 1", c.wantEnd(w))
+			assert.GreaterOrEqual(t, time.Since(began), grace*time.Millisecond)
+			log, err := os.ReadFile(c.report)
+			require.NoError(t, err)
+			assert.Contains(t, string(log), "gives up")
+		})
+	}
+}
+
+// After a rebuild the new file must not be started under the old master.
+func TestSpawnStartsTheRunningProgramThoughItsFileWasReplaced(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("no /proc/self/exe")
+	}
+	program := t.TempDir() + "/program"
+	copyFile(t, os.Args[0], program)
+	m := startMaster(t, program, "spawn when told")
+	m.wantLine("up")
+	require.NoError(t, os.WriteFile(program+".new", []byte("#!/bin/sh\nexit 9\n"), 0o700))
+	require.NoError(t, os.Rename(program+".new", program))
+	m.tell()
+	m.wantLine("worker ready")
+}
+
+// Nobody uses the Prefork any more once the workers are started. If it were
+// collected, its end of the lifeline would be closed, and the workers would end.
+func TestMasterHoldsTheLifelineUntilItsEnd(t *testing.T) {
+	m := startMaster(t, os.Args[0], "master, with garbage collections when told")
+	address := strings.TrimPrefix(m.wantLine("listening on"), "listening on ")
+	m.wantLine("master")
+	conn := harness.Dial(t, address)
+	for range 10 {
+		m.tell()
+		m.wantLine("collected")
+		conn.SendRequest("ping", 1)
+		conn.WantPong("1") // a worker that is ending would close the connection
+	}
+	harness.Dial(t, address)
+}
