@@ -130,12 +130,14 @@ func TestSpec5(t *testing.T) {
 		harness.Check(t, err == nil && maps.Equal(got, want), fmt.Sprintf(`the data {"host":"127.0.0.1","port":%s}`, port), "%s", node.Data)
 	})
 
-	t.Run("5.3 a root inside others that don't exist either is created", func(t *testing.T) {
+	t.Run("5.3 what is missing of the path to the root is created", func(t *testing.T) {
 		registry, o := begin(t)
-		registry.Root += "/rpc/demo"
-		o.Root = registry.Root
-		s := startServer(t, o)
-		registry.WaitOne(soon, s.Addr)
+		outside := registry.Root
+		for _, root := range []string{outside + "/some/where", outside + "/some/where/else/again"} {
+			registry.Root, o.Root = root, root
+			s := startServer(t, o)
+			registry.Wait(soon, "a node of "+s.Addr, func(nodes []zkdev.Node) bool { return len(nodes) > 0 && nodes[0].Addr() == s.Addr })
+		}
 	})
 
 	t.Run("5.4 port 0 registers the port that the kernel chose", func(t *testing.T) {

@@ -6,9 +6,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,17 +234,34 @@ func TestSession(t *testing.T) {
 	})
 
 	t.Run("so does a close whose answer is cut off", func(t *testing.T) {
+		registry := zkdev.RegistryT(t, zookeeper, "/cut")
+		note := registry.Plant("note", "", false)
 		gate := zkdev.GateT(t, zookeeper)
 		s := openSession(t, gate.Addr(), soon)
+		_, err := Do(s, func(c *zk.Conn) (string, error) {
+			return c.Create("/cut/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+		})
+		require.NoError(t, err)
 		gate.Partition(netproxy.ToClient)
-		go func() {
-			for s.Conn() != nil { // it closes
-				time.Sleep(time.Millisecond)
-			}
-			gate.Reset()
-		}()
-		err := bounded(t, 900*time.Millisecond, func() error { return s.Close(context.Background()) })
-		require.ErrorIs(t, err, ErrUnanswered)
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close(context.Background()) }()
+		registry.Wait(soon, "a closed session", func(nodes []zkdev.Node) bool { return slices.Equal(nodes, []zkdev.Node{note}) })
+		gate.Reset()
+		require.ErrorIs(t, <-closed, ErrUnanswered)
+	})
+
+	t.Run("a connection that breaks is noticed by its writer, too", func(t *testing.T) {
+		var broken atomic.Bool
+		near, far := net.Pipe()
+		c := &watched{Conn: near, broken: &broken}
+		go func() { _, _ = far.Read(make([]byte, 1)) }()
+		_, err := c.Write([]byte{1})
+		require.NoError(t, err)
+		require.False(t, broken.Load())
+		far.Close()
+		_, err = c.Write([]byte{1})
+		require.Error(t, err)
+		require.True(t, broken.Load())
 	})
 
 	t.Run("ZooKeeper wiped: a new session, on a new connection", func(t *testing.T) {

@@ -181,8 +181,10 @@ func (c *watched) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-func (c *watched) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+func (c *watched) Read(b []byte) (int, error)  { return c.note(c.Conn.Read(b)) }
+func (c *watched) Write(b []byte) (int, error) { return c.note(c.Conn.Write(b)) }
+
+func (c *watched) note(n int, err error) (int, error) {
 	if err != nil {
 		c.broken.Store(true)
 	}
