@@ -5,6 +5,7 @@ package harness
 import (
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,6 +96,7 @@ func TestStub(t *testing.T) {
 	other.SendRequest("ping", 1)
 	other.WantPong("1")
 	assert.Equal(t, 2, s.Conns())
+	Eventually(t, 10*time.Second, "1 open connection", func() (bool, string) { return s.Open() == 1, strconv.Itoa(s.Open()) })
 
 	s.Close()
 	other.WantEOF()

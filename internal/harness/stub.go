@@ -50,6 +50,13 @@ func (s *Stub) Conns() int { return int(s.conns.Load()) }
 // Requests returns how many requests have been read so far.
 func (s *Stub) Requests() int { return int(s.requests.Load()) }
 
+// Open returns how many connections are open.
+func (s *Stub) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
 // Close closes the listener and all connections, and returns when nothing of
 // the stub is left; a serve that doesn't return keeps it waiting. It may be
 // called again.
