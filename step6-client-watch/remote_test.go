@@ -258,7 +258,7 @@ func TestHangingDialIsGivenUp(t *testing.T) {
 // fullQueue returns the address of a listener that never accepts and whose
 // queue is full, so that the handshake with it hangs.
 func fullQueue(t *testing.T) (addr string) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { unix.Close(fd) })
 	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
