@@ -149,10 +149,10 @@ func TestSpec6(t *testing.T) {
 
 	t.Run("6.5 with -wait it waits for one", func(t *testing.T) {
 		s := begin(t)
-		client := s.client()
-		harness.Eventually(t, soon6, "the client to watch for servers", func() (bool, string) {
-			watches, err := zookeeper.FourLetter("wchc")
-			return err == nil && strings.Contains(watches, s.registry.Root), watches
+		gate := zkdev.GateT(t, zookeeper)
+		client := s.client("-zk", gate.Addr())
+		harness.Eventually(t, soon6, "the client to open a session", func() (bool, string) {
+			return len(gate.Sessions()) > 0, "none"
 		})
 		server := s.server(session)
 		client.WaitAnswers(10, server.Addr)
