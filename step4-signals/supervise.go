@@ -89,6 +89,7 @@ func (s *Supervisor) Run(listener int, stop <-chan os.Signal) (err error) {
 		return err
 	}
 	s.listener, s.slots = listener, make([]slot, s.Workers)
+	s.cancel = func() {} // nothing to cancel yet
 	s.events, s.done = make(chan func()), make(chan struct{})
 	defer close(s.done)
 	died := make(chan os.Signal, 1) // before the first spawn, or a death could go unseen
@@ -221,6 +222,7 @@ func (s *Supervisor) ended(slot *slot, why error) {
 	if slot.ready && time.Since(slot.started) > stablePeriod {
 		slot.failures = 0
 	}
+	wasReady := slot.ready
 	slot.worker, slot.ready = nil, false
 	if s.phase != running {
 		return
@@ -237,7 +239,8 @@ func (s *Supervisor) ended(slot *slot, why error) {
 		s.kill()
 	}
 	s.after(pause, func() { s.spawn(slot) })
-	if s.quiet = time.Now(); len(s.pids()) == 0 {
+	if wasReady && len(s.pids()) == 0 { // it was the last one
+		s.quiet = time.Now()
 		s.after(quietPeriod, func() {
 			if len(s.pids()) == 0 && time.Since(s.quiet) >= quietPeriod {
 				s.setServing(false)

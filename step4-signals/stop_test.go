@@ -1,0 +1,232 @@
+// Tests of the supervisor's end: what happens in which order, and that nobody
+// can hold it up.
+
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestSupervisorStop(t *testing.T) {
+	c := newCrew(t, 2, "serve")
+	c.runUntilReady()
+	conn := harness.Dial(t, c.addr)
+	conn.SendRequest("ping", 1)
+	conn.WantPong("1")
+	c.stop <- syscall.SIGTERM
+	conn.WantEOF()
+	conn.Close()
+	assert.NoError(t, c.wait())
+	_, err := net.DialTimeout("tcp", c.addr, patience)
+	assert.ErrorIs(t, err, unix.ECONNREFUSED)
+	assert.True(t, receive(t, c.serving, "OnServing"))
+	assert.Empty(t, c.serving, "the end is OnStop's")
+	assert.Empty(t, c.pauses())
+}
+
+func TestSupervisorStopBeforeAnyWorkerIsReady(t *testing.T) {
+	c := newCrew(t, 2, "hang")
+	c.run()
+	harness.Eventually(t, patience, "two workers started", func() (bool, string) { return len(c.spawned()) == 2, "" })
+	c.stop <- syscall.SIGTERM // it has no effect on a Go program but to end it
+	assert.NoError(t, c.wait())
+	assert.Empty(t, c.started)
+	assert.Empty(t, c.serving)
+}
+
+// Until OnStop returns the workers serve, and nobody replaces them.
+func TestSupervisorServesUntilOnStopReturns(t *testing.T) {
+	c := newCrew(t, 2, "serve")
+	stopping, release := make(chan context.Context, 1), make(chan struct{})
+	c.OnStop = func(ctx context.Context) {
+		stopping <- ctx
+		<-release
+	}
+	pids := c.runUntilReady()
+	assert.True(t, receive(t, c.serving, "OnServing"))
+	c.stop <- syscall.SIGTERM
+	ctx := receive(t, stopping, "OnStop")
+	deadline, ok := ctx.Deadline()
+	assert.True(t, ok)
+	assert.WithinDuration(t, time.Now().Add(stopTimeout), deadline, stopTimeout/2)
+
+	dead := kill(t, pids[0])
+	c.eventually("the dead worker reaped", func() bool { return len(c.pids()) == 1 })
+	assert.True(t, reaped(dead))
+	conn := harness.Dial(t, c.addr)
+	conn.SendRequest("ping", 1)
+	conn.WantPong("1")
+	conn.Close()
+
+	c.on(func() {
+		for i := range c.slots {
+			slot := &c.slots[i]
+			if slot.worker == nil { // the pause before its replacement is over
+				c.spawn(slot)
+				assert.Nil(t, slot.worker)
+				continue
+			}
+			slot.ready = false // as if its ready byte came only now
+			c.onReady(slot, slot.worker, nil)
+			assert.False(t, slot.ready)
+		}
+		c.setServing(false) // a gap is nobody's business any more
+	})
+	assert.Empty(t, c.serving)
+	assert.Empty(t, c.started)
+	assert.NoError(t, ctx.Err())
+	close(release)
+	assert.NoError(t, c.wait())
+	assert.Len(t, c.spawned(), 2, "no replacement")
+	assert.ErrorIs(t, ctx.Err(), context.Canceled)
+}
+
+// A ready byte that was on its way when its worker died is not its successor's.
+func TestSupervisorLateReadyByteOfADeadWorker(t *testing.T) {
+	c := newCrew(t, 1, "serve")
+	pid := c.runUntilReady()[0]
+	var old *Worker
+	c.on(func() { old = c.slots[0].worker })
+	c.play("hang")
+	kill(t, pid)
+	c.eventually("a successor", func() bool { return c.slots[0].worker != nil && c.slots[0].worker != old })
+	c.on(func() {
+		c.onReady(&c.slots[0], old, nil)
+		assert.False(t, c.slots[0].ready)
+		c.onReady(&c.slots[0], old, assert.AnError)
+		assert.NotNil(t, c.slots[0].worker, "not killed for its predecessor")
+	})
+	assert.Len(t, c.pauses(), 1)
+}
+
+// An OnStop that hangs, and doesn't look at its context either. Without
+// workers, so that it can run beside other tests.
+func TestSupervisorOnStopThatHangs(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	defer close(hang)
+	listener, _, err := Listen("127.0.0.1", "0")
+	require.NoError(t, err)
+	s := Supervisor{Grace: time.Minute, OnStop: func(context.Context) { <-hang }}
+	stop, ended := make(chan os.Signal, 1), make(chan error, 1)
+	go func() { ended <- s.Run(listener, stop) }()
+	began := time.Now()
+	stop <- syscall.SIGTERM
+	assert.NoError(t, receive(t, ended, "the supervisor's end"))
+	assert.GreaterOrEqual(t, time.Since(began), stopTimeout)
+}
+
+// The second signal doesn't wait for anything.
+func TestSupervisorSecondSignal(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		onStop func(stopping chan<- bool, canceled chan<- error) func(context.Context)
+	}{
+		{"while workers end", func(stopping chan<- bool, canceled chan<- error) func(context.Context) {
+			return func(context.Context) { stopping <- true }
+		}},
+		{"while OnStop waits", func(stopping chan<- bool, canceled chan<- error) func(context.Context) {
+			return func(ctx context.Context) {
+				stopping <- true
+				<-ctx.Done()
+				canceled <- ctx.Err()
+			}
+		}},
+		{"while OnStop hangs", func(stopping chan<- bool, canceled chan<- error) func(context.Context) {
+			return func(context.Context) {
+				stopping <- true
+				select {}
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			crew := newCrew(t, 2, "deaf")
+			crew.Grace = time.Hour
+			stopping, canceled := make(chan bool, 1), make(chan error, 1)
+			crew.OnStop = c.onStop(stopping, canceled)
+			crew.runUntilReady()
+			crew.stop <- syscall.SIGTERM
+			receive(t, stopping, "OnStop")
+			if c.name == "while workers end" {
+				crew.eventually("the workers told", func() bool { return crew.phase == draining })
+			}
+			assert.Empty(t, crew.ended)
+			crew.stop <- syscall.SIGINT
+			assert.NoError(t, crew.wait())
+			if c.name == "while OnStop waits" {
+				assert.ErrorIs(t, receive(t, canceled, "the end of the context"), context.Canceled)
+			}
+		})
+	}
+}
+
+// Neither one that doesn't hear SIGTERM nor one that is stopped outlives the
+// grace period.
+func TestSupervisorKillsAfterTheGracePeriod(t *testing.T) {
+	for _, part := range []string{"deaf", "serve"} {
+		t.Run(part, func(t *testing.T) {
+			c := newCrew(t, 1, part)
+			c.Grace = 200 * time.Millisecond
+			pid := c.runUntilReady()[0]
+			if part == "serve" {
+				require.NoError(t, unix.Kill(pid, unix.SIGSTOP))
+			}
+			began := time.Now()
+			c.stop <- syscall.SIGTERM
+			assert.NoError(t, c.wait())
+			assert.GreaterOrEqual(t, time.Since(began), c.Grace)
+			assert.True(t, reaped(pid))
+		})
+	}
+}
+
+// While a worker doesn't accept any more and isn't gone yet, callers are
+// refused, not left hanging.
+func TestSupervisorRefusesWhileWorkersEnd(t *testing.T) {
+	c := newCrew(t, 1, "deaf")
+	c.runUntilReady()
+	c.stop <- syscall.SIGTERM
+	harness.Eventually(t, patience, "connections refused", func() (bool, string) {
+		conn, err := net.DialTimeout("tcp", c.addr, patience)
+		if err == nil {
+			conn.Close()
+			return false, "connected"
+		}
+		return true, ""
+	})
+	assert.Empty(t, c.ended, "the worker is still there")
+}
+
+// Giving up means now: what hangs is killed, and a signal that comes meanwhile
+// changes nothing.
+func TestSupervisorGivesUpAtOnce(t *testing.T) {
+	for _, signal := range []bool{false, true} {
+		c := newCrew(t, 1, "deaf")
+		c.runUntilReady()
+		c.on(func() {
+			c.proven, c.slots[0].failures = false, maxStarts // as if it had never been ready
+			hanging := c.slots[0].worker
+			c.slots = append(c.slots, slot{failures: maxStarts - 1})
+			c.Supervisor.ended(&c.slots[1], errors.New("worker 1 died as well"))
+			assert.Same(t, hanging, c.slots[0].worker, "killed, and not reaped yet")
+			if signal {
+				c.Supervisor.stop()
+			}
+		})
+		assert.ErrorIs(t, c.wait(), ErrNeverReady)
+	}
+}
