@@ -105,7 +105,7 @@ func (l *limiter) sweep() {
 		if p.since.IsZero() || p.requests != p.counted || c.unanswered {
 			p.since, p.begun, p.counted = now, time.Time{}, p.requests
 		}
-		if !c.decoder.Partial() {
+		if !c.decoder.Partial() || len(c.out) > 0 { // with replies unsent it is we who don't read
 			p.begun = time.Time{}
 		} else if p.begun.IsZero() {
 			p.begun = now

@@ -1,0 +1,201 @@
+// One worker in the test's own process, for the tests of tasks and limits:
+// clients speak to it over loopback while the test looks inside.
+
+//go:build unix
+
+package rpc
+
+import (
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+// soon is how long a test waits for what should happen at once.
+const soon = 20 * time.Second
+
+// An inside is a worker under test.
+type inside struct {
+	*Loop
+	t      testing.TB
+	addr   string
+	server *Server
+	tasks  *Tasks
+	waits  *atomic.Int64 // how often the loop went to sleep, or looked
+	ended  chan error
+}
+
+// waitCounter counts the Waits of a Poller.
+type waitCounter struct {
+	Poller
+	n atomic.Int64
+}
+
+func (p *waitCounter) Wait(timeout time.Duration) ([]Event, error) {
+	p.n.Add(1)
+	return p.Poller.Wait(timeout)
+}
+
+// startInside runs a worker with these limits and, besides the service, these
+// tasks. At the end of the test it must drain.
+func startInside(t testing.TB, limits Limits, methods map[string]TaskMethod) *inside {
+	t.Helper()
+	listener, addr, err := Listen("127.0.0.1", "0")
+	require.NoError(t, err)
+	poller, err := NewPoller()
+	require.NoError(t, err)
+	counter := &waitCounter{Poller: poller}
+	loop, err := NewLoop(counter)
+	require.NoError(t, err)
+	w := &inside{
+		Loop: loop, t: t, addr: addr.String(), tasks: NewTasks(loop, NewService(), methods),
+		waits: &counter.n, ended: make(chan error, 1),
+	}
+	w.server = NewServer(loop, listener, w.tasks.Handle)
+	limits.Apply(w.server)
+	go func() { w.ended <- w.Run() }()
+	t.Cleanup(func() {
+		w.Drain()
+		w.wantEnd()
+	})
+	return w
+}
+
+func (w *inside) wantEnd() {
+	w.t.Helper()
+	err := receive(w.t, w.ended, "the end of the loop")
+	assert.NoError(w.t, err)
+	w.ended <- err // for the next to ask
+}
+
+// receive returns the next of what comes out of a channel.
+func receive[T any](t testing.TB, from <-chan T, what string) (value T) {
+	t.Helper()
+	select {
+	case value = <-from:
+	case <-time.After(soon):
+		require.FailNow(t, "waited in vain for "+what)
+	}
+	return value
+}
+
+// on runs f on the loop's goroutine, where f must not end the test.
+func (w *inside) on(f func()) {
+	w.t.Helper()
+	done := make(chan bool, 1)
+	w.Post(func() { f(); done <- true })
+	receive(w.t, done, "the loop to turn")
+}
+
+// eventually waits until a condition, asked on the loop's goroutine, holds.
+func (w *inside) eventually(what string, condition func() bool) {
+	w.t.Helper()
+	harness.Eventually(w.t, soon, what, func() (ok bool, got string) {
+		w.on(func() { ok = condition() })
+		return ok, "not yet"
+	})
+}
+
+// pass waits for that long on the loop's own clock.
+func (w *inside) pass(d time.Duration) {
+	w.t.Helper()
+	passed := make(chan bool, 1)
+	w.on(func() { w.After(d, func() { passed <- true }) })
+	receive(w.t, passed, "a timer")
+}
+
+// wantSleep waits until the loop sleeps: until it woke up a few times at most
+// in 10 ms. A loop that spins turns hundreds of times.
+func (w *inside) wantSleep() {
+	w.t.Helper()
+	harness.Eventually(w.t, soon, "a loop that sleeps", func() (bool, string) {
+		before := w.waits.Load()
+		w.pass(10 * time.Millisecond)
+		return w.waits.Load()-before <= 6, "it turns"
+	})
+}
+
+func (w *inside) wantConns(n int) {
+	w.t.Helper()
+	w.eventually("the connections that the worker should have", func() bool { return len(w.server.conns) == n })
+}
+
+func (w *inside) dial() *harness.Conn {
+	w.t.Helper()
+	return harness.Dial(w.t, w.addr)
+}
+
+// ping makes a call that must be answered at once.
+func (w *inside) ping(c *harness.Conn) {
+	w.t.Helper()
+	c.SendRequest("ping", "there?")
+	c.WantPong(`"there?"`)
+}
+
+// A lab has the computations of the tests. Its fields belong to the loop.
+type lab struct {
+	finish  bool     // every computation may end
+	running int      // that have begun
+	gate    int      // none counts before so many have begun
+	steps   []string // who did a step, by name, since then
+}
+
+func (l *lab) methods() map[string]TaskMethod {
+	return map[string]TaskMethod{
+		"pi": PiTask,
+		// A computation that takes as long as the test wants.
+		"compute": func(params json.RawMessage) (Task, error) {
+			l.running++
+			return func() (Reply, bool) {
+				if l.running >= l.gate {
+					l.steps = append(l.steps, string(params))
+				}
+				for began := time.Now(); time.Since(began) < stepTime; {
+					continue
+				}
+				return NewReply("computed", params), l.finish
+			}, nil
+		},
+		// One that breaks at its n-th step.
+		"break": func(params json.RawMessage) (Task, error) {
+			left, err := PiTerms(params)
+			return func() (Reply, bool) {
+				if left--; left <= 0 {
+					panic("for a test")
+				}
+				return Reply{}, false
+			}, err
+		},
+	}
+}
+
+// captureLog keeps the log of this test, and returns what it says so far.
+func captureLog(t testing.TB) func() string {
+	var mu sync.Mutex
+	var text strings.Builder
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return text.Write(p)
+	}), nil)))
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return text.String()
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

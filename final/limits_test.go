@@ -1,0 +1,162 @@
+// Tests of limits: how many connections a worker takes, and what it does when it
+// can take none.
+
+//go:build unix
+
+package rpc
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestNoLimitsCostNothing(t *testing.T) {
+	w := startInside(t, Limits{}, nil)
+	w.ping(w.dial())
+	w.eventually("no timer", func() bool { return len(w.timers) == 0 })
+}
+
+func TestMaxConns(t *testing.T) {
+	w := startInside(t, Limits{MaxConns: 2}, nil)
+	first, second := w.dial(), w.dial()
+	w.ping(first)
+	w.ping(second)
+	var queue []*harness.Conn
+	for i := range 3 {
+		c := w.dial() // the kernel takes it
+		c.SendRequest("ping", i)
+		queue = append(queue, c)
+	}
+	w.wantSleep()
+	w.pass(3 * fullPause)
+	w.wantConns(2)
+	queue[0].WantSilence()
+	w.ping(first)
+
+	second.Close()
+	queue[0].WantPong("0") // there is room for one
+	w.wantConns(2)
+	queue[1].WantSilence()
+	first.Close()
+	queue[0].Close()
+	queue[1].WantPong("1")
+	queue[2].WantPong("2")
+	w.wantConns(2)
+	queue[1].Close()
+	queue[2].Close()
+	w.wantConns(0)
+	w.ping(w.dial())
+}
+
+// A full worker that comes to its end serves the queue, too: nobody else might.
+func TestMaxConnsAtTheEnd(t *testing.T) {
+	w := startInside(t, Limits{MaxConns: 1}, nil)
+	first := w.dial()
+	w.ping(first)
+	queued := w.dial()
+	queued.SendRequest("ping", 1)
+	w.Drain()
+	queued.WantPong("1")
+	queued.WantEOF()
+	queued.Close()
+	first.WantEOF()
+	first.Close()
+	w.wantEnd()
+}
+
+// The look for room that comes after the listener was closed must not open it
+// again.
+func TestMaxConnsRoomAtTheEnd(t *testing.T) {
+	l := &lab{}
+	w := startInside(t, Limits{MaxConns: 2}, l.methods())
+	busy, idle := w.dial(), w.dial()
+	busy.SendRequest("compute", 1)
+	w.ping(idle)
+	w.wantConns(2)
+	w.Drain()
+	idle.WantEOF()
+	idle.Close()
+	w.wantConns(1) // there is room
+	w.pass(3 * fullPause)
+	w.on(func() {
+		assert.NotContains(t, w.watches, -1)
+		l.finish = true
+	})
+	busy.WantReply("computed", "1")
+}
+
+// The pause that spreads connections over workers is still there.
+func TestLimitsKeepTheSpreadPause(t *testing.T) {
+	lim := &limiter{Limits: Limits{MaxConns: 10}}
+	for held := range 10 {
+		assert.Equal(t, SpreadPause(held, nil), lim.pause(held, nil))
+	}
+}
+
+func TestOutOfDescriptors(t *testing.T) {
+	log := captureLog(t)
+	w := startInside(t, Limits{}, nil)
+	served := w.dial()
+	w.ping(served)
+	tries := 0
+	w.on(func() {
+		pause := w.server.Pause
+		w.server.Pause = func(held int, err error) time.Duration {
+			if err != nil {
+				tries++
+			}
+			return pause(held, err)
+		}
+		w.server.listen(0)
+	})
+	waiting := w.dial() // the kernel takes it
+	restore := noMoreDescriptors(t)
+	defer restore()
+	before := w.waits.Load()
+	w.on(func() { w.server.listen(Readable) })
+	w.eventually("three tries", func() bool { return tries >= 3 })
+	assert.Less(t, w.waits.Load()-before, int64(300), "it spins") // most of these are the test's own
+	w.wantSleep()
+	w.ping(served)
+	assert.Equal(t, 1, strings.Count(log(), "\n"), log())
+	assert.Contains(t, log(), "out of file descriptors")
+	restore()
+	w.ping(waiting)
+	w.wantConns(2)
+	assert.Equal(t, 1, strings.Count(log(), "\n"), log())
+}
+
+// noMoreDescriptors makes every attempt to open one fail until restore is
+// called.
+func noMoreDescriptors(t testing.TB) (restore func()) {
+	t.Helper()
+	var before unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	limit := before
+	limit.Cur = 256
+	var filled []int
+	for fd := 0; fd < int(limit.Cur); {
+		var err error
+		fd, err = unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // the lowest that is free
+		require.NoError(t, err)
+		filled = append(filled, fd)
+	}
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	done := false
+	return func() {
+		if !done {
+			done = true
+			assert.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
+			for _, fd := range filled {
+				_ = unix.Close(fd)
+			}
+		}
+	}
+}

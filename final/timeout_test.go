@@ -1,0 +1,205 @@
+// Tests of the time limits: who is cut off, when, and what they are told; and
+// who is not.
+
+//go:build unix
+
+package rpc
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestIdleTimeout(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	w := startInside(t, Limits{IdleTimeout: timeout}, nil)
+	began := time.Now()
+	silent, half := w.dial(), w.dial()
+	half.Send(harness.Frame(harness.Request("ping", 1))[:10])
+	var conns []*Conn
+	w.eventually("two connections", func() bool {
+		conns = slices.Collect(maps.Keys(w.server.conns))
+		return len(conns) == 2
+	})
+	silent.WantEOF()
+	assert.GreaterOrEqual(t, time.Since(began), timeout)
+	half.WantEOF()
+	w.on(func() {
+		for _, conn := range conns {
+			assert.Positive(t, conn.lingering, "what they send just now must not reset them")
+		}
+	})
+	silent.Close()
+	half.Close()
+
+	used := w.dial()
+	began = time.Now()
+	w.ping(used)
+	used.WantEOF()
+	assert.GreaterOrEqual(t, time.Since(began), timeout)
+	used.Close()
+	w.wantConns(0)
+}
+
+// Calls keep a connection, and so does one that is still being answered.
+func TestIdleTimeoutSparesTheBusy(t *testing.T) {
+	const timeout = 600 * time.Millisecond
+	l := &lab{}
+	w := startInside(t, Limits{IdleTimeout: timeout}, l.methods())
+	calling, waiting, silent := w.dial(), w.dial(), w.dial()
+	waiting.SendRequest("compute", 1)
+	began := time.Now()
+	for time.Since(began) < 2*timeout {
+		w.ping(calling)
+		w.pass(timeout / 20)
+	}
+	silent.WantEOF() // all that time was enough for this one
+	silent.Close()
+	w.ping(calling)
+	w.on(func() { l.finish = true })
+	waiting.WantReply("computed", "1")
+	w.pass(timeout * 3 / 8) // its time begins with the answer
+	w.ping(waiting)
+}
+
+func TestFrameTimeout(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	w := startInside(t, Limits{FrameTimeout: timeout}, nil)
+	frame := harness.Frame(harness.Request("ping", 1))
+	silent := w.dial()
+	for _, cut := range []int{1, HeaderSize, len(frame) - 1} {
+		c := w.dial()
+		w.ping(c)
+		began := time.Now()
+		c.Send(frame[:cut])
+		c.WantReply("error", `"the request did not come in whole in time"`)
+		c.WantEOF()
+		assert.GreaterOrEqual(t, time.Since(began), timeout)
+		c.Close()
+	}
+	// Drop by drop is no whole frame either.
+	drops := w.dial()
+	drops.Timeout = soon
+	long := harness.Frame(harness.Request("ping", strings.Repeat("x", 1000)))
+	ended := make(chan bool)
+	go func() {
+		for i := range len(long) - 1 {
+			select {
+			case <-ended:
+				return
+			case <-time.After(timeout / 10):
+				_ = drops.TrySend(long[i : i+1])
+			}
+		}
+	}()
+	drops.WantError()
+	drops.WantEOF()
+	close(ended)
+	w.ping(silent) // which had no frame to finish
+}
+
+// Frames of which each comes in time, cut anywhere, however many.
+func TestFrameTimeoutIsForEachFrame(t *testing.T) {
+	const timeout = 400 * time.Millisecond
+	w := startInside(t, Limits{FrameTimeout: timeout}, nil)
+	c := w.dial()
+	frame := harness.Frame(harness.Request("ping", 1))
+	c.Send(frame[:10])
+	for began := time.Now(); time.Since(began) < 2*timeout; {
+		w.pass(timeout / 20)
+		c.Send(slices.Concat(frame[10:], frame[:10])) // there is always half a frame
+		c.WantPong("1")
+	}
+	c.Send(frame[10:])
+	c.WantPong("1")
+}
+
+// A computation takes longer than a frame may, and the frames behind it have
+// come in long ago.
+func TestFrameTimeoutDoesNotCountWhileTheServerIsBusy(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	l := &lab{}
+	w := startInside(t, Limits{FrameTimeout: timeout}, l.methods())
+	c := w.dial()
+	ping := harness.Frame(harness.Request("ping", 1))
+	c.Send(slices.Concat(harness.Frame(harness.Request("compute", 1)), ping, ping[:10]))
+	w.eventually("a computation", func() bool { return len(w.tasks.queue) == 1 })
+	w.pass(2 * timeout)
+	w.on(func() { l.finish = true })
+	c.Send(ping[10:])
+	c.WantReply("computed", "1")
+	c.WantPong("1")
+	c.WantPong("1")
+}
+
+// deaf connects a client that has sent n calls and reads nothing, so that the
+// server can't send what it has to say.
+func (w *inside) deaf(n int) (*harness.Conn, *Conn) {
+	w.t.Helper()
+	w.on(func() {
+		for _, buffer := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF} {
+			assert.NoError(w.t, unix.SetsockoptInt(w.server.listener, unix.SOL_SOCKET, buffer, 4096))
+		}
+	})
+	c := harness.DialSmall(w.t, w.addr)
+	frame := harness.Frame(harness.Request("ping", strings.Repeat("x", 1000)))
+	go func() { _ = c.TrySend(slices.Repeat(frame, n)) }()
+	var conn *Conn
+	w.eventually("a reply that can't be sent, and half a request", func() bool {
+		for open := range w.server.conns {
+			if len(open.out) > 0 && open.decoder.Partial() {
+				conn = open
+			}
+		}
+		return conn != nil
+	})
+	return c, conn
+}
+
+// That half a request stays half is the server's doing: it doesn't read while
+// there is something to send.
+func TestFrameTimeoutDoesNotCountWhileTheClientDoesNotRead(t *testing.T) {
+	const timeout, calls = 300 * time.Millisecond, 200
+	w := startInside(t, Limits{FrameTimeout: timeout}, nil)
+	c, _ := w.deaf(calls)
+	w.pass(2 * timeout)
+	for range calls {
+		reply := c.ReadReply()
+		require.Equal(t, "pong", reply.Kind, "%s", reply.Result)
+	}
+	w.ping(c)
+}
+
+func TestIdleTimeoutCutsWhoDoesNotRead(t *testing.T) {
+	w := startInside(t, Limits{IdleTimeout: 100 * time.Millisecond}, nil)
+	c, conn := w.deaf(500)
+	w.wantConns(0)
+	w.on(func() { assert.Zero(t, conn.lingering, "there is no telling it") })
+	w.wantSleep()
+	for err := error(nil); err == nil; {
+		_, err = c.TryReply() // what was on its way, and then the end
+	}
+}
+
+func TestLimitsSweepAFewTimesPerTimeout(t *testing.T) {
+	for _, c := range []struct{ idle, frame, want time.Duration }{
+		{0, 0, 0},
+		{time.Second, 0, 250 * time.Millisecond},
+		{0, time.Second, 250 * time.Millisecond},
+		{time.Minute, time.Second, 250 * time.Millisecond},
+		{time.Second, time.Minute, 250 * time.Millisecond},
+	} {
+		lim := &limiter{Limits: Limits{IdleTimeout: c.idle, FrameTimeout: c.frame}}
+		assert.Equal(t, c.want, lim.period(), fmt.Sprint(c))
+	}
+}
