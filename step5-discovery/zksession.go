@@ -19,6 +19,9 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
+// headStart is for the library to send its watches when it has reconnected.
+const headStart = 50 * time.Millisecond
+
 var (
 	// ErrNoSession says that there is no session at the moment; nothing was
 	// sent.
@@ -167,6 +170,11 @@ func (h *hostList) Next() (host string, pause bool) {
 // breaks. The library sets a deadline for the first bytes of the answer that is
 // longer than the session lasts, and then none for the rest. Its later
 // deadlines are good: they follow what ZooKeeper made of the session timeout.
+//
+// It also lets the library send its watches before the first answer comes in.
+// They go with the number of the last change seen, which the next answer
+// raises, on another goroutine and without a lock: a change that came while
+// there was no connection could go unnoticed.
 type watched struct {
 	net.Conn
 	patience  time.Duration
@@ -175,8 +183,11 @@ type watched struct {
 }
 
 func (c *watched) SetReadDeadline(t time.Time) error {
-	if c.deadlines++; c.deadlines <= 2 {
+	switch c.deadlines++; {
+	case c.deadlines <= 2:
 		t = time.Now().Add(c.patience)
+	case c.deadlines == 3:
+		time.Sleep(headStart)
 	}
 	return c.Conn.SetReadDeadline(t)
 }
