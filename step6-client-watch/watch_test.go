@@ -136,6 +136,14 @@ func TestWatch(t *testing.T) {
 		w.wait(false, append(servers, "h:98")...)
 		requests.want(t, 1+9+2+1+2+2)
 		require.Len(t, w.published(), 4, "what doesn't change the set is not published")
+
+		proxy.Reset()
+		harness.Eventually(t, 10*time.Second, "a stale snapshot, and a fresh one", func() (bool, string) {
+			return len(w.published()) == 6, fmt.Sprint(w.published())
+		})
+		w.create("again", at(97))
+		w.wait(false, append(servers, "h:97", "h:98")...)
+		requests.want(t, 1+9+2+1+2+2+2+1) // the library has set the watch again
 	})
 
 	t.Run("an address with two znodes is one server", func(t *testing.T) {
@@ -168,6 +176,18 @@ func TestWatch(t *testing.T) {
 		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) { return z.session.Conn() != nil, "none" })
 		assert.NoError(t, z.fetch(listing{names: []string{"rpc0", "rpc1"}, session: 1}))
 		assert.Equal(t, map[string]string{"rpc0": "h:1"}, z.known)
+	})
+
+	t.Run("a znode that can't be read is tried again, and holds up nobody", func(t *testing.T) {
+		w := newLookout(t, zookeeper, "/closed")
+		w.create("rpc0", at(1))
+		_, err := w.conn.Create(w.root+"/rpc1", []byte(at(2)), 0, zk.WorldACL(zk.PermAdmin))
+		require.NoError(t, err)
+		w.watch(zookeeper.Addr(), session)
+		w.wait(false, "h:1")
+		_, err = w.conn.SetACL(w.root+"/rpc1", zk.WorldACL(zk.PermAll), -1)
+		require.NoError(t, err)
+		w.wait(false, "h:1", "h:2")
 	})
 
 	t.Run("a failure to read is no empty list", func(t *testing.T) {
