@@ -110,7 +110,8 @@ func (c *Client) update(s Snapshot) {
 // address. A call that fails there moves to another server if it can't have
 // run yet or may run twice, until ctx ends: ctx bounds the whole. So an
 // idempotent call with 5 s or more succeeds as long as at least one listed
-// server serves. An error reply is an answer: it comes back as a *ReplyError.
+// server serves: a server that owes replies and sends no byte for 2 s doesn't.
+// An error reply is an answer: it comes back as a *ReplyError.
 func (c *Client) Call(ctx context.Context, method string, params any) (reply Reply, server string, err error) {
 	raw, err := encode(params)
 	if err != nil {

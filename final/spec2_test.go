@@ -225,7 +225,7 @@ func TestSpec2(t *testing.T) {
 		code := s.Wait(5 * time.Second)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)
 		s.WaitRefused(t, time.Second)
-		harness.Check(t, len(s.Processes(t)) == 0, "no process left", "%s", s.Tree())
+		harness.Eventually(t, 2*time.Second, "no process left", func() (bool, string) { return len(s.Processes(t)) == 0, s.Tree() })
 	})
 
 	t.Run("2.12 the port can be used again at once", func(t *testing.T) {

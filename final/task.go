@@ -1,7 +1,8 @@
 // Tasks: computations too long for one turn of the loop. A task runs in short
 // steps, one a turn and the tasks taking turns, so that the other connections
 // of the worker are served in between. It is still one goroutine: nothing is
-// shared, and a task whose caller has left is simply not called again.
+// shared, and a task whose caller has reset the connection is simply not called
+// again. (One that closed it may have closed its sending side only.)
 
 //go:build unix
 

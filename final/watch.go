@@ -39,8 +39,9 @@ type Discovery interface {
 type ZKDiscovery struct {
 	session *Session
 	root    string
-	known   map[string]string // address by znode name, "" for data that is none; nil: not read yet
-	reader  int64             // the session that read them
+	read    map[string]string // address by znode name, "" for data that is none
+	reader  int64             // the session in which that was read
+	known   map[string]string // the same when everything listed had been read; nil: never yet
 
 	published bool
 	last      Snapshot // what was published last
@@ -54,7 +55,14 @@ func NewZKDiscovery(session *Session, root string) *ZKDiscovery {
 
 // Watch implements Discovery.
 func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
-	defer z.session.Close(ctx)
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() { // at once: it ends a request that we may be waiting for
+		defer close(closed)
+		bounded, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = z.session.Close(bounded)
+	})
+	defer func() { <-closed }()
 	var list listing // its watch is the only one armed: the library can't take one back
 	for {
 		var err error
@@ -70,10 +78,14 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 		} else if hold > 0 {
 			retry = time.After(hold)
 		}
+		news := z.session.Changed()
+		if err != nil && !errors.Is(err, ErrNoSession) {
+			news = nil // what fails is tried again after the pause, not before
+		}
 		select {
 		case <-list.changed:
 			list.changed = nil
-		case <-z.session.Changed():
+		case <-news:
 		case <-retry:
 		case <-ctx.Done():
 			return
@@ -105,7 +117,7 @@ func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 // fetch reads what it doesn't know yet, all at once, and forgets what is gone.
 func (z *ZKDiscovery) fetch(list listing) error {
 	if z.reader != list.session { // a ZooKeeper that lost its data gives the old names to other servers
-		z.known, z.reader = nil, list.session
+		z.read, z.reader = nil, list.session
 	}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -113,7 +125,7 @@ func (z *ZKDiscovery) fetch(list listing) error {
 	current := make(map[string]string, len(list.names))
 	mu.Lock() // until all have begun
 	for _, name := range list.names {
-		if addr, ok := z.known[name]; ok {
+		if addr, ok := z.read[name]; ok {
 			current[name] = addr
 			continue
 		}
@@ -124,7 +136,11 @@ func (z *ZKDiscovery) fetch(list listing) error {
 			})
 			mu.Lock()
 			defer mu.Unlock()
-			switch addr, bad := ParseEndpoint(data); {
+			addr, bad := ParseEndpoint(data)
+			if errors.Is(err, zk.ErrNoAuth) {
+				bad, err = err, nil
+			}
+			switch {
 			case errors.Is(err, zk.ErrNoNode): // it left between list and get
 			case err != nil:
 				errs = err // any one will do; this name is tried again
@@ -138,7 +154,7 @@ func (z *ZKDiscovery) fetch(list listing) error {
 	}
 	mu.Unlock()
 	wait.Wait()
-	if errs == nil || len(current) > 0 { // a failure is no empty list
+	if z.read = current; errs == nil { // part of the servers is no set
 		z.known = current
 	}
 	return errs

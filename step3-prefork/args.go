@@ -30,7 +30,7 @@ func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {
 		}
 	}
 	if len(rest) != len(names) {
-		UsageError(flags, "need %d arguments (%s), got %d", len(names), strings.Join(names, " "), len(rest))
+		UsageError(flags, "need %d arguments (%s), got %d; flags come before them", len(names), strings.Join(names, " "), len(rest))
 	}
 	for i, name := range names {
 		if _, err := strconv.ParseUint(rest[i], 10, 16); name == "PORT" && err != nil {

@@ -145,7 +145,7 @@ func (l *Loop) turn(events []Event) {
 			w.ready(ev.Events & (w.mask | Hangup))
 		}
 	}
-	for len(l.timers) > 0 && time.Until(l.timers[0].when) <= 0 {
+	for now := time.Now(); len(l.timers) > 0 && !l.timers[0].when.After(now); {
 		f := l.timers[0].f
 		l.timers = l.timers[1:]
 		f()

@@ -56,7 +56,7 @@ func (p *epollPoller) wait(timeout time.Duration) (int, error) {
 	if timeout <= 0 || p.coarse {
 		return unix.EpollWait(p.fd, p.raw[:], milliseconds(timeout))
 	}
-	ts := unix.NsecToTimespec(int64(timeout))
+	ts := struct{ sec, nsec int64 }{int64(timeout / time.Second), int64(timeout % time.Second)} // 64 bits on 32-bit machines, too
 	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])),
 		uintptr(len(p.raw)), uintptr(unsafe.Pointer(&ts)), 0, 0)
 	switch errno {

@@ -123,6 +123,17 @@ func RunWorker(loop *Loop, stop <-chan os.Signal, grace time.Duration) error {
 		select {
 		case <-stop:
 		case <-gone:
+			// The master would shut the socket down for all; now each worker does.
+			// A sibling that hangs would keep the port, and callers in it.
+			loop.Post(func() {
+				drain := loop.OnDrain
+				loop.OnDrain = func() {
+					if drain != nil {
+						drain()
+					}
+					_ = unix.Shutdown(listenerFD, unix.SHUT_RD)
+				}
+			})
 		}
 		loop.Drain()
 		time.Sleep(grace)

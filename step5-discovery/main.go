@@ -157,6 +157,7 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 	defer session.Close(context.Background())
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	began := time.Now()
 	for last := ""; ; {
 		type listing struct {
 			text    string
@@ -180,15 +181,20 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 			return listing{text, changed}, err
 		})
 		var retry <-chan time.Time
+		connecting := errors.Is(err, ErrNoSession) && time.Since(began) < time.Second
+		if errors.Is(err, zk.ErrNoNode) {
+			err = errors.New("no server has ever registered under " + *zookeeper.root)
+		}
 		if err != nil {
 			list.text, retry = fmt.Sprintln("no list:", err), time.After(time.Second)
 		}
-		if list.text != last {
+		if list.text != last && !connecting {
 			fmt.Print(time.Now().Format(time.TimeOnly), "  ", list.text)
 			last = list.text
 		}
 		select {
 		case <-list.changed:
+		case <-session.Changed():
 		case <-retry:
 		case <-stop:
 			return nil

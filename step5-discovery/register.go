@@ -133,6 +133,9 @@ func (r *Registrar) reconcile() error {
 		return ErrNoSession
 	}
 	session := conn.SessionID()
+	if session == 0 { // it has expired this moment
+		return ErrNoSession
+	}
 	if r.owner != session {
 		r.node = "" // it went with the session that owned it
 	}
@@ -146,6 +149,7 @@ func (r *Registrar) reconcile() error {
 		return r.create(session)
 	case !wanted && r.node != "":
 		if err := r.remove(r.node); err != nil {
+			r.node, r.doubt = "", true // it may be gone
 			return fmt.Errorf("withdraw: %w", err)
 		}
 		r.node = ""
@@ -171,12 +175,23 @@ func (r *Registrar) create(session int64) error {
 		return r.create(session)
 	}
 	if err != nil {
-		r.doubt = !errors.Is(err, ErrNoSession)
+		r.doubt = isAmbiguous(err)
 		return fmt.Errorf("register: %w", err)
 	}
 	r.node, r.owner = path, session
 	slog.Info("registered", "znode", path, "data", string(r.data))
 	return nil
+}
+
+// isAmbiguous reports whether a request that ended with err may have been
+// carried out, or may be later. Any other error is ZooKeeper's refusal, or ours.
+func isAmbiguous(err error) bool {
+	for _, maybe := range []error{ErrUnanswered, zk.ErrConnectionClosed, zk.ErrSessionExpired, zk.ErrSessionMoved, zk.ErrClosing} {
+		if errors.Is(err, maybe) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Registrar) createRoot() error {
@@ -229,7 +244,7 @@ func (r *Registrar) resolve(session int64) error {
 		case owner == session && r.node == "":
 			r.node, r.owner = path, session
 			slog.Info("registered after all", "znode", path)
-		case r.mine[owner] && path != r.node:
+		case owner != 0 && r.mine[owner] && path != r.node:
 			if err := r.remove(path); err != nil {
 				return err
 			}
@@ -242,10 +257,13 @@ func (r *Registrar) resolve(session int64) error {
 // RegisterableHost returns the host that clients are to call: advertise if
 // given, otherwise the host that the server listens on.
 func RegisterableHost(advertise, host string) (string, error) {
-	if advertise != "" {
-		return advertise, nil
+	if strings.ContainsAny(advertise, "[]/") || strings.Contains(advertise, ":") && net.ParseIP(advertise) == nil {
+		return "", fmt.Errorf("-advertise %q must be a name or an address, without brackets or port", advertise)
 	}
-	if strings.Trim(host, "0.:[]") == "" {
+	if advertise != "" {
+		host = advertise
+	}
+	if strings.Trim(host, "0.:") == "" {
 		return "", fmt.Errorf("clients can't call %q: say with -advertise under which name or address they reach this server", host)
 	}
 	return host, nil

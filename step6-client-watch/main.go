@@ -160,6 +160,7 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 	defer session.Close(context.Background())
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	began := time.Now()
 	for last := ""; ; {
 		type listing struct {
 			text    string
@@ -183,15 +184,20 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 			return listing{text, changed}, err
 		})
 		var retry <-chan time.Time
+		connecting := errors.Is(err, ErrNoSession) && time.Since(began) < time.Second
+		if errors.Is(err, zk.ErrNoNode) {
+			err = errors.New("no server has ever registered under " + *zookeeper.root)
+		}
 		if err != nil {
 			list.text, retry = fmt.Sprintln("no list:", err), time.After(time.Second)
 		}
-		if list.text != last {
+		if list.text != last && !connecting {
 			fmt.Print(time.Now().Format(time.TimeOnly), "  ", list.text)
 			last = list.text
 		}
 		select {
 		case <-list.changed:
+		case <-session.Changed():
 		case <-retry:
 		case <-stop:
 			return nil
@@ -214,9 +220,7 @@ func client(flags *flag.FlagSet, args []string, _ bool) error {
 	defer stop()
 	c := NewClient(NewZKDiscovery(zookeeper.open(flags), *zookeeper.root))
 	defer c.Close()
-	if err := waitForServer(ctx, c, *wait); err != nil {
-		return fmt.Errorf("%w under %s in ZooKeeper at %s", err, *zookeeper.root, *zookeeper.hosts)
-	}
+	err := waitForServer(ctx, c, *wait)
 
 	began, failed, byServer := time.Now(), 0, make(map[string]int)
 	call := func(method string, params any) error {
@@ -226,18 +230,18 @@ func client(flags *flag.FlagSet, args []string, _ bool) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrNoServer) && waitForServer(ctx, c, *wait) != nil:
-			return err
 		case err != nil:
 			failed++
 			fmt.Fprintf(os.Stderr, "%s %q failed: %v\n", method, fmt.Sprint(params), err)
+			if errors.Is(err, ErrNoServer) {
+				return waitForServer(ctx, c, *wait)
+			}
 			return nil
 		}
 		byServer[server]++
 		fmt.Println(server, reply.Kind, show(reply.Result))
 		return nil
 	}
-	var err error
 	for i := 0; i < *rounds && err == nil; i++ {
 		if i > 0 {
 			select {
@@ -249,9 +253,15 @@ func client(flags *flag.FlagSet, args []string, _ bool) error {
 			err = call("pi", i)
 		}
 	}
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w under %s in ZooKeeper at %s", err, *zookeeper.root, *zookeeper.hosts)
+	}
 	total := failed
 	for _, n := range byServer {
 		total += n
+	}
+	if total == 0 && ctx.Err() == nil {
+		return err // there was never a server
 	}
 	fmt.Printf("calls %d, failed %d, in %.1fs\n", total, failed, time.Since(began).Seconds())
 	for _, server := range slices.Sorted(maps.Keys(byServer)) {

@@ -247,6 +247,9 @@ func (p *pipe) fail(err error) {
 		p.err = err
 	}
 	if p.conn != nil {
+		if tcp, ok := p.conn.(*net.TCPConn); ok && len(waiting) > 0 {
+			_ = tcp.SetLinger(0) // a reset tells a server that still computes: nobody waits for this
+		}
 		p.conn.Close()
 	}
 	p.mu.Unlock()

@@ -47,7 +47,7 @@ func Workbook() Rules {
 				{Part: "given", Files: []string{"zksession.go"}, Lines: 200},
 				{Part: "written", Lines: chapter},
 			},
-			6: {{Part: "written", Lines: 490}}, // the other long one
+			6: {{Part: "written", Lines: 515}}, // the other long one
 		},
 	}
 }

@@ -54,6 +54,8 @@ func main() {
 	err := r.awaitServer(ctx)
 	if err == nil {
 		err = r.rounds(ctx, *rounds, *interval)
+	}
+	if r.calls() > 0 || ctx.Err() != nil {
 		r.summary()
 	}
 	if err != nil && ctx.Err() == nil {
@@ -131,12 +133,17 @@ func (r *run) awaitServer(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) summary() {
-	total := r.failed
-	for _, n := range r.answered {
-		total += n
+// calls returns how many there have been.
+func (r *run) calls() int {
+	n := r.failed
+	for _, answered := range r.answered {
+		n += answered
 	}
-	fmt.Printf("calls %d, failed %d, in %.1fs\n", total, r.failed, time.Since(r.began).Seconds())
+	return n
+}
+
+func (r *run) summary() {
+	fmt.Printf("calls %d, failed %d, in %.1fs\n", r.calls(), r.failed, time.Since(r.began).Seconds())
 	for _, server := range slices.Sorted(maps.Keys(r.answered)) {
 		fmt.Printf("  %s  %d\n", server, r.answered[server])
 	}
