@@ -34,7 +34,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		require.NoError(t, gate.Heal())
 		waitRegistered(t, r, true)
 		registry.Want(nodes...)
-		require.True(t, r.Close(t.Context()))
+		require.True(t, closeRegistrar(t, r))
 		registry.Want(note)
 	})
 
@@ -52,7 +52,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		require.NoError(t, gate.Heal())
 		waitRegistered(t, r, true)
 		registry.Want(nodes...)
-		require.True(t, r.Close(t.Context()))
+		require.True(t, closeRegistrar(t, r))
 		registry.Want(note)
 	})
 
@@ -84,7 +84,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, nodes, 2, "%v", nodes)
 		require.NoError(t, gate.Heal())
-		require.True(t, r.Close(t.Context()))
+		require.True(t, closeRegistrar(t, r))
 		registry.Want(note)
 	})
 
@@ -174,7 +174,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 			return len(nodes) == 2 && nodes[1].Addr() == hereAddr && slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
 		})
 		// The connection may just have been cut: then the session must time out.
-		r.Close(t.Context())
+		closeRegistrar(t, r)
 		registry.Wait(soon, "the note alone", func(nodes []zkdev.Node) bool { return slices.Equal(nodes, []zkdev.Node{note}) })
 	})
 }

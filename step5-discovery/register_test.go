@@ -81,8 +81,18 @@ func newRegistrar(t *testing.T, zookeeper, root string, timeout time.Duration, e
 	session, err := NewSession(zookeeper, timeout)
 	require.NoError(t, err)
 	r := NewRegistrar(session, root, endpoint)
-	t.Cleanup(func() { r.Close(context.Background()) })
+	t.Cleanup(func() { closeRegistrar(t, r) })
 	return r
+}
+
+// closeRegistrar returns what Close returns, which must not be long in coming.
+func closeRegistrar(t *testing.T, r *Registrar) (wasRegistered bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	wasRegistered = r.Close(ctx)
+	assert.NoError(t, ctx.Err(), "the registrar goes on")
+	return wasRegistered
 }
 
 // waitRegistered waits until the registrar itself knows whether it is.
@@ -122,7 +132,7 @@ func TestRegistrar(t *testing.T) {
 			waitRegistered(t, r, false)
 		}
 		require.Len(t, gate.Sessions(), 1)
-		require.False(t, r.Close(t.Context()), "it was not registered")
+		require.False(t, closeRegistrar(t, r), "it was not registered")
 	})
 
 	t.Run("eight come at once to a root that isn't there", func(t *testing.T) {
@@ -251,7 +261,7 @@ func TestRegistrar(t *testing.T) {
 			r := newRegistrar(t, addr, "/leak", time.Minute, here)
 			r.SetServing(true)
 			waitRegistered(t, r, addr == zookeeper.Addr())
-			r.Close(t.Context())
+			closeRegistrar(t, r)
 		}
 		waitQuiet(t)
 		require.LessOrEqual(t, openFiles(t), before)
