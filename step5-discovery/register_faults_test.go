@@ -102,6 +102,18 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		registry.WaitOne(soon, hereAddr)
 	})
 
+	t.Run("the same, and by then it is wanted again", func(t *testing.T) {
+		registry, gate, r := beginRegistrar(t, zookeeper, time.Minute)
+		r.SetServing(true)
+		waitRegistered(t, r, true)
+		gate.DropReplies()
+		r.SetServing(false)
+		registry.WaitNone(soon)
+		r.SetServing(true)
+		require.NoError(t, gate.Heal())
+		registry.WaitOne(soon, hereAddr)
+	})
+
 	t.Run("closed with a create on its way: it never comes back", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, soon)
 		note := registry.Plant("note", "", false)
