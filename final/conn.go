@@ -162,7 +162,22 @@ func (c *Conn) linger() {
 	c.lingering = lingerBytes
 	_ = unix.Shutdown(c.fd, unix.SHUT_WR)
 	c.watch(Readable)
-	c.server.loop.After(lingerTime, c.close)
+	c.closeUnlessTaken(lingerBytes)
+}
+
+// closeUnlessTaken closes the connection after lingerTime, unless the peer is
+// still taking replies: fewer bytes are unacknowledged then than before.
+func (c *Conn) closeUnlessTaken(before int) {
+	c.server.loop.After(lingerTime, func() {
+		if c.closed {
+			return
+		}
+		if now, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ); err == nil && now > 0 && now < before {
+			c.closeUnlessTaken(now)
+			return
+		}
+		c.close()
+	})
 }
 
 func (c *Conn) close() {

@@ -122,6 +122,7 @@ func (z *ZKDiscovery) fetch(list listing) error {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	var errs error
+	partial := false
 	current := make(map[string]string, len(list.names))
 	mu.Lock() // until all have begun
 	for _, name := range list.names {
@@ -136,14 +137,11 @@ func (z *ZKDiscovery) fetch(list listing) error {
 			})
 			mu.Lock()
 			defer mu.Unlock()
-			addr, bad := ParseEndpoint(data)
-			if errors.Is(err, zk.ErrNoAuth) {
-				bad, err = err, nil
-			}
-			switch {
+			switch addr, bad := ParseEndpoint(data); {
 			case errors.Is(err, zk.ErrNoNode): // it left between list and get
 			case err != nil:
 				errs = err // any one will do; this name is tried again
+				partial = partial || !errors.Is(err, zk.ErrNoAuth)
 			default:
 				if bad != nil {
 					slog.Warn("znode skipped", "znode", z.root+"/"+name, "err", bad)
@@ -154,7 +152,7 @@ func (z *ZKDiscovery) fetch(list listing) error {
 	}
 	mu.Unlock()
 	wait.Wait()
-	if z.read = current; errs == nil { // part of the servers is no set
+	if z.read = current; !partial { // part of the servers is no set; one that is hidden from us holds up nobody
 		z.known = current
 	}
 	return errs

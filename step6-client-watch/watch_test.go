@@ -50,6 +50,8 @@ func newLookout(t *testing.T, zookeeper *zkdev.Server, root string) *lookout {
 			break
 		}
 	}
+	_, _, err = conn.Exists(root) // then all of the library's goroutines are there
+	require.NoError(t, err)
 	return &lookout{t: t, root: root, conn: conn, cancel: func() {}}
 }
 

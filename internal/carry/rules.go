@@ -39,7 +39,7 @@ func Workbook() Rules {
 				{Part: "given", Files: []string{"poller.go", "poller_epoll.go", "poller_poll.go", "sys_*.go"}, Lines: 160},
 				// The loop, the server and the connection only make sense together:
 				// this chapter is one of the two long ones.
-				{Part: "written", Lines: 355},
+				{Part: "written", Lines: 370},
 			},
 			3: {{Part: "written", Lines: chapter}},
 			4: {{Part: "written", Lines: chapter}},
