@@ -192,7 +192,7 @@ func TestWatch(t *testing.T) {
 		w.wait(false, "h:1", "h:2")
 	})
 
-	t.Run("a failure to read is no empty list", func(t *testing.T) {
+	t.Run("part of the servers is no set, and a failure to read no empty one", func(t *testing.T) {
 		silent, err := NewSession("127.0.0.1:1", session)
 		require.NoError(t, err)
 		defer silent.Close(t.Context())
@@ -202,8 +202,9 @@ func TestWatch(t *testing.T) {
 		assert.Error(t, z.fetch(listing{names: []string{"rpc0"}}))
 		z.publish(publish)
 		assert.Zero(t, published, "nothing is known yet")
-		z.known, z.published, z.last = map[string]string{"rpc0": "h:1"}, true, Snapshot{[]string{"h:1"}, true}
-		assert.Error(t, z.fetch(listing{names: []string{"rpc1"}}))
+		z.read = map[string]string{"rpc0": "h:1", "rpc1": "h:2"}
+		z.known, z.published, z.last = z.read, true, Snapshot{[]string{"h:1", "h:2"}, true}
+		assert.Error(t, z.fetch(listing{names: []string{"rpc1", "rpc2"}}), "rpc0 has left, rpc2 can't be read")
 		z.publish(publish)
 		assert.Zero(t, published, "the set stays")
 	})
