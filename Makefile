@@ -16,7 +16,7 @@ export GORACE := atexit_sleep_ms=0
 # takes as long as the timeout unless it hangs.
 GOTEST = go test -count=1 -timeout=5m
 
-# The packages whose tests start ZooKeeper, a JVM each time, run one by one.
+# The packages whose tests start ZooKeeper, a JVM each time, run two at a time.
 JVM = /(step5-|step6-|final|internal/zkdev)
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -37,7 +37,7 @@ test: install ## run all tests (installs ZooKeeper when it is missing)
 	set -e; \
 	$(GOTEST) ./internal/carry; \
 	$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|internal/carry$$'); \
-	$(GOTEST) $$race -p 1 $$(go list ./... | grep -E '$(JVM)'); \
+	$(GOTEST) $$race -p 2 $$(go list ./... | grep -E '$(JVM)'); \
 	if test -d exercise-etcd; then cd exercise-etcd; $(GOTEST) $$race -p 1 ./...; fi
 
 .PHONY: check
