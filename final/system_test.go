@@ -68,7 +68,7 @@ func (c *callers) run(caller int) {
 			raw, _ := json.Marshal(params)
 			want = string(raw)
 		}
-		// What the design promises: a call with 5 s succeeds as long as one
+		// What the client promises: a call with 5 s succeeds as long as one
 		// listed server serves.
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		reply, server, err := c.client.Call(ctx, method, params)
