@@ -4,18 +4,15 @@
 
 //go:build unix
 
-package rpc
+package system
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,114 +20,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
 )
-
-// patience is for what takes a moment on an idle machine.
-const patience = 20 * time.Second
-
-// A callers is a number of goroutines that call without end.
-type callers struct {
-	t      *testing.T
-	client *Client
-	stop   chan struct{}
-	done   sync.WaitGroup
-
-	calls []atomic.Int64 // by caller
-
-	mu       sync.Mutex
-	answered map[string]int // calls by server
-	failures []string
-}
-
-func startCallers(t *testing.T, client *Client, n int) *callers {
-	c := &callers{t: t, client: client, stop: make(chan struct{}), calls: make([]atomic.Int64, n), answered: make(map[string]int)}
-	for i := range n {
-		c.done.Go(func() { c.run(i) })
-	}
-	return c
-}
-
-func (c *callers) run(caller int) {
-	for i := 0; ; i++ {
-		select {
-		case <-c.stop:
-			return
-		default:
-		}
-		method, params, want := "ping", any(fmt.Sprintf("caller %d, call %d", caller, i)), ""
-		if i%4 == 3 {
-			method, params = "pi", 100*(i%50)
-			raw, _ := json.Marshal(PiSum(100 * (i % 50)))
-			want = string(raw)
-		} else {
-			raw, _ := json.Marshal(params)
-			want = string(raw)
-		}
-		// What the client promises: a call with 5 s succeeds as long as one
-		// listed server serves.
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		reply, server, err := c.client.Call(ctx, method, params)
-		cancel()
-		c.calls[caller].Add(1)
-		c.mu.Lock()
-		c.answered[server]++
-		if err != nil {
-			c.failures = append(c.failures, err.Error())
-		} else if string(reply.Result) != want {
-			c.failures = append(c.failures, fmt.Sprintf("%s %v: got %s, want %s", method, params, reply.Result, want))
-		}
-		c.mu.Unlock()
-	}
-}
-
-// wait waits until the server has answered n more calls.
-func (c *callers) wait(s *harness.Server, n int) {
-	c.t.Helper()
-	count := func() int {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.answered[s.Addr]
-	}
-	before := count()
-	harness.Eventually(c.t, patience, fmt.Sprintf("%d more calls answered by %s", n, s.Addr), func() (bool, string) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.answered[s.Addr]-before >= n, fmt.Sprintf("%d; answers %v, failures %q", c.answered[s.Addr]-before, c.answered, c.failures)
-	})
-}
-
-// waitEach waits until every caller has made n more calls: none of them hangs
-// at a server any more.
-func (c *callers) waitEach(n int64) {
-	c.t.Helper()
-	before := make([]int64, len(c.calls))
-	for i := range c.calls {
-		before[i] = c.calls[i].Load()
-	}
-	harness.Eventually(c.t, patience, fmt.Sprintf("%d more calls made by every caller", n), func() (bool, string) {
-		var slow []int
-		for i := range c.calls {
-			if c.calls[i].Load()-before[i] < n {
-				slow = append(slow, i)
-			}
-		}
-		return len(slow) == 0, fmt.Sprintf("callers %v not so far", slow)
-	})
-}
-
-// end stops the callers and expects that no call failed.
-func (c *callers) end() {
-	c.t.Helper()
-	close(c.stop)
-	c.done.Wait()
-	c.t.Logf("calls answered by %v", c.answered)
-	assert.Empty(c.t, c.failures, "failed calls")
-}
-
-// openFiles counts this process's descriptors.
-func openFiles(t *testing.T) int { return len(harness.Descriptors(t, os.Getpid())) }
 
 func TestNoCallFailsWhateverHappensToServers(t *testing.T) {
 	harness.NeedProc(t)
@@ -155,12 +48,7 @@ func TestNoCallFailsWhateverHappensToServers(t *testing.T) {
 	registered("both servers", a.Addr, b.Addr)
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 
-	session, err := NewSession(zookeeper.Addr(), 2*time.Second)
-	require.NoError(t, err)
-	client := NewClient(NewZKDiscovery(session, registry.Root))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	require.NoError(t, client.Wait(ctx, 2))
+	client := newClient(t, zookeeper.Addr(), registry.Root, 2*time.Second, 2)
 	calls := startCallers(t, client, 20)
 	calls.wait(a, 100)
 	calls.wait(b, 100)
@@ -226,13 +114,10 @@ func TestPiConvergesThroughTheWholeSystem(t *testing.T) {
 	for range 2 {
 		addrs[startServer(t, harness.Options{ZK: zookeeper.Addr(), Root: registry.Root}).Addr] = true
 	}
-	session, err := NewSession(zookeeper.Addr(), 2*time.Second)
-	require.NoError(t, err)
-	client := NewClient(NewZKDiscovery(session, registry.Root))
+	client := newClient(t, zookeeper.Addr(), registry.Root, 2*time.Second, 2)
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	require.NoError(t, client.Wait(ctx, 2))
 
 	printed := map[int]string{93: "3.1382045832", 95: "3.13827520401", 99: "3.13840796707"} // in the tutorial
 	last, servers := 0.0, make(map[string]bool)
@@ -243,7 +128,7 @@ func TestPiConvergesThroughTheWholeSystem(t *testing.T) {
 			servers[server] = true
 			var pi float64
 			require.NoError(t, json.Unmarshal(reply.Result, &pi))
-			assert.Equal(t, math.Float64bits(PiSum(n)), math.Float64bits(pi), "bits of pi(%d) from %s", n, server)
+			assert.Equal(t, math.Float64bits(rpc.PiSum(n)), math.Float64bits(pi), "bits of pi(%d) from %s", n, server)
 			if want, ok := printed[n]; ok {
 				assert.Equal(t, want, fmt.Sprintf("%.12g", pi))
 			}

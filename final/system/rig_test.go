@@ -1,0 +1,153 @@
+// Package system tests final's programs and library as one system: with real
+// processes, a real ZooKeeper, and faults. This file is what its tests share:
+// servers, and callers that keep calling whatever happens.
+
+//go:build unix
+
+package system
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+
+// startServer starts final's server with these options, which say where
+// ZooKeeper is.
+func startServer(t *testing.T, o harness.Options) *harness.Server {
+	t.Helper()
+	return harness.StartServer(t, harness.Build(t, "../cmd/server"), func(host, port string) []string {
+		return append(o.Args("workers", "grace", "zk", "root", "advertise", "session"), host, port)
+	}, o)
+}
+
+// newClient returns a client of the servers registered under root, which the
+// test must close, when it has found so many of them.
+func newClient(t *testing.T, zk, root string, session time.Duration, servers int) *rpc.Client {
+	t.Helper()
+	s, err := rpc.NewSession(zk, session)
+	require.NoError(t, err)
+	client := rpc.NewClient(rpc.NewZKDiscovery(s, root))
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	require.NoError(t, client.Wait(ctx, servers))
+	return client
+}
+
+// patience is for what takes a moment on an idle machine.
+const patience = 20 * time.Second
+
+// A callers is a number of goroutines that call without end.
+type callers struct {
+	t      *testing.T
+	client *rpc.Client
+	stop   chan struct{}
+	done   sync.WaitGroup
+
+	calls []atomic.Int64 // by caller
+
+	mu       sync.Mutex
+	answered map[string]int // calls by server
+	failures []string
+}
+
+func startCallers(t *testing.T, client *rpc.Client, n int) *callers {
+	c := &callers{t: t, client: client, stop: make(chan struct{}), calls: make([]atomic.Int64, n), answered: make(map[string]int)}
+	for i := range n {
+		c.done.Go(func() { c.run(i) })
+	}
+	return c
+}
+
+func (c *callers) run(caller int) {
+	for i := 0; ; i++ {
+		select {
+		case <-c.stop:
+			return
+		default:
+		}
+		method, params, want := "ping", any(fmt.Sprintf("caller %d, call %d", caller, i)), ""
+		if i%4 == 3 {
+			method, params = "pi", 100*(i%50)
+			raw, _ := json.Marshal(rpc.PiSum(100 * (i % 50)))
+			want = string(raw)
+		} else {
+			raw, _ := json.Marshal(params)
+			want = string(raw)
+		}
+		// What the client promises: a call with 5 s succeeds as long as one
+		// listed server serves.
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		reply, server, err := c.client.Call(ctx, method, params)
+		cancel()
+		c.calls[caller].Add(1)
+		c.mu.Lock()
+		c.answered[server]++
+		if err != nil {
+			c.failures = append(c.failures, err.Error())
+		} else if string(reply.Result) != want {
+			c.failures = append(c.failures, fmt.Sprintf("%s %v: got %s, want %s", method, params, reply.Result, want))
+		}
+		c.mu.Unlock()
+	}
+}
+
+// wait waits until the server has answered n more calls.
+func (c *callers) wait(s *harness.Server, n int) {
+	c.t.Helper()
+	count := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.answered[s.Addr]
+	}
+	before := count()
+	harness.Eventually(c.t, patience, fmt.Sprintf("%d more calls answered by %s", n, s.Addr), func() (bool, string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.answered[s.Addr]-before >= n, fmt.Sprintf("%d; answers %v, failures %q", c.answered[s.Addr]-before, c.answered, c.failures)
+	})
+}
+
+// waitEach waits until every caller has made n more calls: none of them hangs
+// at a server any more.
+func (c *callers) waitEach(n int64) {
+	c.t.Helper()
+	before := make([]int64, len(c.calls))
+	for i := range c.calls {
+		before[i] = c.calls[i].Load()
+	}
+	harness.Eventually(c.t, patience, fmt.Sprintf("%d more calls made by every caller", n), func() (bool, string) {
+		var slow []int
+		for i := range c.calls {
+			if c.calls[i].Load()-before[i] < n {
+				slow = append(slow, i)
+			}
+		}
+		return len(slow) == 0, fmt.Sprintf("callers %v not so far", slow)
+	})
+}
+
+// end stops the callers and expects that no call failed.
+func (c *callers) end() {
+	c.t.Helper()
+	close(c.stop)
+	c.done.Wait()
+	c.t.Logf("calls answered by %v", c.answered)
+	assert.Empty(c.t, c.failures, "failed calls")
+}
+
+// openFiles counts this process's descriptors.
+func openFiles(t *testing.T) int { return len(harness.Descriptors(t, os.Getpid())) }
