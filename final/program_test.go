@@ -9,10 +9,7 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 )
 
-func TestMain(m *testing.M) {
-	playPart() // returns, unless this process is a worker that a test of Serve has started (serve_test.go)
-	os.Exit(harness.Main(m))
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // serverCommand returns the command line of a server, the program first.
 func serverCommand(t *testing.T, o harness.Options, host, port string) []string {

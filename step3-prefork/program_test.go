@@ -9,10 +9,7 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 )
 
-func TestMain(m *testing.M) {
-	playPart() // returns, unless a test has started this process for a part (worker_test.go)
-	os.Exit(harness.Main(m))
-}
+func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 func startServer(t *testing.T, o harness.Options) *harness.Server {
 	t.Helper()

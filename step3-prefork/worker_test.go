@@ -44,9 +44,10 @@ type report struct {
 	Args      []string
 }
 
-// playPart returns at once in a test process. In a process that a test has
-// started for a part it never returns.
-func playPart() {
+// Returns at once in a test process. In a process that a test has started for
+// a part it never returns. The specification's TestMain knows nothing of parts,
+// so it has to be here that the part takes over.
+func init() {
 	part := os.Getenv(partVar)
 	if part == "" {
 		return
