@@ -27,6 +27,9 @@ type Budget struct {
 	Lines int
 }
 
+// given is the part of a chapter that its reader doesn't write.
+const given = "given"
+
 // Workbook returns the rules of this repository.
 func Workbook() Rules {
 	// A chapter is an evening's work; this is how much of it fits.
@@ -34,9 +37,12 @@ func Workbook() Rules {
 	return Rules{
 		Revisions: nil,
 		Budgets: map[int][]Budget{
-			1: {{Part: "written", Lines: chapter}},
+			1: {
+				{Part: given, Files: []string{"args.go"}, Lines: 38},
+				{Part: "written", Lines: chapter - 38},
+			},
 			2: {
-				{Part: "given", Files: []string{"poller.go", "poller_epoll.go", "poller_poll.go", "sys_*.go"}, Lines: 160},
+				{Part: given, Files: []string{"poller.go", "poller_epoll.go", "poller_poll.go", "sys_*.go"}, Lines: 160},
 				// The loop, the server and the connection only make sense together:
 				// this chapter is one of the two long ones.
 				{Part: "written", Lines: 370},
@@ -44,7 +50,7 @@ func Workbook() Rules {
 			3: {{Part: "written", Lines: chapter}},
 			4: {{Part: "written", Lines: chapter}},
 			5: {
-				{Part: "given", Files: []string{"zksession.go"}, Lines: 200},
+				{Part: given, Files: []string{"zksession.go"}, Lines: 200},
 				{Part: "written", Lines: chapter},
 			},
 			6: {{Part: "written", Lines: 515}}, // the other long one
@@ -59,6 +65,12 @@ func (r Rules) revised(dir, file string) bool {
 		}
 	}
 	return false
+}
+
+// given reports whether a chapter gives its reader one of its new files.
+func (r Rules) given(chapter int, file string) bool {
+	i := r.budget(chapter, file)
+	return i >= 0 && r.Budgets[chapter][i].Part == given
 }
 
 // budget returns the index in Budgets of the part that a chapter's file
