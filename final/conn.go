@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lingerTime and lingerBytes bound how long, and for how many bytes, a
-// connection that we end waits for the peer to end its side.
+// lingerTime bounds how long a connection that we end waits for the peer to
+// take the last replies, or at least some of them, and to end its side;
+// lingerBytes, how many bytes it discards meanwhile.
 const lingerTime, lingerBytes = 500 * time.Millisecond, 64 << 20
 
 // A Conn is one client's connection. It belongs to its loop's goroutine.
@@ -71,7 +72,8 @@ func (c *Conn) read() {
 	switch {
 	case n > 0 && c.lingering > 0:
 		if c.lingering -= n; c.lingering <= 0 {
-			c.close()
+			c.lingering = 1 // enough: from now on the peer waits, until the timer ends this
+			c.watch(0)
 		}
 	case n > 0:
 		if c.finishing > 0 {

@@ -32,24 +32,28 @@ type system6 struct {
 // server starts a server and waits until it is registered.
 func (s system6) server(session time.Duration) *harness.Server {
 	s.t.Helper()
-	server := startServer(s.t, harness.Options{ZK: s.zk, Root: s.registry.Root, Session: session})
+	server := theServer.Serve(s.t, harness.Options{ZK: s.zk, Root: s.registry.Root, Session: session})
 	s.registry.Wait(soon6, "the new server", func(nodes []zkdev.Node) bool {
 		return slices.ContainsFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == server.Addr })
 	})
 	return server
 }
 
-// client starts a client that calls without end; args come last, and win.
-func (s system6) client(args ...string) *harness.Client {
+// client starts a client that calls without end, unless change says otherwise.
+func (s system6) client(change ...func(o *harness.ClientOptions)) *harness.Client {
 	s.t.Helper()
-	return startClient(s.t, append([]string{"-zk", s.zk, "-root", s.registry.Root, "-session", "2s",
-		"-interval", "5ms", "-n", "1000000", "-wait", "20s"}, args...)...)
+	o := harness.ClientOptions{ZK: s.zk, Root: s.registry.Root, Session: 2 * time.Second,
+		Interval: 5 * time.Millisecond, Rounds: 1_000_000, Wait: 20 * time.Second}
+	for _, change := range change {
+		change(&o)
+	}
+	return theClient.Start(s.t, o)
 }
 
 // wantNone expects a client that finds no server.
 func (s system6) wantNone() {
 	s.t.Helper()
-	client := s.client("-wait", "0s")
+	client := s.client(func(o *harness.ClientOptions) { o.Wait = 0 })
 	code := client.Wait(soon6)
 	harness.Check(s.t, code == 1, "exit code 1", "%d", code)
 	harness.Check(s.t, strings.Contains(client.Stderr(), "no live server"), `"no live server"`, "%s", client.Stderr())
@@ -97,11 +101,12 @@ func TestSpec6(t *testing.T) {
 	zookeeper := zkdev.StartT(t)
 	begin := func(t *testing.T) system6 {
 		name, _, _ := strings.Cut(strings.TrimPrefix(t.Name(), "TestSpec6/"), "_")
-		return system6{t, zookeeper.Addr(), zkdev.RegistryT(t, zookeeper, "/spec"+name)}
+		return system6{t, zookeeper.Addr(), zkdev.RegistryT(t, zookeeper, "/spec"+name).ShowWatches()}
 	}
 	const session = 2 * time.Second
 
 	t.Run("6.1 a server that joins is called", func(t *testing.T) {
+		harness.Usually(t, `a watch fires once: list again, and set the next one by the same request → step6 README, "The watch fires once"`)
 		s := begin(t)
 		first := s.server(session)
 		client := s.client()
@@ -112,9 +117,10 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.2 a line for each answer, in the tutorial's form, and a summary", func(t *testing.T) {
+		harness.Usually(t, "flush each line; a string is printed without its quotes, a number with twelve digits (%.12g)")
 		s := begin(t)
 		server := s.server(session)
-		client := s.client("-n", "100", "-interval", "0s")
+		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Interval = 100, 0 })
 		summary := s.check(client, client.WaitSummary())
 		harness.Check(t, summary.Calls == 200, "200 calls", "%d", summary.Calls)
 		// Two calls that wait for delayed acknowledgements take 88 ms.
@@ -125,9 +131,10 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.3 calls spread over the servers", func(t *testing.T) {
+		harness.Usually(t, "one server is chosen once, not at random for each call")
 		s := begin(t)
 		servers := []string{s.server(session).Addr, s.server(session).Addr, s.server(session).Addr}
-		client := s.client("-n", "150", "-interval", "0s")
+		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Interval = 150, 0 })
 		summary := s.check(client, client.WaitSummary())
 		for _, server := range servers { // 100 each, give or take 8
 			harness.Check(t, summary.Answered[server] >= 50, "at least 50 of 300 calls at "+server, "%v", summary.Answered)
@@ -135,10 +142,11 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.4 without a server the client says so, and its exit code is 1", func(t *testing.T) {
+		harness.Usually(t, "an empty list, or no root, is an answer, and no reason to crash or to wait for ever")
 		s := begin(t)
 		s.wantNone() // not even a root
 		server := s.server(session)
-		client := s.client("-wait", "0s")
+		client := s.client(func(o *harness.ClientOptions) { o.Wait = 0 })
 		client.WaitAnswers(1, server.Addr)
 		server.Signal(syscall.SIGTERM)
 		code := client.Wait(2 * soon6) // it may hope for a while
@@ -148,9 +156,11 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.5 with -wait it waits for one", func(t *testing.T) {
+		theClient.Needs(t, "wait")
+		harness.Usually(t, `the list is read once, without a watch on it → step6 README, "The watch fires once"`)
 		s := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
-		client := s.client("-zk", gate.Addr())
+		client := s.client(func(o *harness.ClientOptions) { o.ZK = gate.Addr() })
 		harness.Eventually(t, soon6, "the client to open a session", func() (bool, string) {
 			return len(gate.Sessions()) > 0, "none"
 		})
@@ -160,10 +170,12 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.6 SIGINT or SIGTERM, in a pause or in a call, ends it with the summary", func(t *testing.T) {
+		theClient.Needs(t, "timeout")
+		harness.Usually(t, "the signal is looked at between two calls only")
 		s := begin(t)
 		server := s.server(session)
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-			client := s.client("-interval", "1h")
+			client := s.client(func(o *harness.ClientOptions) { o.Interval = time.Hour })
 			client.WaitAnswers(2, server.Addr)
 			client.Signal(sig)
 			summary := client.WaitSummary()
@@ -172,13 +184,14 @@ func TestSpec6(t *testing.T) {
 		server.Signal(syscall.SIGTERM)
 		server.Wait(soon6)
 		deaf := s.stub(func(net.Conn, []byte) error { return nil })
-		client := s.client("-timeout", "1h")
+		client := s.client(func(o *harness.ClientOptions) { o.Timeout = time.Hour })
 		harness.Eventually(t, soon6, "a call", func() (bool, string) { return deaf.Requests() > 0, "none" })
 		summary := client.Interrupt()
 		harness.Check(t, summary.Calls == 0, "no call answered, and none that counts as failed", "%+v", summary)
 	})
 
 	t.Run("6.7 a server that leaves is not called any more, and no call fails", func(t *testing.T) {
+		harness.Usually(t, `a connection outlives its server in the list: a removed server takes no new calls → step6 README, "When a call may move"`)
 		s := begin(t)
 		stays, leaves := s.server(session), s.server(session)
 		client := s.client()
@@ -197,6 +210,7 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.8 replies may come in pieces, and be long", func(t *testing.T) {
+		harness.Usually(t, "one read was taken for one reply")
 		s := begin(t)
 		long := strings.Repeat("0123456789", 100_000)
 		stub := s.stub(func(conn net.Conn, _ []byte) error {
@@ -209,7 +223,7 @@ func TestSpec6(t *testing.T) {
 			_, err := conn.Write(frame[100:])
 			return err
 		})
-		client := s.client("-n", "3")
+		client := s.client(func(o *harness.ClientOptions) { o.Rounds = 3 })
 		summary := client.WaitSummary()
 		for _, answer := range client.Answers() {
 			harness.Check(t, answer == harness.Answer{Server: stub.Addr, Text: "pong " + long}, "a million bytes", "%d", len(answer.Text))
@@ -218,12 +232,13 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.9 an error reply is a failed call, asked once, and the client goes on", func(t *testing.T) {
+		harness.Usually(t, "an error reply is an answer: do not ask anybody else")
 		s := begin(t)
 		stub := s.stub(func(conn net.Conn, body []byte) error {
 			_, err := conn.Write(harness.Frame(`{"out":"error","result":"not today"}`))
 			return err
 		})
-		client := s.client("-n", "5")
+		client := s.client(func(o *harness.ClientOptions) { o.Rounds = 5 })
 		summary := client.WaitSummary()
 		harness.Check(t, summary.Calls == 10 && summary.Failed == 10, "10 calls, all failed", "%+v", summary)
 		harness.Check(t, stub.Requests() == 10, "10 requests", "%d", stub.Requests())
@@ -233,6 +248,7 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.10 znodes that are no servers are skipped", func(t *testing.T) {
+		harness.Usually(t, "one bad znode ended the client, or hid the good ones")
 		s := begin(t)
 		bad := []string{"", "gibberish", `"127.0.0.1:8080"`, "[]", "null", "{}", `{"port":8080}`, `{"host":"127.0.0.1"}`,
 			`{"host":"","port":8080}`, `{"host":"127.0.0.1","port":"8080"}`, `{"host":"127.0.0.1","port":0}`,
@@ -255,6 +271,7 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.11 beside servers that don't keep to the protocol, no call fails", func(t *testing.T) {
+		harness.Usually(t, `a broken connection lost the call: a ping or pi may be asked again elsewhere → step6 README, "When a call may move"`)
 		s := begin(t)
 		for _, reply := range []string{"", "\x02", "\x02\x00\x00\x00{", "\x00\x00\x00\x00", "\x02\x00\x00\x00{}", "\xff\xff\xff\xff"} {
 			s.stub(func(conn net.Conn, _ []byte) error {
@@ -272,6 +289,7 @@ func TestSpec6(t *testing.T) {
 	// What follows mostly waits.
 
 	t.Run("6.12 a server killed with all its processes, and still listed: no call fails", func(t *testing.T) {
+		harness.Usually(t, `a call that a dead server refused was given up: move it, and avoid that server for a while → step6 README, "When a call may move"`)
 		t.Parallel()
 		s := begin(t)
 		stays, dies := s.server(session), s.server(session)
@@ -285,6 +303,7 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.13 a server that hangs, and stays listed: no call fails, and once it goes on it is called again", func(t *testing.T) {
+		harness.Usually(t, `nothing ends a wait for a server that is silent: it neither refuses nor resets → step6 README, "When a call may move"`)
 		t.Parallel()
 		s := begin(t)
 		stays, hangs := s.server(session), s.server(time.Minute)
@@ -299,6 +318,7 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.14 a server killed and started again at once, one address with two znodes: no call fails", func(t *testing.T) {
+		harness.Usually(t, `the connection is kept by znode: when the old one goes, it takes the living server away → step6 README, "Keyed by address"`)
 		t.Parallel()
 		s := begin(t)
 		server := s.server(session)
@@ -314,11 +334,12 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.15 the client's session expires while it is stopped: it still learns of a new server", func(t *testing.T) {
+		harness.Usually(t, `the watch died with the session: list again in the new one → step6 README, "The watch fires once"`)
 		t.Parallel()
 		s := begin(t)
 		first := s.server(session)
 		gate := zkdev.GateT(t, zookeeper)
-		client := s.client("-zk", gate.Addr(), "-session", "1s")
+		client := s.client(func(o *harness.ClientOptions) { o.ZK, o.Session = gate.Addr(), time.Second })
 		client.WaitAnswers(10, first.Addr)
 		client.Freeze(client.PID)
 		id := fmt.Sprintf("0x%x", gate.Sessions()[0])
@@ -334,11 +355,13 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.16 while ZooKeeper hangs or is down calls go on, and a new server is found when it is back", func(t *testing.T) {
+		harness.Usually(t, `an error of ZooKeeper was taken for an empty list: keep the last one → step6 README, "The watch fires once"`)
 		t.Parallel()
 		own := zkdev.StartT(t)
-		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo")}
+		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo").ShowWatches()}
 		servers := []*harness.Server{s.server(session), s.server(session)}
-		client, short := s.client("-session", "1s"), s.client("-session", "1s")
+		brief := func(o *harness.ClientOptions) { o.Session = time.Second }
+		client, short := s.client(brief), s.client(brief)
 		callsGoOn := func() {
 			t.Helper()
 			for _, server := range servers {
@@ -363,11 +386,12 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.17 ZooKeeper loses its data: the client finds the servers that register again, and forgets the others", func(t *testing.T) {
+		harness.Usually(t, `names known from the old session stand for other servers in the new one → step6 README, "The watch fires once"`)
 		t.Parallel()
 		own := zkdev.StartT(t)
-		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo")}
+		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo").ShowWatches()}
 		dies, stays := s.server(session), s.server(session)
-		client := s.client("-session", "1s")
+		client := s.client(func(o *harness.ClientOptions) { o.Session = time.Second })
 		client.WaitAnswers(10, dies.Addr)
 		client.WaitAnswers(10, stays.Addr)
 		client.Freeze(client.PID) // so that it finds the end of all this, with znodes of the same names as before
@@ -386,8 +410,9 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.18 without ZooKeeper the client says so, and its exit code is 1", func(t *testing.T) {
+		harness.Usually(t, "a wait without a bound, or a crash without a word")
 		t.Parallel()
-		client := system6{t, "127.0.0.1:1", &zkdev.Registry{Root: "/demo"}}.client("-wait", "1s")
+		client := system6{t, "127.0.0.1:1", &zkdev.Registry{Root: "/demo"}}.client(func(o *harness.ClientOptions) { o.Wait = time.Second })
 		code := client.Wait(2 * soon6)
 		harness.Check(t, code == 1, "exit code 1", "%d", code)
 		harness.Check(t, strings.Contains(client.Stderr(), "127.0.0.1:1"), "a word about ZooKeeper's address", "%s", client.Stderr())

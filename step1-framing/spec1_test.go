@@ -22,16 +22,18 @@ func TestSpec1(t *testing.T) {
 	// dial starts the program and connects to it.
 	dial := func(t *testing.T) *harness.Conn {
 		t.Helper()
-		return startServer(t, harness.Options{}).Dial(t)
+		return theServer.Serve(t, harness.Options{}).Dial(t)
 	}
 
 	t.Run("1.1 one frame, whole", func(t *testing.T) {
+		harness.Usually(t, `the length is four bytes, little-endian, and counts the body only → step1 README, "A stream has no messages"`)
 		c := dial(t)
 		c.SendFrame(`{"in":"ping","params":"hello"}`)
 		c.WantPong(`"hello"`)
 	})
 
 	t.Run("1.2 one call after the other on one connection", func(t *testing.T) {
+		harness.Usually(t, "the connection is closed after its first reply, or bytes of the last frame are left in the buffer")
 		c := dial(t)
 		for i := range 10 {
 			c.SendRequest("ping", i)
@@ -40,14 +42,16 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.3 ping echoes its params byte for byte", func(t *testing.T) {
+		harness.Usually(t, `params were decoded and encoded again: that escapes <, > and &, drops white space and rounds numbers → step1 README, "Bytes as they came"`)
 		c := dial(t)
 		for _, params := range spec1Echoes {
 			c.SendRequest("ping", json.RawMessage(params))
-			c.WantPong(params)
+			c.WantEcho(params)
 		}
 	})
 
 	t.Run("1.4 pi is computed from n+1 terms", func(t *testing.T) {
+		harness.Usually(t, "another order of operations gives other bits: add 1/(2i+1)/(2i+1) for i from 0 to n, n included")
 		c := dial(t)
 		for n, want := range map[int]string{0: "2.82842712475", 93: "3.1382045832", 95: "3.13827520401", 99: "3.13840796707"} {
 			got := fmt.Sprintf("%.12g", spec1Pi(t, c, n))
@@ -58,6 +62,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.5 the error of pi is very nearly 1/(π(n+1))", func(t *testing.T) {
+		harness.Usually(t, "the sum ends one term too early or too late")
 		c := dial(t)
 		for _, n := range []int{100, 1000, 10_000, 100_000} {
 			got := (math.Pi - spec1Pi(t, c, n)) * float64(n+1) * math.Pi
@@ -66,6 +71,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.6 a frame that arrives byte by byte", func(t *testing.T) {
+		harness.Usually(t, `one read was taken for one frame: keep what has come until the frame is whole → step1 README, "A stream has no messages"`)
 		c := dial(t)
 		frame := harness.Frame(`{"in":"ping","params":"slow"}`)
 		for i, b := range frame {
@@ -78,6 +84,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.7 a length that arrives in two pieces", func(t *testing.T) {
+		harness.Usually(t, `the four bytes of the length were taken to arrive together → step1 README, "A stream has no messages"`)
 		c := dial(t)
 		frame := harness.Frame(`{"in":"ping","params":"in two"}`)
 		for cut := 1; cut <= 4; cut++ {
@@ -89,6 +96,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.8 several frames in one write are all answered, in order", func(t *testing.T) {
+		harness.Usually(t, `only the first frame of a read was handled: go on until no whole frame is left → step1 README, "A stream has no messages"`)
 		c := dial(t)
 		var frames []byte
 		for i := range 100 {
@@ -101,6 +109,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.9 a write that ends inside the next frame", func(t *testing.T) {
+		harness.Usually(t, `the beginning of the next frame was thrown away with the rest of the buffer → step1 README, "A stream has no messages"`)
 		c := dial(t)
 		one, two := harness.Frame(`{"in":"ping","params":1}`), harness.Frame(`{"in":"ping","params":2}`)
 		both := append(one, two...)
@@ -113,6 +122,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.10 frames of exactly 1024 bytes, and of multiples of it", func(t *testing.T) {
+		harness.Usually(t, "a read that fills the buffer was taken for the end, or for something that goes on, and read again")
 		c := dial(t)
 		envelope := len(`{"in":"ping","params":""}`)
 		for _, size := range []int{1023, 1024, 1025, 2048, 4096, 8192, 16 << 10, 32 << 10, 64 << 10, 128 << 10} {
@@ -125,6 +135,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.11 a bad request is answered with an error, and the connection goes on", func(t *testing.T) {
+		harness.Usually(t, `every error needs an answer, also a panic: beware that null decodes into an int, and true or "5" into nothing`)
 		c := dial(t)
 		for i, body := range spec1Bad {
 			c.SendFrame(body)
@@ -135,6 +146,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.12 a bad request between good ones, all in one write", func(t *testing.T) {
+		harness.Usually(t, "after an error the rest of what was read is forgotten")
 		c := dial(t)
 		good, bad := harness.Frame(`{"in":"ping","params":"good"}`), harness.Frame(`{"in":`)
 		empty := harness.Frame("")
@@ -147,6 +159,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.13 a request of 1 MiB, the limit", func(t *testing.T) {
+		harness.Usually(t, "the limit counts the body without its length; a reply may be longer than one write takes")
 		c := dial(t)
 		params := `"` + strings.Repeat("x", spec1Limit-len(`{"in":"ping","params":""}`)) + `"`
 		request := harness.Frame(harness.Request("ping", json.RawMessage(params)))
@@ -158,7 +171,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.14 one byte over the limit: an error reply while we still send, then the end", func(t *testing.T) {
-		s := startServer(t, harness.Options{})
+		harness.Usually(t, `a socket closed with unread input resets the connection, and that destroys the reply: end your side, read on, then close → step1 README, "End your side first"`)
+		s := theServer.Serve(t, harness.Options{})
 		for _, length := range []uint32{spec1Limit + 1, 1 << 24, 1 << 31, 0xFFFFFFFF} {
 			c := s.Dial(t)
 			header := []byte{byte(length), byte(length >> 8), byte(length >> 16), byte(length >> 24)}
@@ -179,6 +193,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.15 a length over the limit is enough: the error doesn't wait for the body", func(t *testing.T) {
+		harness.Usually(t, `check the length before anything is allocated or read for it → step1 README, "A limit before the body"`)
 		c := dial(t)
 		c.SendRequest("ping", "before")
 		c.Send([]byte{0xFF, 0xFF, 0xFF, 0xFF})
@@ -188,6 +203,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.16 a client that has finished sending still gets all its replies", func(t *testing.T) {
+		harness.Usually(t, "the end of what the client sends was taken for the end of the client")
 		c := dial(t)
 		for i := range 20 {
 			c.SendRequest("ping", i)
@@ -200,7 +216,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.17 one client after another, however the last one left", func(t *testing.T) {
-		s := startServer(t, harness.Options{})
+		harness.Usually(t, "an error of one connection ended the loop that accepts the next")
+		s := theServer.Serve(t, harness.Options{})
 		leave := []func(c *harness.Conn){
 			func(c *harness.Conn) {},
 			func(c *harness.Conn) { c.Send([]byte{30, 0}) },
@@ -219,6 +236,7 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.18 length and body leave in one write: 100 calls take less than 2 s", func(t *testing.T) {
+		harness.Usually(t, "length and body left in two writes: the second waits for the acknowledgement of the first, some 40 ms")
 		c := dial(t)
 		start := time.Now()
 		for i := range 100 {

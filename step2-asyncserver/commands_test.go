@@ -26,7 +26,7 @@ func TestProgramPrintsWhereItListens(t *testing.T) {
 }
 
 func TestProgramLogsCallsWhenAsked(t *testing.T) {
-	s := startServer(t, harness.Options{Flags: []string{"-v"}})
+	s := theServer.Serve(t, harness.Options{Flags: []string{"-v"}})
 	c := s.Dial(t)
 	c.Call("pi", 93)
 	// A call is logged before it is answered: nothing to wait for.
@@ -34,7 +34,7 @@ func TestProgramLogsCallsWhenAsked(t *testing.T) {
 }
 
 func TestProgramOnATakenPort(t *testing.T) {
-	s := startServer(t, harness.Options{})
+	s := theServer.Serve(t, harness.Options{})
 	host, port, _ := strings.Cut(s.Addr, ":")
 	stdout, stderr, code := harness.Run(t, harness.Build(t, "."), "", host, port)
 	assert.Equal(t, 1, code)

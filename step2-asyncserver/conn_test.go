@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"example.com/rpcworkbook/internal/harness"
 )
@@ -228,18 +229,38 @@ func TestConnLingersForABoundedTime(t *testing.T) {
 	})
 }
 
-func TestConnLingersForABoundedNumberOfBytes(t *testing.T) {
+// A peer that sends on and on is kept waiting in the end. It is not closed on:
+// that would reset the connection, and destroy the replies still on their way.
+func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
-		c, conn := s.linger()
+		c := harness.DialSmall(t, s.addr)
+		conn := s.conn()
+		c.Send(append(pings(400), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
+		s.eventually("our side to end, replies being on their way", func() bool {
+			unacknowledged, err := unix.IoctlGetInt(conn.fd, unix.TIOCOUTQ)
+			return conn.lingering > 0 && err == nil && unacknowledged > 0
+		})
 		s.on(func() {
-			s.timers = nil // so that only the bytes can end it
+			s.timers = nil // so that nothing but the bytes can end it
 			assert.Equal(t, lingerBytes, conn.lingering)
 			conn.lingering = 1000
 		})
-		c.Send(make([]byte, 500))
-		c.Send(make([]byte, 499))
+		c.Send(make([]byte, 999))
 		s.eventually("999 bytes taken", func() bool { return conn.lingering == 1 })
+		assert.Equal(t, Readable, s.waits(conn))
 		c.Send(make([]byte, 1))
+		s.eventually("the last byte taken", func() bool { return conn.closed || s.watches[conn.fd].mask == 0 })
+		s.wantConns(1)
+		c.Send(make([]byte, 1000))
+		s.eventually("more, and nobody to read it", func() bool { return unreadBytes(conn) == 1000 })
+		s.wantSleep()
+		s.wantConns(1)
+		for i := range 400 {
+			c.WantPong(fmt.Sprint(i))
+		}
+		c.WantError()
+		c.WantEOF()
+		s.on(func() { conn.closeUnlessTaken(lingerBytes) })
 		s.wantConns(0)
 	})
 }

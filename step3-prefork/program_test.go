@@ -11,9 +11,5 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
-func startServer(t *testing.T, o harness.Options) *harness.Server {
-	t.Helper()
-	return harness.StartServer(t, harness.Build(t, "."), func(host, port string) []string {
-		return append(o.Args("workers"), host, port)
-	}, o)
-}
+// theServer is how this step's server is started.
+var theServer = harness.ServerProgram{Dir: ".", Flags: []string{"workers"}}

@@ -32,7 +32,7 @@ func TestZnodes(t *testing.T) {
 	}
 
 	waitFor("no list without the root", `^no list: no server has ever registered`)
-	s := startServer(t, o)
+	s := theServer.Serve(t, o)
 	node := registry.WaitOne(soon, s.Addr)
 	waitFor("the server", `^1 registered under /znodes\n`+line(node)+`$`)
 	bad := registry.Plant("aaa", `{"host":"h"}`, true)

@@ -11,21 +11,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
-// serverCommand returns the command line of a server, the program first.
-func serverCommand(t *testing.T, o harness.Options, host, port string) []string {
-	t.Helper()
-	args := append([]string{harness.Build(t, "."), "server"}, o.Args("workers", "grace", "zk", "root", "advertise", "session")...)
-	return append(args, host, port)
-}
+// theServer is how this step's server is started.
+var theServer = harness.ServerProgram{Dir: ".", Word: "server", Flags: []string{"workers", "grace", "zk", "root", "advertise", "session"}}
 
-func startServer(t *testing.T, o harness.Options) *harness.Server {
-	t.Helper()
-	return harness.StartServer(t, harness.Build(t, "."), func(host, port string) []string {
-		return serverCommand(t, o, host, port)[1:]
-	}, o)
-}
-
-func startClient(t *testing.T, args ...string) *harness.Client {
-	t.Helper()
-	return harness.StartClient(t, harness.Build(t, "."), append([]string{"client"}, args...)...)
-}
+// theClient is how its client is started.
+var theClient = harness.ClientProgram{Dir: ".", Word: "client"}

@@ -19,7 +19,7 @@ func TestSpec2(t *testing.T) {
 	// hide it when the first is busy.
 	start := func(t *testing.T) *harness.Server {
 		t.Helper()
-		return startServer(t, harness.Options{Workers: 1})
+		return theServer.Serve(t, harness.Options{Workers: 1})
 	}
 	// ping makes a call that must be answered at once.
 	ping := func(t *testing.T, c *harness.Conn) {
@@ -30,6 +30,7 @@ func TestSpec2(t *testing.T) {
 	}
 
 	t.Run("2.1 a second client is answered while the first is silent", func(t *testing.T) {
+		harness.Usually(t, `the loop waits in a read or an accept that blocks → step2 README, "Never block the loop"`)
 		s := start(t)
 		first, second := s.Dial(t), s.Dial(t)
 		ping(t, second)
@@ -37,6 +38,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.2 half a frame from one client keeps nobody else waiting", func(t *testing.T) {
+		harness.Usually(t, "each connection needs a buffer of its own for half a frame")
 		s := start(t)
 		frame := harness.Frame(`{"in":"ping","params":"two halves"}`)
 		var halves []*harness.Conn
@@ -53,6 +55,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.3 hundreds of clients at once", func(t *testing.T) {
+		harness.Usually(t, "what belongs to one connection is shared by all: a buffer, a decoder")
 		s := start(t)
 		conns := make([]*harness.Conn, 400)
 		for i := range conns {
@@ -69,6 +72,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.4 a client that sends 10,000 requests before it reads gets 10,000 replies, in order", func(t *testing.T) {
+		harness.Usually(t, `a write took only a part and the rest was lost, or replies are read ahead without bound → step2 README, "Read nothing while you owe"`)
 		s := start(t)
 		c := s.Dial(t)
 		go func() { _ = c.TrySend(spec2Pings(10_000)) }() // the server may stop reading until we do
@@ -78,6 +82,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.5 with 1,000 requests sent and the sending side closed, all are answered", func(t *testing.T) {
+		harness.Usually(t, `the end of input closed the connection before the replies were sent → step2 README, "Read nothing while you owe"`)
 		s := start(t)
 		c := s.Dial(t)
 		c.Send(spec2Pings(1000))
@@ -89,6 +94,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.6 big frames in both directions at the same time", func(t *testing.T) {
+		harness.Usually(t, `a write that would block must be finished later, when the poller says so → step2 README, "Never block the loop"`)
 		s := start(t)
 		const rounds = 4
 		params := `"` + strings.Repeat("x", 500_000) + `"`
@@ -109,6 +115,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.7 a connection that is reset disturbs no other", func(t *testing.T) {
+		harness.Usually(t, "an error of one connection, such as ECONNRESET or EPIPE, ended the loop")
 		s := start(t)
 		good := s.Dial(t)
 		for i := range 20 {
@@ -128,6 +135,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.8 clients that never read: others are served, memory stays bounded, nothing spins", func(t *testing.T) {
+		harness.Usually(t, `a connection with unsent replies is still read, or stays armed for writing without anything to write → step2 README, "Read nothing while you owe"`)
 		s := start(t)
 		ping(t, s.Dial(t))
 		before := s.RSS()
@@ -164,6 +172,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.9 idle clients and half frames cost no CPU time", func(t *testing.T) {
+		harness.Usually(t, `the poller returns at once, again and again: writability armed with nothing to write, or a timeout of 0 → step2 README, "Let go of the dead"`)
 		s := start(t)
 		for range 50 {
 			ping(t, s.Dial(t))
@@ -174,6 +183,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.10 nothing is left of clients that vanish", func(t *testing.T) {
+		harness.Usually(t, `a connection that hung up is neither read nor written and so never closed → step2 README, "Let go of the dead"`)
 		s := start(t)
 		ping(t, s.Dial(t))
 		before := s.Open(t)
@@ -203,6 +213,7 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.11 Ctrl-C: what was begun is finished, the port is closed, the exit code is 0", func(t *testing.T) {
+		harness.Usually(t, "the loop ends at the signal: stop accepting, answer what was read, end each connection, then end")
 		s := start(t)
 		idle, busy := s.Dial(t), s.Dial(t)
 		ping(t, idle)
@@ -225,10 +236,11 @@ func TestSpec2(t *testing.T) {
 		code := s.Wait(5 * time.Second)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)
 		s.WaitRefused(t, time.Second)
-		harness.Eventually(t, 2*time.Second, "no process left", func() (bool, string) { return len(s.Processes(t)) == 0, s.Tree() })
+		harness.Eventually(t, 2*time.Second, "no process left", func() (bool, string) { return len(s.Processes(t)) == 0, "some are" })
 	})
 
 	t.Run("2.12 the port can be used again at once", func(t *testing.T) {
+		harness.Usually(t, "SO_REUSEADDR is missing: the kernel remembers the old connections for a minute")
 		s := start(t)
 		for i := range 3 {
 			c := s.Dial(t)

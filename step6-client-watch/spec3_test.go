@@ -21,16 +21,17 @@ import (
 func TestSpec3(t *testing.T) {
 	start := func(t *testing.T, workers int) *harness.Server {
 		t.Helper()
-		return startServer(t, harness.Options{Workers: workers})
+		return theServer.Serve(t, harness.Options{Workers: workers})
 	}
 
 	t.Run("3.1 several pids answer", func(t *testing.T) {
+		harness.Usually(t, `the workers did not get the listening socket, or only one of them accepts → step3 README, "What a worker inherits"`)
 		s := start(t, 2)
 		conns := map[int]*harness.Conn{}
 		harness.Eventually(t, 10*time.Second, "connections held by two processes", func() (bool, string) {
 			c := s.Dial(t)
 			conns[s.Owners(t, c)[0]] = c
-			return len(conns) == 2, fmt.Sprintf("%d\n%s", len(conns), s.Tree())
+			return len(conns) == 2, fmt.Sprint(len(conns))
 		})
 		for pid, c := range conns {
 			c.SendRequest("ping", pid)
@@ -39,17 +40,19 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.2 there are as many workers as asked for, and the master isn't one", func(t *testing.T) {
+		harness.Usually(t, "the master accepts, too, or counts itself as a worker")
 		for _, n := range []int{1, 3} {
 			s := start(t, n)
 			serving := s.WaitServing(t, n)
 			workers := s.Workers(t)
-			harness.Check(t, slices.Equal(serving, workers), fmt.Sprintf("the workers %v, and only they, accept connections", workers), "%v\n%s", serving, s.Tree())
+			harness.Check(t, slices.Equal(serving, workers), fmt.Sprintf("the workers %v, and only they, accept connections", workers), "%v", serving)
 			all := s.Processes(t)
-			harness.Check(t, len(all) == 1+n, fmt.Sprintf("%d processes", 1+n), "%d\n%s", len(all), s.Tree())
+			harness.Check(t, len(all) == 1+n, fmt.Sprintf("%d processes", 1+n), "%d", len(all))
 		}
 	})
 
 	t.Run("3.3 all workers answer at the same time", func(t *testing.T) {
+		harness.Usually(t, `a worker waits in accept: a socket shared by processes must not block, another may be faster → step3 README, "What a worker inherits"`)
 		s := start(t, 4)
 		s.WaitServing(t, 4)
 		for round := range 3 {
@@ -67,6 +70,7 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.4 connections spread: of 64, the busier one of two workers holds at most 60 %, on average of 10 rounds", func(t *testing.T) {
+		harness.Usually(t, `the worker that is awake takes them all: after one connection leave the next to others for a moment → step3 README, "Whose turn it is"`)
 		const rounds, conns, most = 10, 64, 0.6
 		s := start(t, 2)
 		s.WaitServing(t, 2)
@@ -91,6 +95,7 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.5 a worker killed with 40 connections queued loses none", func(t *testing.T) {
+		harness.Usually(t, `each worker has a listening socket of its own: what waits in it dies with it → step3 README, "Whose turn it is"`)
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
@@ -103,7 +108,7 @@ func TestSpec3(t *testing.T) {
 		}
 		s.SignalEach(syscall.SIGKILL, workers[0])
 		harness.Eventually(t, 5*time.Second, fmt.Sprintf("worker %d dead", workers[0]), func() (bool, string) {
-			return !slices.Contains(s.Workers(t), workers[0]), s.Tree()
+			return !slices.Contains(s.Workers(t), workers[0]), "alive"
 		})
 		s.SignalEach(syscall.SIGCONT, workers[1])
 		for i, c := range queued {
@@ -112,6 +117,7 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.6 a worker's death ends its own connections and no others", func(t *testing.T) {
+		harness.Usually(t, `connections were made before the workers were started, or the master holds copies of them → step3 README, "What a worker inherits"`)
 		s := start(t, 2)
 		workers := s.WaitServing(t, 2)
 		var conns []*harness.Conn
@@ -136,6 +142,7 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.7 a worker is given nothing of the master's but the listener and two pipes", func(t *testing.T) {
+		harness.Usually(t, `a descriptor without close-on-exec goes to every process that is started later → step3 README, "What a worker inherits"`)
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		s.WaitWorkers(t, 5*time.Second, 2)
@@ -150,6 +157,7 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.8 master killed with SIGKILL: port free and idle workers gone within a second", func(t *testing.T) {
+		harness.Usually(t, `nobody tells the workers that the master is gone: hold a pipe whose other end only it has → step3 README, "The lifeline"`)
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
@@ -163,12 +171,13 @@ func TestSpec3(t *testing.T) {
 		idle.WantEOF()
 		idle.Close()
 		s.WaitPortFree(t, time.Second)
-		harness.Eventually(t, time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), s.Tree() })
+		harness.Eventually(t, time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), fmt.Sprint(len(s.Processes(t))) })
 		took := time.Since(begin)
 		harness.Check(t, took < time.Second, "all of that within 1s", "%v", took)
 	})
 
 	t.Run("3.9 master killed with SIGKILL: a busy worker still answers, and then ends", func(t *testing.T) {
+		harness.Usually(t, `the worker ends at once, instead of when it has answered → step3 README, "The lifeline"`)
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
@@ -183,12 +192,13 @@ func TestSpec3(t *testing.T) {
 		}
 		c.WantEOF()
 		c.Close()
-		harness.Eventually(t, 2*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), s.Tree() })
+		harness.Eventually(t, 2*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), fmt.Sprint(len(s.Processes(t))) })
 	})
 
 	t.Run("3.10 master killed with SIGKILL: no client keeps a worker longer than the grace period", func(t *testing.T) {
+		harness.Usually(t, `a drain that waits for its clients has no bound → step3 README, "The lifeline"`)
 		t.Parallel() // it mostly waits
-		s := startServer(t, harness.Options{Workers: 2, Grace: time.Second})
+		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: time.Second})
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
 		half, deaf := s.Dial(t), harness.DialSmall(t, s.Addr)
@@ -197,10 +207,11 @@ func TestSpec3(t *testing.T) {
 		go func() { _ = deaf.TrySend(slices.Repeat(harness.Frame(harness.Request("ping", params)), 50)) }()
 		s.WaitRead(t, half)
 		s.Signal(syscall.SIGKILL)
-		harness.Eventually(t, 8*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), s.Tree() })
+		harness.Eventually(t, 8*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), fmt.Sprint(len(s.Processes(t))) })
 	})
 
 	t.Run("3.11 a restart at once after the master was killed", func(t *testing.T) {
+		harness.Usually(t, `an orphan still holds the port → step3 README, "The lifeline"`)
 		s := start(t, 2)
 		for range 3 {
 			s.WaitServing(t, 2)

@@ -24,11 +24,9 @@ import (
 )
 
 func TestSpec5(t *testing.T) {
-	const (
-		soon    = 10 * time.Second // for what happens at once, on a busy machine
-		session = time.Second
-		expired = session + 4*time.Second // by then ZooKeeper has ended a session that it has not heard of
-	)
+	const soon = 10 * time.Second // for what happens at once, on a busy machine
+	session := theServer.Settle("session", time.Second, 6*time.Second)
+	expired := session + 4*time.Second // by then ZooKeeper has ended a session that it has not heard of
 	zookeeper := zkdev.StartT(t)
 	var roots atomic.Int64
 	// begin returns a root of the milestone's own, which doesn't exist yet, and
@@ -47,8 +45,7 @@ func TestSpec5(t *testing.T) {
 	// run starts a server on that host, and a port that the kernel chooses.
 	run := func(t *testing.T, o harness.Options, host string) *harness.Program {
 		t.Helper()
-		command := serverCommand(t, o, host, "0")
-		return harness.Start(t, command[0], nil, command[1:]...)
+		return theServer.Start(t, o, host, "0")
 	}
 	// port returns the port that the server says it listens on.
 	port := func(t *testing.T, p *harness.Program) (port string) {
@@ -68,7 +65,8 @@ func TestSpec5(t *testing.T) {
 		p.Signal(syscall.SIGTERM)
 		code := p.Wait(within)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)
-		harness.Check(t, len(p.Processes(t)) == 0, "no process left", "%s", p.Tree())
+		left := len(p.Processes(t))
+		harness.Check(t, left == 0, "no process left", "%d", left)
 	}
 	// answers checks that the server at addr answers a new client.
 	answers := func(t *testing.T, addr string) {
@@ -80,6 +78,7 @@ func TestSpec5(t *testing.T) {
 	}
 
 	t.Run("5.1 no node before a worker answers", func(t *testing.T) {
+		harness.Usually(t, `registered when the port was open, not when a worker said that it accepts → step5 README, "Only while a worker serves"`)
 		registry, o := begin(t)
 		o.Workers = 1
 		// hold lets the program run for one short moment after the other, until
@@ -105,7 +104,7 @@ func TestSpec5(t *testing.T) {
 		for begin := time.Now(); !ok && time.Since(begin) < 2*soon; p, ok = hold() {
 			p.Kill()
 		}
-		harness.Check(t, ok, "a worker, stopped at its start", "%s", p.Tree())
+		harness.Check(t, ok, "a worker, stopped at its start", "none")
 		p.Signal(syscall.SIGCONT)
 		for begin := time.Now(); time.Since(begin) < 500*time.Millisecond; {
 			registry.Want()
@@ -117,8 +116,9 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.2 the node is ephemeral, numbered by ZooKeeper, and says host and port", func(t *testing.T) {
+		harness.Usually(t, "the flags of the create: ephemeral and sequential; the data are JSON with a number for the port")
 		registry, o := begin(t)
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		harness.Check(t, node.Name == "rpc0000000000", "the first node named rpc0000000000", "%s", node.Name)
 		harness.Check(t, node.Session != 0, "an ephemeral node", "%v", node)
@@ -130,16 +130,18 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.3 what is missing of the path to the root is created", func(t *testing.T) {
+		harness.Usually(t, `create makes one level only, and "it exists" is no error`)
 		registry, o := begin(t)
 		outside := registry.Root
 		for _, root := range []string{outside + "/some/where", outside + "/some/where/else/again"} {
 			registry.Root, o.Root = root, root
-			s := startServer(t, o)
+			s := theServer.Serve(t, o)
 			registry.Wait(soon, "a node of "+s.Addr, func(nodes []zkdev.Node) bool { return len(nodes) > 0 && nodes[0].Addr() == s.Addr })
 		}
 	})
 
 	t.Run("5.4 port 0 registers the port that the kernel chose", func(t *testing.T) {
+		harness.Usually(t, "the port of the command line was registered, not that of the socket")
 		registry, o := begin(t)
 		addr := "127.0.0.1:" + port(t, run(t, o, "127.0.0.1"))
 		registry.WaitOne(soon, addr)
@@ -147,6 +149,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.5 -advertise names another host to call", func(t *testing.T) {
+		theServer.Needs(t, "advertise")
+		harness.Usually(t, "the host that the server listens on was registered")
 		registry, o := begin(t)
 		o.Advertise = "server.example"
 		p := run(t, o, "0.0.0.0")
@@ -155,20 +159,22 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.6 an address that nobody can call is refused unless another one is advertised", func(t *testing.T) {
+		harness.Usually(t, "0.0.0.0 and :: mean every address of this machine, and to a client its own")
 		registry, o := begin(t)
 		for _, host := range []string{"0.0.0.0", "::"} {
 			p := run(t, o, host)
 			code := p.Wait(soon)
 			harness.Check(t, code == 2, "exit code 2 for "+host, "%d", code)
-			harness.Check(t, strings.Contains(p.Stderr(), "-advertise"), "a hint at -advertise", "%s", p.Stderr())
+			harness.Check(t, strings.Contains(p.Stderr(), "advertise"), "a word about advertising another address", "%s", p.Stderr())
 		}
 		registry.Want()
 	})
 
 	t.Run("5.7 one node, however many workers come and go", func(t *testing.T) {
+		harness.Usually(t, "each worker registers: only the master may")
 		registry, o := begin(t)
 		o.Workers = 4
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		workers := s.WaitServing(t, 4)
 		s.SignalEach(syscall.SIGKILL, workers[:2]...)
@@ -178,10 +184,11 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.8 other nodes under the same root are left alone", func(t *testing.T) {
+		harness.Usually(t, "find your own znode by its path, not by its name or data alone")
 		registry, o := begin(t)
 		other := registry.Plant("rpc-", `{"host":"other.example","port":1}`, true)
 		note := registry.Plant("zzz", "not an endpoint", false)
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		nodes := registry.Wait(soon, "a third node", func(nodes []zkdev.Node) bool { return len(nodes) == 3 })
 		registry.Want(other, nodes[1], note)
 		harness.Check(t, nodes[1].Addr() == s.Addr, "the third one of "+s.Addr, "%v", nodes)
@@ -190,10 +197,11 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.9 SIGTERM: first the node goes, so that clients can notice, and only then is anybody refused", func(t *testing.T) {
+		harness.Usually(t, `the port was closed first: end the registration, give clients a moment, and then stop → step5 README, "Only while a worker serves"`)
 		registry, o := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
 		o.ZK = gate.Addr()
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		registry.WaitOne(soon, s.Addr)
 		gate.Partition(netproxy.ToClient) // the server doesn't hear yet that its node is gone
 		s.Signal(syscall.SIGTERM)
@@ -209,19 +217,21 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.10 a stop as soon as the port is open leaves no node", func(t *testing.T) {
+		harness.Usually(t, "a registration that is under way goes on after the stop")
 		registry, o := begin(t)
 		for range 3 {
-			s := startServer(t, o)
+			s := theServer.Serve(t, o)
 			stop(t, s.Program, soon)
 			registry.Want()
 		}
 	})
 
 	t.Run("5.11 a session that ZooKeeper has ended: registered again, once", func(t *testing.T) {
+		harness.Usually(t, `a new session has no znode: create one, and forget the old path → step5 README, "A session can end"`)
 		registry, o := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
 		o.ZK = gate.Addr()
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		for range 3 {
 			must(t, gate.Expire())
@@ -233,9 +243,10 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.12 ZooKeeper killed and started again: the node stays", func(t *testing.T) {
+		harness.Usually(t, `a lost connection is not a lost session: the znode is still there → step5 README, "A session can end"`)
 		registry, o := begin(t)
 		o.Session = 6 * time.Second // longer than ZooKeeper is down
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		for range 2 { // the second time shows what came of the first
 			zookeeper.Kill()
@@ -251,17 +262,19 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.13 ZooKeeper wiped: registered again, once", func(t *testing.T) {
+		harness.Usually(t, `a ZooKeeper that lost its data turns the old session away without a word: make a new one → step5 README, "A session can end"`)
 		registry, o := begin(t)
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		must(t, zookeeper.Wipe())
 		registry.WaitOne(2*soon, s.Addr, node)
 	})
 
 	t.Run("5.14 without ZooKeeper a server serves and stops; it is registered as soon as ZooKeeper comes", func(t *testing.T) {
+		harness.Usually(t, `the start waits for ZooKeeper, or tries once only → step5 README, "Every wait is bounded"`)
 		registry, o := begin(t)
 		zookeeper.Kill()
-		s, other := startServer(t, o), startServer(t, o)
+		s, other := theServer.Serve(t, o), theServer.Serve(t, o)
 		answers(t, s.Addr)
 		answers(t, other.Addr)
 		stop(t, other.Program, 3*time.Second)
@@ -271,8 +284,9 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.15 a ZooKeeper that hangs doesn't hold up a stop", func(t *testing.T) {
+		harness.Usually(t, `closing the session waits for an answer that does not come → step5 README, "Every wait is bounded"`)
 		registry, o := begin(t)
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		registry.WaitOne(soon, s.Addr)
 		zookeeper.Pause()
 		defer zookeeper.Resume()
@@ -282,11 +296,12 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.16 nor does one that is out of reach", func(t *testing.T) {
+		harness.Usually(t, `closing the session waits for an answer that does not come → step5 README, "Every wait is bounded"`)
 		t.Parallel() // it mostly waits, as do those below
 		registry, o := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
 		o.ZK = gate.Addr()
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		registry.WaitOne(soon, s.Addr)
 		gate.Partition(netproxy.Both)
 		stop(t, s.Program, 5*time.Second)
@@ -294,9 +309,10 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.17 SIGKILL of the master: the node goes after the session timeout, and the port is free by then", func(t *testing.T) {
+		harness.Usually(t, "the znode is not ephemeral, or the workers hold the session or the port")
 		t.Parallel()
 		registry, o := begin(t)
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		s.Signal(syscall.SIGKILL)
 		s.Wait(soon)
@@ -308,9 +324,10 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.18 with no worker alive for long the node goes, and it comes back with the first one", func(t *testing.T) {
+		harness.Usually(t, `nobody withdraws the registration when the last worker is gone → step5 README, "Only while a worker serves"`)
 		t.Parallel()
 		registry, o := begin(t)
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		registry.Wait(2*soon, "no node while every worker is killed at once,", func(nodes []zkdev.Node) bool {
 			s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
@@ -321,9 +338,10 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.19 a master that was stopped for longer than its session is registered again", func(t *testing.T) {
+		harness.Usually(t, `the session ended while nobody looked: a new session has no znode → step5 README, "A session can end"`)
 		t.Parallel()
 		registry, o := begin(t)
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		s.Freeze(s.PID)
 		registry.WaitNone(expired)
@@ -333,11 +351,12 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.20 a server that was cut off for longer than its session is registered again", func(t *testing.T) {
+		harness.Usually(t, `the session ended while nobody looked: a new session has no znode → step5 README, "A session can end"`)
 		t.Parallel()
 		registry, o := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
 		o.ZK = gate.Addr()
-		s := startServer(t, o)
+		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		gate.Partition(netproxy.Both)
 		registry.WaitNone(expired)

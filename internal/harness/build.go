@@ -27,11 +27,20 @@ type build struct {
 // compile.
 func Build(t testing.TB, pkgDir string) string {
 	t.Helper()
+	bin, err := buildOnce(pkgDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// buildOnce is Build without a test. The error is what the compiler said.
+func buildOnce(pkgDir string) (bin string, err error) {
 	builds.Lock()
 	defer builds.Unlock()
 	dir, err := filepath.Abs(pkgDir)
 	if err != nil {
-		t.Fatalf("build %s: %v", pkgDir, err)
+		return "", fmt.Errorf("build %s: %w", pkgDir, err)
 	}
 	b, ok := builds.done[dir]
 	if !ok {
@@ -42,9 +51,9 @@ func Build(t testing.TB, pkgDir string) string {
 		builds.done[dir] = b
 	}
 	if b.err != nil {
-		t.Fatalf("build %s: %v", pkgDir, b.err)
+		return "", fmt.Errorf("build %s: %w", pkgDir, b.err)
 	}
-	return b.bin
+	return b.bin, nil
 }
 
 func goBuild(dir string) (bin string, err error) {

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -27,12 +26,6 @@ type Summary struct {
 	Calls, Failed int
 	Took          time.Duration
 	Answered      map[string]int // calls by server
-}
-
-// StartClient starts the client bin with these arguments.
-func StartClient(t testing.TB, bin string, args ...string) *Client {
-	t.Helper()
-	return &Client{Start(t, bin, nil, args...)}
 }
 
 // Answers returns the lines that were printed so far, without the summary.

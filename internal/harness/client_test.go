@@ -15,11 +15,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// script starts a shell script as the client.
+func script(t testing.TB, text string) *Client {
+	t.Helper()
+	return &Client{shell(t, text)}
+}
+
 // printing starts a client that prints this and then does what the rest of the
 // script says.
 func printing(t testing.TB, text, rest string) *Client {
 	t.Helper()
-	return StartClient(t, "/bin/sh", "-c", "trap 'exit 0' INT; printf '"+text+"'; "+rest)
+	return script(t, "trap 'exit 0' INT; printf '"+text+"'; "+rest)
 }
 
 func TestClientAnswers(t *testing.T) {
@@ -60,7 +66,7 @@ func TestClientFailures(t *testing.T) {
 		{ended(``, func(c *Client) { c.WaitAnswers(1, "") }), "1 more answers"},
 		{ended(`a:1 x\n`, func(c *Client) { c.WaitAnswers(1, "a:1") }), "exit code 1"},
 		{func(t testing.TB) {
-			c := StartClient(t, "/bin/sh", "-c", "trap 'exit 3' INT; while :; do echo a:1 x; sleep 0.01; done")
+			c := script(t, "trap 'exit 3' INT; while :; do echo a:1 x; sleep 0.01; done")
 			c.WaitAnswers(1, "")
 			c.Interrupt()
 		}, "exit code 0"},
@@ -70,7 +76,7 @@ func TestClientFailures(t *testing.T) {
 }
 
 func TestClientInterrupt(t *testing.T) {
-	c := StartClient(t, "/bin/sh", "-c",
+	c := script(t,
 		`trap 'printf "calls 1, failed 0, in 0.1s\n  a:1  1\n"; exit 0' INT; echo a:1 x; while :; do sleep 0.01; done`)
 	Eventually(t, 10*time.Second, "an answer", func() (bool, string) { return len(c.Answers()) == 1, c.Stdout() })
 	assert.Equal(t, 1, c.Interrupt().Calls)

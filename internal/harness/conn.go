@@ -170,36 +170,50 @@ func (c *Conn) TryReply() (Reply, error) {
 	if n, err := io.ReadFull(c.in, header[:]); n == 0 && err != nil && !isTimeout(err) {
 		return Reply{}, err
 	} else if err != nil {
-		return Reply{}, cutShort(err, n, "4 bytes of the length")
+		return Reply{}, fmt.Errorf("%w\n%s", cutShort(err, n, "4 bytes of the length"), pointAtLength(header[:n]))
 	}
 	length := binary.LittleEndian.Uint32(header[:])
 	if length > maxReply {
-		return Reply{}, fmt.Errorf("a reply that announces %d bytes, its first four being\n%s", length, hex.Dump(header[:]))
+		more, _ := c.in.Peek(min(16, c.in.Buffered()))
+		return Reply{}, fmt.Errorf("a reply that is too long\n%s", pointAtLength(append(header[:], more...)))
 	}
 	body := make([]byte, length)
 	if n, err := io.ReadFull(c.in, body); err != nil {
-		return Reply{}, cutShort(err, n, fmt.Sprintf("%d bytes announced", length))
+		return Reply{}, fmt.Errorf("%w\n%s", cutShort(err, n, fmt.Sprintf("%d bytes announced", length)), pointAtLength(append(header[:], body[:n]...)))
 	}
 	var reply Reply
 	if err := json.Unmarshal(body, &reply); err != nil {
-		return Reply{}, fmt.Errorf("a reply that is not JSON: %w: %s", err, clip(string(body)))
+		return Reply{}, fmt.Errorf("a reply that is not JSON: %w: %s\n%s", err, clip(string(body)), pointAtLength(append(header[:], body...)))
 	}
 	if reply.Kind == "" || reply.Result == nil {
 		return Reply{}, fmt.Errorf(`a reply without "out" or "result": %s`, clip(string(body)))
 	}
+	saw(c.t, "received %v", reply)
 	return reply, nil
 }
 
 // WantReply reads the next reply, which must be of that kind and have that
-// result, byte for byte.
+// result, compared as JSON values.
 func (c *Conn) WantReply(kind, result string) {
 	c.t.Helper()
+	c.want(kind, result, sameJSON)
+}
+
+// WantEcho reads the next reply, which must be a pong of these params, byte
+// for byte.
+func (c *Conn) WantEcho(params string) {
+	c.t.Helper()
+	c.want("pong", params, func(a, b string) bool { return a == b })
+}
+
+func (c *Conn) want(kind, result string, same func(a, b string) bool) {
+	c.t.Helper()
 	reply := c.ReadReply()
-	if reply.Kind == kind && string(reply.Result) == result {
+	if reply.Kind == kind && same(string(reply.Result), result) {
 		return
 	}
 	got := reply.String()
-	if reply.Kind == kind {
+	if reply.Kind == kind && len(reply.Result)+len(result) > 200 {
 		at := 0
 		for at < min(len(result), len(reply.Result)) && result[at] == reply.Result[at] {
 			at++
@@ -239,6 +253,7 @@ func (c *Conn) WantEOF() {
 	case err != nil:
 		fail(c.t, fmt.Sprintf("the end of the connection, within %v", c.Timeout), err.Error())
 	}
+	saw(c.t, "the connection has ended")
 }
 
 // WantSilence checks that nothing has arrived from the server so far.

@@ -48,8 +48,8 @@ func TestGoodReplies(t *testing.T) {
 	pong := string(Frame(`{"out":"pong","result":"<&> 12345678901234567890"}`))
 	failed, log := against(t, says(pong+pong+pong+string(Frame(`{"out":"error","result":"why"}`))), func(c *Conn) {
 		assert.Equal(t, `"<&> 12345678901234567890"`, string(c.ReadReply().Result))
-		c.WantReply("pong", `"<&> 12345678901234567890"`)
-		c.WantPong(`"<&> 12345678901234567890"`)
+		c.WantReply("pong", `"\u003c&> 12345678901234567890"`)
+		c.WantEcho(`"<&> 12345678901234567890"`)
 		c.WantError()
 		c.WantEOF()
 	})
@@ -67,14 +67,15 @@ func TestBadReplies(t *testing.T) {
 		{"nothing", "", read, "EOF"},
 		{"half a length", "\x05\x00", read, "ended inside a reply: 2 of the 4 bytes"},
 		{"half a reply", "\x05\x00\x00\x00ab", read, "ended inside a reply: 2 of the 5 bytes"},
-		{"big-endian", "\x00\x00\x00\x1e{}", read, "announces 503316480 bytes, its first four being\n          00000000  00 00 00 1e"},
+		{"big-endian", "\x00\x00\x00\x1e{}", read, "00 00 00 1e 7b 7d  {}\n            ^^^^^^^^^^^ announces 503316480 bytes; read as big-endian, 30"},
+		{"other bytes", string(Frame(`{"out":"pong","result":[1,  2]}`)), func(c *Conn) { c.WantEcho("[1,2]") }, "pong [1,  2]"},
 		{"not JSON", string(Frame("{out}")), read, "not JSON"},
 		{"no result", string(Frame(`{"out":"pong"}`)), read, `without "out" or "result"`},
 		{"another kind", string(Frame(`{"out":"error","result":"no"}`)), func(c *Conn) { c.WantPong("1") }, `error "no"`},
 		{"another result", string(Frame(long)), func(c *Conn) { c.WantPong(`"xxz"`) }, `302 bytes where 5 were expected; from byte 0 on: "xxx`},
 		{"no error", string(Frame(long)), (*Conn).WantError, `expected  a reply of kind "error"`},
 		{"an error that says nothing", string(Frame(`{"out":"error","result":""}`)), (*Conn).WantError, `whose result is a text`},
-		{"more bytes", "more", (*Conn).WantEOF, "4 more bytes\n          00000000  6d 6f 72 65"},
+		{"more bytes", "more", (*Conn).WantEOF, "4 more bytes\n            00000000  6d 6f 72 65"},
 		{"too early", "x", (*Conn).WantSilence, "1 bytes buffered"},
 	} {
 		failed, log := against(t, says(test.sent), test.verb)

@@ -8,10 +8,11 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // members returns the program's living processes, sorted by pid. A zombie is
@@ -59,12 +60,12 @@ func (p *Program) WaitWorkers(t testing.TB, within time.Duration, n int, except 
 	var workers []int
 	what := fmt.Sprintf("%d workers", n)
 	if len(except) > 0 {
-		what = fmt.Sprintf("%d new workers in the place of %v", n, except)
+		what = fmt.Sprintf("%d new workers in the place of %s", n, pidList(except))
 	}
 	Eventually(t, within, what, func() (bool, string) {
 		workers = p.Workers(t)
 		old := slices.ContainsFunc(workers, func(pid int) bool { return slices.Contains(except, pid) })
-		return len(workers) == n && !old, fmt.Sprintf("%d: %v\n%s", len(workers), workers, p.Tree())
+		return len(workers) == n && !old, fmt.Sprintf("%d: %s", len(workers), pidList(workers))
 	})
 	return workers
 }
@@ -92,7 +93,7 @@ func (p *Program) Gone(pids ...int) bool {
 // gone already don't matter.
 func (p *Program) SignalEach(sig syscall.Signal, pids ...int) {
 	p.t.Helper()
-	did(p.t, "%v to pids %v", sig, pids)
+	did(p.t, "%s to %s", unix.SignalName(sig), pidsPhrase(pids))
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
 			p.t.Fatalf("send %v to %d: %v", sig, pid, err)
@@ -105,11 +106,11 @@ func (p *Program) SignalEach(sig syscall.Signal, pids ...int) {
 func (p *Program) Freeze(pids ...int) {
 	p.t.Helper()
 	p.SignalEach(syscall.SIGSTOP, pids...)
-	Eventually(p.t, 5*time.Second, fmt.Sprintf("processes %v stopped", pids), func() (bool, string) {
+	Eventually(p.t, 5*time.Second, pidsPhrase(pids)+" stopped", func() (bool, string) {
 		running := slices.ContainsFunc(p.table(), func(q process) bool {
 			return slices.Contains(pids, q.pid) && !q.stopped()
 		})
-		return !running, p.Tree()
+		return !running, "not all of them"
 	})
 }
 
@@ -148,7 +149,7 @@ func (p *Program) WantIdle(t testing.TB) {
 		before := p.CPU()
 		time.Sleep(window) // the length of what is measured
 		used := p.CPU() - before
-		return used <= most, fmt.Sprintf("%v used\n%s", used, p.Tree())
+		return used <= most, fmt.Sprintf("%v used", used)
 	})
 }
 
@@ -189,48 +190,12 @@ func NeedProc(t testing.TB) {
 	}
 }
 
-// Tree returns a picture of the program's processes: the one that was started,
-// and below it its children, grouped by state.
-func (p *Program) Tree() string {
-	p.t.Helper()
-	states := map[byte]string{'R': "running", 'S': "sleeping", 'D': "waiting", 'T': "stopped", 't': "stopped", 'Z': "<defunct>", 'X': "dead"}
-	state := func(q process) string {
-		if text, ok := states[q.state]; ok {
-			return text
-		}
-		return string(q.state)
+// pidsPhrase is "pid 5" or "pids 5–7 9".
+func pidsPhrase(pids []int) string {
+	if len(pids) == 1 {
+		return fmt.Sprintf("pid %d", pids[0])
 	}
-	rows := p.table()
-	root := "gone"
-	for _, q := range rows {
-		if q.pid == p.PID {
-			root = q.name + ", " + state(q)
-		}
-	}
-	lines := []string{fmt.Sprintf("%d %s", p.PID, root)}
-	groups := map[string][]string{}
-	var order []string
-	for _, q := range rows {
-		if q.pid == p.PID {
-			continue
-		}
-		kind := state(q)
-		if q.parent != p.PID {
-			kind += fmt.Sprintf(", child of %d", q.parent)
-		}
-		if groups[kind] == nil {
-			order = append(order, kind)
-		}
-		groups[kind] = append(groups[kind], strconv.Itoa(q.pid))
-	}
-	for i, kind := range order {
-		branch := "├─"
-		if i == len(order)-1 {
-			branch = "└─"
-		}
-		lines = append(lines, fmt.Sprintf("%s %s  (%d, %s)", branch, strings.Join(groups[kind], " "), len(groups[kind]), kind))
-	}
-	return strings.Join(lines, "\n")
+	return "pids " + pidList(pids)
 }
 
 func pids(all []process) []int {

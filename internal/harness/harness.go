@@ -5,6 +5,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -15,8 +16,14 @@ import (
 // workerMarker is the variable by which a master tells its workers what they are.
 const workerMarker = "RPC_WORKER"
 
-// Options says how a milestone wants its server. Each step's startServer turns
-// it into that step's command line; what a step doesn't know yet is left out.
+// What options are by default.
+const (
+	defaultWorkers = 2
+	nowhere        = "127.0.0.1:1" // nothing listens there
+)
+
+// Options says how a milestone wants its server. A ServerProgram turns it into
+// a command line; what a step doesn't know yet is left out.
 type Options struct {
 	Workers   int           // worker processes; 0 means 2
 	Grace     time.Duration // how long a stop waits for calls; 0 means the program's own default
@@ -28,16 +35,22 @@ type Options struct {
 	Flags     []string      // more flags
 }
 
+// withDefaults fills in what a command line always says.
+func (o Options) withDefaults() Options {
+	if o.Workers == 0 {
+		o.Workers = defaultWorkers
+	}
+	if o.ZK == "" {
+		o.ZK = nowhere
+	}
+	return o
+}
+
 // Args returns the command line flags for those of the options that the
 // program knows, in the order of the names: workers, grace, zk, root,
 // advertise, session. Flags come last.
 func (o Options) Args(known ...string) []string {
-	if o.Workers == 0 {
-		o.Workers = 2
-	}
-	if o.ZK == "" {
-		o.ZK = "127.0.0.1:1"
-	}
+	o = o.withDefaults()
 	values := map[string]string{
 		"workers": strconv.Itoa(o.Workers), "zk": o.ZK, "root": o.Root, "advertise": o.Advertise,
 	}
@@ -56,8 +69,22 @@ func (o Options) Args(known ...string) []string {
 	return append(args, o.Flags...)
 }
 
+// placeholders returns the options as the values of a command's placeholders,
+// all of them, durations in seconds.
+func (o Options) placeholders() map[string]string {
+	o = o.withDefaults()
+	return map[string]string{
+		"workers": strconv.Itoa(o.Workers), "zk": o.ZK, "root": cmp.Or(o.Root, "/demo"), "advertise": o.Advertise,
+		"grace": seconds(cmp.Or(o.Grace, 5*time.Second)), "session": seconds(cmp.Or(o.Session, 6*time.Second)),
+	}
+}
+
+// seconds writes a duration with a decimal point, for any language to read.
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
+
 // Main runs the tests and returns the exit code: TestMain calls
-// os.Exit(harness.Main(m)). When it returns, everything that the tests started
+// os.Exit(harness.Main(m)). It adds the flags -program, -server, -client and
+// -again, which "go test" passes on, also without their "-args". When it returns, everything that the tests started
 // is dead and the temporary files are removed; the watchdog sees to that even
 // if the test process is killed before.
 //
@@ -71,6 +98,10 @@ func Main(m *testing.M) int {
 			"Let the test build the program and start that (harness.Build), or pass the program's path to the master.\n",
 			os.Args[0], workerMarker, value)
 		os.Exit(3)
+	}
+	if err := parseFlags(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
 	}
 	code := m.Run()
 	theWatchdog.end()

@@ -118,10 +118,10 @@ func TestEventuallyReports(t *testing.T) {
 		t.Error("the test went on")
 	})
 	assert.Greater(t, calls, 2)
-	assert.Regexp(t, `did       0\.\d\ds  sent 3 bytes
-expected  three answers, within 30ms
-got       0\.\d\ds  two answers
-          and a half`, log)
+	assert.Regexp(t, `  did       0\.\d\ds  sent 3 bytes
+  expected  three answers, within 30ms
+  got       0\.\d\ds  two answers
+            and a half`, log)
 	assert.NotContains(t, log, "went on")
 }
 
@@ -129,7 +129,7 @@ func TestCheck(t *testing.T) {
 	failed, _ := record(t, func(t testing.TB) { Check(t, true, "nothing", "nothing") })
 	assert.False(t, failed)
 	log := mustFail(t, func(t testing.TB) { Check(t, false, "16 workers", "%d", 9) })
-	assert.Regexp(t, `expected  16 workers\ngot       0\.\d\ds  9`, log)
+	assert.Regexp(t, `  expected  16 workers\n  got       0\.\d\ds  9`, log)
 }
 
 func TestExitCodeAndOutput(t *testing.T) {
@@ -165,9 +165,9 @@ func TestEverythingDiesWithTheTest(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, running(child))
 		require.False(t, p.Gone(child))
-		t.Fatal("for another reason")
+		Check(t, false, "another end", "this one")
 	})
-	assert.Contains(t, log, fmt.Sprintf("%d gone\n└─ %d  (1, sleeping, child of ", p.PID, child), "the tree")
+	assert.Contains(t, log, fmt.Sprintf("%d gone ─── %d worker (1, sleeping, child of ", p.PID, child), "the tree")
 	waitGone(t, child)
 }
 
@@ -193,7 +193,7 @@ func TestCrashOfAChildIsNoticed(t *testing.T) {
 func TestProgramThatDoesNotStart(t *testing.T) {
 	log := mustFail(t, func(t testing.TB) { fake(t, "-quit") })
 	assert.Contains(t, log, "exit code 7 before it accepted a connection")
-	assert.Contains(t, log, "I don't feel like it")
+	assert.Contains(t, log, "having said\n              I don't feel like it")
 
 	log = mustFail(t, func(t testing.TB) { Build(t, "testdata") })
 	assert.Contains(t, log, "no Go files")
@@ -212,12 +212,12 @@ func TestWorkersZombiesAndGone(t *testing.T) {
 	assert.Equal(t, workers[:1], s.Zombies())
 	assert.Equal(t, workers[1:], s.Workers(t))
 	assert.False(t, s.Gone(workers[0]), "a zombie of ours is not gone")
-	assert.Contains(t, s.Tree(), fmt.Sprintf("%d  (1, <defunct>)", workers[0]))
+	assert.Contains(t, s.Tree(), fmt.Sprintf(" %d Z <defunct>", workers[0]))
 	log := mustFail(t, func(t testing.TB) { s.WaitWorkers(t, 50*time.Millisecond, 3, workers[0]) })
 	assert.Contains(t, log, "expected  3 new workers in the place of")
 
 	s.Freeze(workers[1])
-	assert.Contains(t, s.Tree(), fmt.Sprintf("%d  (1, stopped)", workers[1]))
+	assert.Contains(t, s.Tree(), fmt.Sprintf("├─ %d worker (1, stopped)", workers[1]))
 
 	// The kernel hangs up a group that has stopped members and lost its parent.
 	s.SignalEach(syscall.SIGCONT, workers[1])
@@ -245,7 +245,7 @@ func TestWaitForAProgramThatStays(t *testing.T) {
 		s.Signal(syscall.SIGTERM)
 		s.Wait(50 * time.Millisecond)
 	})
-	assert.Regexp(t, `did       .*terminated to pid \d+\nexpected  process \d+ to end within 50ms`, log)
+	assert.Regexp(t, `did       .*SIGTERM to pid \d+\n  expected  process \d+ to end within 50ms`, log)
 }
 
 func TestWantIdle(t *testing.T) {

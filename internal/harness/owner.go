@@ -100,7 +100,7 @@ func (s *Server) Owners(t testing.TB, conns ...*Conn) []int {
 				waiting++
 			}
 		}
-		return waiting == 0, fmt.Sprintf("%d are not\n%s", waiting, s.Tree())
+		return waiting == 0, fmt.Sprintf("%d are not", waiting)
 	})
 	return pids
 }
@@ -112,9 +112,9 @@ func (s *Server) WaitRead(t testing.TB, c *Conn) {
 	Eventually(t, 10*time.Second, "the server to read what was sent", func() (bool, string) {
 		end := sockets(t)[c.serverEnd()]
 		if end.inode == "" || end.inode == "0" {
-			return false, "it has not accepted the connection\n" + s.Tree()
+			return false, "it has not accepted the connection"
 		}
-		return end.unread == 0, fmt.Sprintf("%d bytes unread\n%s", end.unread, s.Tree())
+		return end.unread == 0, fmt.Sprintf("%d bytes unread", end.unread)
 	})
 }
 
@@ -134,7 +134,7 @@ func (s *Server) WaitServing(t testing.TB, n int) []int {
 		pids = s.Owners(t, conns...)
 		slices.Sort(pids)
 		pids = slices.Compact(pids)
-		return len(pids) == n, fmt.Sprintf("%d: %v\n%s", len(pids), pids, s.Tree())
+		return len(pids) == n, fmt.Sprintf("%d: %s", len(pids), pidList(pids))
 	})
 	for _, c := range conns {
 		c.Close()

@@ -10,9 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // endTimeout bounds how long killed processes may take to disappear.
@@ -30,6 +33,9 @@ type Program struct {
 	started time.Time     // when
 	done    chan struct{} // closed when the started process has been waited for
 	bomb    func() string // what the fork bomb guard found; "" for nothing
+
+	gone      chan struct{} // closed when no process is left to write anything
+	followers sync.WaitGroup
 }
 
 // Start starts the program bin with these arguments, in a new process group.
@@ -38,12 +44,22 @@ type Program struct {
 // end of the test, or of the test process.
 func Start(t testing.TB, bin string, env []string, args ...string) *Program {
 	t.Helper()
-	p, err := start(t, bin, "", env, args)
+	return startIn(t, &launch{bin: bin, args: args}, env)
+}
+
+func startIn(t testing.TB, l *launch, env []string) *Program {
+	t.Helper()
+	tell(t, func(*story) {}) // it begins now at the latest
+	p, err := start(t, l, "", env)
 	if err != nil {
-		t.Fatalf("start %s: %v", bin, err)
+		t.Fatalf("start %s: %v", l.bin, err)
 	}
 	t.Cleanup(p.cleanup)
-	did(t, "started %s %s, pid %d", filepath.Base(bin), strings.Join(args, " "), p.PID)
+	did(t, "started %s, pid %d", l, p.PID)
+	Scene(t, p.scene)
+	if tracing() {
+		p.followers.Go(func() { p.follow("stderr") })
+	}
 	return p
 }
 
@@ -52,7 +68,8 @@ func Start(t testing.TB, bin string, env []string, args ...string) *Program {
 // that takes longer than 30 s.
 func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string, exitCode int) {
 	t.Helper()
-	p, err := start(t, bin, stdin, nil, args)
+	tell(t, func(*story) {})
+	p, err := start(t, &launch{bin: bin, args: args}, stdin, nil)
 	if err != nil {
 		t.Fatalf("run %s: %v", bin, err)
 	}
@@ -62,16 +79,17 @@ func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string
 	return p.Stdout(), p.Stderr(), exitCode
 }
 
-func start(t testing.TB, bin, input string, env, args []string) (*Program, error) {
+func start(t testing.TB, l *launch, input string, env []string) (*Program, error) {
 	temp, err := theWatchdog.directory()
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{t: t, done: make(chan struct{}), started: time.Now()}
+	p := &Program{t: t, done: make(chan struct{}), gone: make(chan struct{}), started: time.Now()}
 	if p.dir, err = os.MkdirTemp(temp, "run-"); err != nil {
 		return nil, err
 	}
-	p.cmd = exec.Command(bin, args...)
+	p.cmd = exec.Command(l.bin, l.args...)
+	p.cmd.Dir = l.cwd
 	p.cmd.Env = append(environment(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// Files, not pipes: a pipe would make Wait wait for every process that
@@ -105,6 +123,7 @@ func start(t testing.TB, bin, input string, env, args []string) (*Program, error
 	go func() {
 		_ = p.cmd.Wait() // the result is in p.cmd.ProcessState
 		close(p.done)
+		saw(t, "pid %d ended with exit code %d", p.PID, p.exitCode())
 	}()
 	if guardErr != nil {
 		p.end()
@@ -131,7 +150,7 @@ func environment() []string {
 // several.
 func (p *Program) Signal(sig syscall.Signal) {
 	p.t.Helper()
-	did(p.t, "%v to pid %d", sig, p.PID)
+	did(p.t, "%s to pid %d", unix.SignalName(sig), p.PID)
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		fail(p.t, fmt.Sprintf("process %d alive to receive the signal", p.PID), p.failure(err))
 	}
@@ -141,7 +160,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 // a terminal does.
 func (p *Program) SignalGroup(sig syscall.Signal) {
 	p.t.Helper()
-	did(p.t, "%v to process group %d", sig, p.PID)
+	did(p.t, "%s to process group %d", unix.SignalName(sig), p.PID)
 	if err := syscall.Kill(-p.PID, sig); err != nil {
 		fail(p.t, fmt.Sprintf("process group %d alive to receive the signal", p.PID), p.failure(err))
 	}
@@ -204,14 +223,13 @@ func (p *Program) exitCode() int {
 	return status.ExitStatus()
 }
 
-// failure describes an error together with what explains it: the guard's
-// finding and the processes that are left.
+// failure describes an error together with what may explain it, the guard's
+// finding.
 func (p *Program) failure(err error) string {
-	text := err.Error()
 	if bomb := p.bomb(); bomb != "" {
-		text += "\n" + bomb
+		return err.Error() + "\n" + bomb
 	}
-	return text + "\n" + p.Tree()
+	return err.Error()
 }
 
 // end kills the group and waits until nothing of it is left.
@@ -234,27 +252,27 @@ func (p *Program) end() error {
 	}
 }
 
-// cleanup runs at the end of the test: it shows what explains a failure,
-// removes the program, and looks for crashes that nobody may have noticed,
-// such as that of a worker that was replaced.
+// cleanup runs at the end of the test: it removes the program and looks for
+// crashes that nobody may have noticed, such as that of a worker that was
+// replaced.
 func (p *Program) cleanup() {
-	tree := p.Tree()
 	if err := p.end(); err != nil {
 		p.t.Errorf("%s: %v", p.cmd.Path, err)
 	}
-	if bomb := p.bomb(); bomb != "" {
+	if bomb := p.bomb(); bomb != "" && !p.t.Failed() {
 		p.t.Error(bomb)
 	}
 	forgetBombs(p.PID)
 	if err := theWatchdog.forget(p.PID); err != nil {
 		p.t.Error(err)
 	}
+	close(p.gone)
+	p.followers.Wait()
 	if crash := findCrash(p.Stderr()); crash != "" {
 		p.t.Errorf("a process of the program crashed: %s", crash)
 	}
-	if p.t.Failed() {
-		p.t.Logf("the program: %s\n%s\nstdout:\n%s\nstderr:\n%s",
-			strings.Join(p.cmd.Args, " "), tree, tail(p.Stdout()), tail(p.Stderr()))
+	if _, _, ok := milestone(p.t); p.t.Failed() && (tracing() || !ok) {
+		p.t.Logf("the program: %s\nstdout:\n%s\nstderr:\n%s", strings.Join(p.cmd.Args, " "), tail(p.Stdout()), tail(p.Stderr()))
 	}
 }
 

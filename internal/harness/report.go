@@ -1,10 +1,12 @@
-// How a milestone fails: what the test did last, what it expected then, and
-// what it got instead.
+// How a milestone fails: what the test did last, what it expected then, what
+// it got instead, what is usually the cause, and how to try again. A reader
+// sees this more often than anything else in the workbook.
 
 package harness
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -13,9 +15,12 @@ import (
 
 // A story is what happened so far in one test.
 type story struct {
-	start  time.Time
-	last   string // the last thing the test did
-	lastAt time.Duration
+	start   time.Time
+	last    string // the last thing the test did
+	lastAt  time.Duration
+	usually string
+	scenes  []func() string // what else explains a failure
+	trace   trace
 }
 
 var stories struct {
@@ -34,10 +39,15 @@ func tell(t testing.TB, do func(s *story)) {
 			stories.of = map[testing.TB]*story{}
 		}
 		stories.of[t] = s
+		// It was made before anything that it tells of, so this comes after all
+		// of that has been cleaned up.
 		t.Cleanup(func() {
 			stories.Lock()
 			defer stories.Unlock()
 			delete(stories.of, t)
+			if t.Failed() && tracing() {
+				t.Logf("all that happened, from the test's start:\n%s", &s.trace)
+			}
 		})
 	}
 	do(s)
@@ -47,25 +57,77 @@ func tell(t testing.TB, do func(s *story)) {
 func did(t testing.TB, format string, args ...any) {
 	tell(t, func(s *story) {
 		s.last, s.lastAt = fmt.Sprintf(format, args...), time.Since(s.start)
+		s.trace.add(s.lastAt, s.last)
 	})
+}
+
+// saw notes what came of it, for the trace only. It may be called on any
+// goroutine, also after the test's end.
+func saw(t testing.TB, format string, args ...any) {
+	stories.Lock()
+	defer stories.Unlock()
+	if s := stories.of[t]; s != nil {
+		s.trace.add(time.Since(s.start), "  "+fmt.Sprintf(format, args...))
+	}
+}
+
+// Usually says what is usually the cause when this test fails: a phrase for
+// the report. Call it first in a milestone.
+func Usually(t testing.TB, cause string) {
+	tell(t, func(s *story) { s.usually = cause })
+}
+
+// Scene adds to the report of a failure what show returns then, such as the
+// processes or the znodes that the test plays with; "" adds nothing. It is
+// called on the test's goroutine.
+func Scene(t testing.TB, show func() string) {
+	tell(t, func(s *story) { s.scenes = append(s.scenes, show) })
+}
+
+// milestoneName is how package testing writes a milestone: blanks as underlines.
+var milestoneName = regexp.MustCompile(`^TestSpec\d+/(\d+\.\d+)_(.*)$`)
+
+// milestone returns the number and the sentence of the milestone that t is.
+func milestone(t testing.TB) (number, sentence string, ok bool) {
+	m := milestoneName.FindStringSubmatch(t.Name())
+	if m == nil {
+		return "", "", false
+	}
+	return m[1], strings.ReplaceAll(m[2], "_", " "), true
 }
 
 // fail ends the test with a report. Like t.FailNow it must be called on the
 // test's own goroutine.
 func fail(t testing.TB, expected, got string) {
 	t.Helper()
+	var s story
+	tell(t, func(own *story) { s = *own })
+	gotAt := time.Since(s.start)
+	for _, show := range s.scenes {
+		if scene := show(); scene != "" {
+			got = strings.TrimRight(got, "\n") + "\n" + scene
+		}
+	}
 	var b strings.Builder
 	field := func(name, text string) {
-		indented := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n          ")
-		fmt.Fprintf(&b, "\n%-9s %s", name, indented)
+		indented := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n            ")
+		fmt.Fprintf(&b, "\n  %-9s %s", name, indented)
 	}
-	tell(t, func(s *story) {
-		if s.last != "" {
-			field("did", fmt.Sprintf("%.2fs  %s", s.lastAt.Seconds(), s.last))
-		}
-		field("expected", expected)
-		field("got", fmt.Sprintf("%.2fs  %s", time.Since(s.start).Seconds(), got))
-	})
+	number, sentence, ok := milestone(t)
+	if ok {
+		fmt.Fprintf(&b, "\n✗ %s %s", number, sentence)
+	}
+	if s.last != "" {
+		field("did", fmt.Sprintf("%.2fs  %s", s.lastAt.Seconds(), s.last))
+	}
+	field("expected", expected)
+	field("got", fmt.Sprintf("%.2fs  %s", gotAt.Seconds(), got))
+	if s.usually != "" {
+		field("usually", s.usually)
+	}
+	if ok {
+		field("again", again(number))
+	}
 	t.Fatal(b.String())
 }
 

@@ -21,9 +21,8 @@ type Server struct {
 	*Program
 	Addr string // host:port
 
-	bin  string
-	env  []string
-	args []string
+	launch *launch
+	env    []string
 }
 
 // StartServer starts the program bin with the arguments that args returns for
@@ -32,36 +31,45 @@ type Server struct {
 // until the end of the test, so that the server can be started there again.
 func StartServer(t testing.TB, bin string, args func(host, port string) []string, o Options) *Server {
 	t.Helper()
+	tell(t, func(*story) {})
 	port, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(release)
-	host, service := "127.0.0.1", strconv.Itoa(port)
-	s := &Server{Addr: net.JoinHostPort(host, service), bin: bin, env: o.Env, args: args(host, service)}
+	s := newServer(&launch{bin: bin, args: args("127.0.0.1", strconv.Itoa(port))}, port, o.Env)
 	s.start(t)
 	return s
+}
+
+func newServer(l *launch, port int, env []string) *Server {
+	return &Server{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), launch: l, env: env}
 }
 
 // Restart starts the same command line again, after the program has ended,
 // and waits until it accepts a connection. The Server returned is the new one.
 func (s *Server) Restart(t testing.TB) *Server {
 	t.Helper()
-	again := &Server{Addr: s.Addr, bin: s.bin, env: s.env, args: s.args}
+	again := &Server{Addr: s.Addr, launch: s.launch, env: s.env}
 	again.start(t)
 	return again
 }
 
 func (s *Server) start(t testing.TB) {
 	t.Helper()
-	s.Program = Start(t, s.bin, s.env, s.args...)
-	Eventually(t, startTimeout, "a connection accepted on "+s.Addr, func() (bool, string) {
+	s.Program = startIn(t, s.launch, s.env)
+	what := "a connection accepted on " + s.Addr
+	Eventually(t, startTimeout, what, func() (bool, string) {
 		if s.Ended() { // asked before dialing: somebody else may listen there
-			t.Fatalf("the program ended with exit code %d before it accepted a connection on %s", s.exitCode(), s.Addr)
+			got := fmt.Sprintf("the program ended with exit code %d before it accepted a connection", s.exitCode())
+			if bomb := s.bomb(); bomb != "" {
+				got += "\n" + bomb
+			}
+			fail(t, what, got)
 		}
 		conn, err := net.DialTimeout("tcp", s.Addr, startTimeout)
 		if err != nil {
-			return false, s.failure(err)
+			return false, err.Error()
 		}
 		conn.Close()
 		return true, ""
@@ -77,7 +85,7 @@ func (s *Server) Refuses(t testing.TB) (refused bool, got string) {
 	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
 	if err != nil {
 		if isTimeout(err) {
-			fail(t, "a new connection refused, or answered, within a second", "no answer to the handshake\n"+s.Tree())
+			fail(t, "a new connection refused, or answered, within a second", "no answer to the handshake")
 		}
 		return true, err.Error()
 	}
@@ -86,7 +94,7 @@ func (s *Server) Refuses(t testing.TB) (refused bool, got string) {
 	c.Timeout = time.Second
 	reply, err := c.TryCall("ping", "anybody?")
 	if isTimeout(err) {
-		fail(t, "a new connection refused, or answered, within a second", "accepted, and then silence\n"+s.Tree())
+		fail(t, "a new connection refused, or answered, within a second", "accepted, and then silence")
 	}
 	if err != nil {
 		return false, "accepted, then " + err.Error()
@@ -107,7 +115,7 @@ func (s *Server) WaitPortFree(t testing.TB, within time.Duration) {
 	Eventually(t, within, fmt.Sprintf("%s free for another server", s.Addr), func() (bool, string) {
 		listener, err := net.Listen("tcp", s.Addr)
 		if err != nil {
-			return false, s.failure(err)
+			return false, err.Error()
 		}
 		listener.Close()
 		return true, ""

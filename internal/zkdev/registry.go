@@ -25,9 +25,10 @@ const lookLimit = 2 * time.Second
 type Registry struct {
 	Root string
 
-	t    testing.TB
-	zk   string
-	conn *zk.Conn // nil until the next look
+	t       testing.TB
+	zk      string
+	conn    *zk.Conn // nil until the next look
+	watches bool     // part of what a report shows
 }
 
 // Node is one child of the root.
@@ -51,15 +52,64 @@ func (n Node) Addr() string {
 
 func (n Node) String() string { return fmt.Sprintf("%s %s session %#x", n.Name, n.Data, n.Session) }
 
-// RegistryT looks at the children of root in s until the end of the test.
+// RegistryT looks at the children of root in s until the end of the test. If the test fails, its report shows them.
 func RegistryT(t testing.TB, s *Server, root string) *Registry {
 	r := &Registry{Root: root, t: t, zk: s.Addr()}
+	harness.Scene(t, r.scene)
 	t.Cleanup(func() {
 		if r.conn != nil {
 			r.conn.Close() // takes a second at most
 		}
 	})
 	return r
+}
+
+// ShowWatches has reports show who watches the root, too.
+func (r *Registry) ShowWatches() *Registry {
+	r.watches = true
+	return r
+}
+
+// scene is what a report shows.
+func (r *Registry) scene() string {
+	text := "znodes    " + r.Root
+	switch nodes, err := r.Nodes(); {
+	case err != nil:
+		return text + ": " + err.Error()
+	case len(nodes) == 0:
+		text += ": none"
+	default:
+		for _, node := range nodes {
+			text += "\n          " + node.String()
+		}
+	}
+	if r.watches {
+		text += "\nwatches   " + r.watchers()
+	}
+	return text
+}
+
+// watchers says which sessions watch the root or what is below it, as ZooKeeper lists them.
+func (r *Registry) watchers() string {
+	answer, err := fourLetter(r.zk, "wchp", lookLimit) // a path, and below it the sessions, indented
+	if err != nil {
+		return err.Error()
+	}
+	var found []string
+	ours := false
+	for _, line := range strings.Split(answer, "\n") {
+		if strings.HasPrefix(line, "/") {
+			if ours = line == r.Root || strings.HasPrefix(line, r.Root+"/"); ours {
+				found = append(found, line+":")
+			}
+		} else if ours && line != "" {
+			found = append(found, "session "+strings.TrimSpace(line))
+		}
+	}
+	if found == nil {
+		return "none on " + r.Root
+	}
+	return strings.Join(found, " ")
 }
 
 // Nodes returns what is registered at the moment, in the order of names; no node if there is no root. It tries for 2

@@ -1,0 +1,203 @@
+// Subjects: the server and the client that a specification is asked of, with
+// the command lines that the workbook's programs have. One that doesn't even
+// start is reported once, by the first milestone that tries.
+
+package harness
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/freeport"
+)
+
+// A ServerProgram says how a step's server is started.
+type ServerProgram struct {
+	Dir   string   // of its source, relative to the test's package
+	Word  string   // the subcommand, such as "server"; "" if there is none
+	Alone bool     // the step's own server is a program by itself, without that word
+	Flags []string // which of the options it has flags for, see Options.Args
+}
+
+// A ClientProgram says the same of a client. It has all the flags of
+// ClientOptions.
+type ClientProgram struct {
+	Dir, Word string
+	Alone     bool
+}
+
+func (p ServerProgram) role() role {
+	return role{dir: p.Dir, word: p.Word, alone: p.Alone, flag: "server", named: targets.server}
+}
+
+func (p ClientProgram) role() role {
+	return role{dir: p.Dir, word: p.Word, alone: p.Alone, flag: "client", named: targets.client}
+}
+
+// Start starts the server with these options, and returns at once.
+func (p ServerProgram) Start(t testing.TB, o Options, host, port string) *Program {
+	t.Helper()
+	tell(t, func(*story) {}) // it begins now at the latest
+	l := p.launch(t, o, host, port)
+	return startIn(t, l, o.Env)
+}
+
+func (p ServerProgram) launch(t testing.TB, o Options, host, port string) *launch {
+	t.Helper()
+	var required []string
+	for _, name := range []string{"workers", "zk", "root"} {
+		if slices.Contains(p.Flags, name) {
+			required = append(required, name)
+		}
+	}
+	values := o.placeholders()
+	values["host"], values["port"] = host, port
+	args := append(o.Args(p.Flags...), host, port)
+	l, err := p.role().find(args, values, append([]string{"host", "port"}, required...))
+	if err != nil {
+		fail(t, "a server to test", err.Error())
+	}
+	return l
+}
+
+// Serve starts the server with these options on 127.0.0.1 and a free port, and
+// waits until it accepts a connection. The port stays reserved until the end
+// of the test, so that the server can be started there again.
+func (p ServerProgram) Serve(t testing.TB, o Options) *Server {
+	t.Helper()
+	tell(t, func(*story) {})
+	report := starts.ask(t, p.kind(o))
+	ok := false
+	defer func() { report(ok) }()
+	port, release, err := freeport.Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	s := newServer(p.launch(t, o, "127.0.0.1", strconv.Itoa(port)), port, o.Env)
+	s.start(t)
+	ok = true
+	return s
+}
+
+// kind names the sort of command line that the options make: a program that
+// fails on it once will fail on it again.
+func (p ServerProgram) kind(o Options) string {
+	var flags []string
+	for _, arg := range o.Args(p.Flags...) {
+		if strings.HasPrefix(arg, "-") {
+			flags = append(flags, arg)
+		}
+	}
+	if o.ZK == "" && slices.Contains(p.Flags, "zk") {
+		flags = append(flags, "(without a ZooKeeper)")
+	}
+	return strings.Join(flags, " ")
+}
+
+// Settle returns want if the program can be told its value of a duration
+// option, and otherwise the value that it has by itself, the protocol's.
+func (p ServerProgram) Settle(option string, want, otherwise time.Duration) time.Duration {
+	if p.role().can(option) && (p.role().template() != "" || slices.Contains(p.Flags, option)) {
+		return want
+	}
+	return otherwise
+}
+
+// Needs skips a milestone about an option that the command under test leaves
+// no place for: {option}.
+func (p ServerProgram) Needs(t testing.TB, option string) {
+	t.Helper()
+	p.role().needs(t, option)
+}
+
+// Needs skips a milestone about an option that the command under test leaves
+// no place for: {option}.
+func (p ClientProgram) Needs(t testing.TB, option string) {
+	t.Helper()
+	p.role().needs(t, option)
+}
+
+func (r role) needs(t testing.TB, option string) {
+	t.Helper()
+	if !r.can(option) {
+		t.Skipf("not asked: there is no {%s} in -%s '%s'", option, r.flagName(), r.template())
+	}
+}
+
+// ClientOptions says how a milestone wants its client. A command gets the
+// durations in seconds, with a point.
+type ClientOptions struct {
+	ZK       string
+	Root     string
+	Session  time.Duration
+	Rounds   int           // of one ping and one pi each
+	Interval time.Duration // between rounds
+	Wait     time.Duration // for a server when there is none
+	Timeout  time.Duration // of one call; 0 means the program's own default
+}
+
+// Start starts the client with these options.
+func (p ClientProgram) Start(t testing.TB, o ClientOptions) *Client {
+	t.Helper()
+	tell(t, func(*story) {})
+	values := map[string]string{
+		"zk": o.ZK, "root": o.Root, "session": seconds(o.Session), "n": strconv.Itoa(o.Rounds),
+		"interval": seconds(o.Interval), "wait": seconds(o.Wait), "timeout": seconds(o.Timeout),
+	}
+	args := []string{"-zk", o.ZK, "-root", o.Root, "-session", o.Session.String(),
+		"-n", strconv.Itoa(o.Rounds), "-interval", o.Interval.String(), "-wait", o.Wait.String()}
+	if o.Timeout != 0 {
+		args = append(args, "-timeout", o.Timeout.String())
+	}
+	l, err := p.role().find(args, values, []string{"zk", "root", "n", "interval"})
+	if err != nil {
+		fail(t, "a client to test", err.Error())
+	}
+	return &Client{startIn(t, l, nil)}
+}
+
+// starts remembers which kinds of command lines a server has been started
+// with, so that one that can't be is reported once.
+var starts startLog
+
+type startLog struct {
+	mu     sync.Mutex
+	proven map[string]bool
+	failed map[string]string // the first test that it failed
+}
+
+// ask skips the test if the server failed to start like this before. The
+// function it returns is to be told whether it has started now.
+func (l *startLog) ask(t testing.TB, kind string) (report func(ok bool)) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if name := l.failed[kind]; name != "" {
+		t.Skipf("not asked: the server did not start%s, see %s", strings.TrimSuffix(" with "+kind, " with "), name)
+	}
+	return func(ok bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.proven == nil {
+			l.proven, l.failed = map[string]bool{}, map[string]string{}
+		}
+		switch {
+		case ok:
+			l.proven[kind] = true
+		case !l.proven[kind] && l.failed[kind] == "":
+			l.failed[kind] = testName(t)
+		}
+	}
+}
+
+func testName(t testing.TB) string {
+	if number, _, ok := milestone(t); ok {
+		return number
+	}
+	return t.Name()
+}

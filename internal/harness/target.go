@@ -1,0 +1,232 @@
+// Targets: which programs a specification is asked of. They are the step's own
+// unless flags of the test binary name others: a directory with a reader's
+// program, or a command that starts one in any language.
+
+package harness
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// targets are the flags, see Main. They are no global flags: other programs
+// use this package, too.
+var targets struct {
+	program, server, client string // as given; "" is the step's own
+	again                   string
+}
+
+const targetUsage = "a `DIR` with a Go program, relative to the package or to the module's root, or a command such as 'python3 server.py {host} {port} {workers}'"
+
+// parseFlags adds our flags to those of package testing and parses all of
+// them. With another program under test, only the specifications are run: the
+// other tests know this step's code from inside.
+func parseFlags() error {
+	flag.StringVar(&targets.program, "program", "", "ask the specification of another program: "+targetUsage)
+	flag.StringVar(&targets.server, "server", "", "the same for the server alone")
+	flag.StringVar(&targets.client, "client", "", "the same for the client alone, such as 'python3 client.py {zk} {root} {n} {interval}'")
+	flag.StringVar(&targets.again, "again", "", "what a report names as the command that tries a milestone again, without the milestone's number")
+	flag.Parse()
+	if targets.program == "" && targets.server == "" && targets.client == "" {
+		return nil
+	}
+	for _, target := range []*string{&targets.program, &targets.server, &targets.client} {
+		if *target == "" || isCommand(*target) {
+			continue
+		}
+		dir, err := findDir(*target)
+		if err != nil {
+			return err
+		}
+		*target = dir
+	}
+	if flag.Lookup("test.run").Value.String() == "" {
+		return flag.Set("test.run", "^TestSpec")
+	}
+	return nil
+}
+
+// isCommand tells a command from a directory: it has placeholders.
+func isCommand(target string) bool { return strings.Contains(target, "{") }
+
+// findDir finds a directory relative to the working directory, which is the
+// package's, or to the module's root, where people type commands.
+func findDir(name string) (string, error) {
+	tried := []string{name}
+	if !filepath.IsAbs(name) {
+		root, err := moduleRoot()
+		if err != nil {
+			return "", err
+		}
+		tried = append(tried, filepath.Join(root, name))
+	}
+	for _, dir := range tried {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			return filepath.Abs(dir)
+		}
+	}
+	here, _ := os.Getwd()
+	return "", fmt.Errorf("there is no directory %s in %s or in the module's root; a command must have placeholders such as {port}", name, here)
+}
+
+// moduleRoot returns the directory of the go.mod above the working directory.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("find the module: no go.mod here or above")
+		}
+		dir = parent
+	}
+}
+
+// A role is what a program is for: what to start when nothing else is named.
+type role struct {
+	dir   string // of the step's own source, relative to the package
+	word  string // the subcommand for this role; "" if there is none
+	alone bool   // the step's own program has no subcommand, having one role only
+	flag  string // "server" or "client"
+	named string // the value of that flag
+}
+
+// A launch is a program found, and its arguments.
+type launch struct {
+	bin  string
+	args []string
+	cwd  string // "" is the test's own
+}
+
+// String is how a report names it.
+func (l *launch) String() string {
+	if len(l.args) == 2 && l.args[0] == "-c" {
+		return strings.TrimPrefix(l.args[1], "exec ")
+	}
+	return strings.TrimSpace(filepath.Base(l.bin) + " " + strings.Join(l.args, " "))
+}
+
+var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
+
+// template returns the command with placeholders that a role's program is
+// started by; "" if it is a directory.
+func (r role) template() string {
+	for _, target := range []string{r.named, targets.program} {
+		if target != "" {
+			if isCommand(target) {
+				return target
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
+// find returns the role's program. Of a command, values fill the placeholders;
+// required are those that it must have. Of a directory the program is built
+// and gets args.
+func (r role) find(args []string, values map[string]string, required []string) (*launch, error) {
+	if command := r.template(); command != "" {
+		filled, err := fill(command, values, required)
+		if err != nil {
+			return nil, fmt.Errorf("-%s: %w", r.flagName(), err)
+		}
+		root, err := moduleRoot()
+		if err != nil {
+			return nil, err
+		}
+		// The shell knows how to split words. It becomes the program, so that
+		// signals reach that.
+		return &launch{bin: "/bin/sh", args: []string{"-c", "exec " + filled}, cwd: root}, nil
+	}
+	dir, alone := r.dir, r.alone
+	switch {
+	case r.named != "":
+		dir, alone = r.named, true
+	case targets.program != "":
+		dir, alone = targets.program, false
+	}
+	if r.word != "" && !alone {
+		args = append([]string{r.word}, args...)
+	}
+	bin, err := buildOnce(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &launch{bin: bin, args: args}, nil
+}
+
+// flagName is the flag that named the program.
+func (r role) flagName() string {
+	if r.named != "" {
+		return r.flag
+	}
+	return "program"
+}
+
+// can tells whether the program can be given that option.
+func (r role) can(option string) bool {
+	command := r.template()
+	return command == "" || strings.Contains(command, "{"+option+"}")
+}
+
+// fill puts values in the place of a command's placeholders.
+func fill(command string, values map[string]string, required []string) (string, error) {
+	for _, name := range required {
+		if !strings.Contains(command, "{"+name+"}") {
+			return "", fmt.Errorf("the command must contain {%s}: %s", name, command)
+		}
+	}
+	var unknown []string
+	filled := placeholder.ReplaceAllStringFunc(command, func(p string) string {
+		value, ok := values[strings.Trim(p, "{}")]
+		if !ok {
+			unknown = append(unknown, p)
+		}
+		return value
+	})
+	if unknown != nil {
+		var known []string
+		for name := range values {
+			known = append(known, "{"+name+"}")
+		}
+		slices.Sort(known)
+		return "", fmt.Errorf("unknown placeholder %s; known are %s", strings.Join(unknown, " "), strings.Join(known, " "))
+	}
+	return filled, nil
+}
+
+// again returns the command that asks one milestone again.
+func again(number string) string {
+	if targets.again != "" {
+		return targets.again + number
+	}
+	pkg := "."
+	if here, err := os.Getwd(); err == nil {
+		if root, err := moduleRoot(); err == nil {
+			if rel, err := filepath.Rel(root, here); err == nil {
+				pkg = "./" + filepath.ToSlash(rel)
+			}
+		}
+	}
+	command := fmt.Sprintf("go test %s -run 'Spec%s/%s_'", pkg, number[:strings.IndexByte(number, '.')], number)
+	for _, f := range []struct{ name, value string }{
+		{"program", targets.program}, {"server", targets.server}, {"client", targets.client},
+	} {
+		if f.value != "" {
+			command += fmt.Sprintf(" -%s '%s'", f.name, f.value)
+		}
+	}
+	return command
+}

@@ -1,0 +1,117 @@
+// A picture of a program's processes, for reports.
+
+package harness
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Tree returns a picture of the program's processes: the one that was started
+// on the left, and on its right the others, grouped by state.
+func (p *Program) Tree() string {
+	p.t.Helper()
+	states := map[byte]string{'R': "running", 'S': "sleeping", 'D': "waiting", 'T': "stopped", 't': "stopped"}
+	root := fmt.Sprintf("%d gone", p.PID)
+	groups := map[string][]int{}
+	var order []string
+	for _, q := range p.table() {
+		state := states[q.state]
+		switch {
+		case q.pid == p.PID && q.alive():
+			root = fmt.Sprintf("%d master", q.pid)
+			if q.stopped() {
+				root += " (stopped)"
+			}
+			continue
+		case q.pid == p.PID:
+			continue // a zombie of ours, until Wait
+		case !q.alive():
+			state = "Z <defunct>"
+		case q.parent != p.PID:
+			state += fmt.Sprintf(", child of %d", q.parent)
+		}
+		if groups[state] == nil {
+			order = append(order, state)
+		}
+		groups[state] = append(groups[state], q.pid)
+	}
+	if len(order) == 0 {
+		return root
+	}
+	var lines []string
+	for i, state := range order {
+		branch := " ─┬─ "
+		switch {
+		case len(order) == 1:
+			branch = " ─── "
+		case i == len(order)-1:
+			branch = "  └─ "
+		case i > 0:
+			branch = "  ├─ "
+		}
+		left := root
+		if i > 0 {
+			left = strings.Repeat(" ", len(root))
+		}
+		what := fmt.Sprintf("worker (%d, %s)", len(groups[state]), state)
+		if strings.HasPrefix(state, "Z") {
+			what = state
+		}
+		lines = append(lines, left+branch+pidList(groups[state])+" "+what)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// scene is what a report shows of the program: its processes if there are
+// several, and its end if that is over.
+func (p *Program) scene() string {
+	name := filepath.Base(p.cmd.Path)
+	tree := p.Tree()
+	alone := !strings.Contains(tree, "─")
+	switch {
+	case p.Ended() && alone:
+		return fmt.Sprintf("%s, pid %d, has ended with exit code %d%s", name, p.PID, p.exitCode(), p.lastWords())
+	case p.Ended():
+		return tree + fmt.Sprintf("\nthe master has ended with exit code %d%s", p.exitCode(), p.lastWords())
+	case alone:
+		return ""
+	}
+	return tree
+}
+
+// lastWords returns the end of what the program logged, as the end of a
+// sentence.
+func (p *Program) lastWords() string {
+	lines := strings.Split(strings.TrimSpace(p.Stderr()), "\n")
+	if lines[0] == "" {
+		return ""
+	}
+	lines = lines[max(0, len(lines)-3):]
+	for i, line := range lines {
+		lines[i] = "  " + clip(line)
+	}
+	return ", having said\n" + strings.Join(lines, "\n")
+}
+
+// pidList writes sorted pids, runs of them as a range.
+func pidList(pids []int) string {
+	var parts []string
+	for i := 0; i < len(pids); {
+		j := i
+		for j+1 < len(pids) && pids[j+1] == pids[j]+1 {
+			j++
+		}
+		switch {
+		case j > i+1:
+			parts = append(parts, fmt.Sprintf("%d–%d", pids[i], pids[j]))
+		case j == i+1:
+			parts = append(parts, fmt.Sprintf("%d %d", pids[i], pids[j]))
+		default:
+			parts = append(parts, fmt.Sprint(pids[i]))
+		}
+		i = j + 1
+	}
+	return strings.Join(parts, " ")
+}
