@@ -201,6 +201,22 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	return node
 }
 
+// Remove deletes these nodes, whoever owns them. Those that are gone already don't matter.
+func (r *Registry) Remove(nodes ...Node) {
+	r.t.Helper()
+	for _, node := range nodes {
+		_, err := do(r, func(c *zk.Conn) (any, error) {
+			if err := c.Delete(r.Root+"/"+node.Name, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
+				return nil, err
+			}
+			return nil, nil
+		})
+		if err != nil {
+			r.t.Fatalf("remove %s under %s: %v", node.Name, r.Root, err)
+		}
+	}
+}
+
 // do runs look on a connection with a session. After an error the next look gets a new connection: this one's ZooKeeper
 // may have been wiped.
 func do[T any](r *Registry, look func(*zk.Conn) (T, error)) (T, error) {
