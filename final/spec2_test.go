@@ -114,7 +114,26 @@ func TestSpec2(t *testing.T) {
 		}
 	})
 
-	t.Run("2.7 a connection that is reset disturbs no other", func(t *testing.T) {
+	t.Run("2.7 a client that is late to read gets every reply whole", func(t *testing.T) {
+		harness.Usually(t, `a write took only a part, and the rest was forgotten → step2 README, "Read nothing while you owe"`)
+		s := start(t)
+		const rounds = 40 // 20 MB, more than the buffers on the way hold
+		params := `"` + strings.Repeat("x", 500_000) + `"`
+		frame := harness.Frame(`{"in":"ping","params":` + params + `}`)
+		c := s.Dial(t)
+		go func() {
+			for range rounds {
+				_ = c.TrySend(frame) // the server may stop reading until we do
+			}
+		}()
+		ping(t, s.Dial(t))
+		s.WantIdle(t) // it has sent what it could
+		for range rounds {
+			c.WantPong(params)
+		}
+	})
+
+	t.Run("2.8 a connection that is reset disturbs no other", func(t *testing.T) {
 		harness.Usually(t, "an error of one connection, such as ECONNRESET or EPIPE, ended the loop")
 		s := start(t)
 		good := s.Dial(t)
@@ -134,7 +153,7 @@ func TestSpec2(t *testing.T) {
 		}
 	})
 
-	t.Run("2.8 clients that never read: others are served, memory stays bounded, nothing spins", func(t *testing.T) {
+	t.Run("2.9 clients that never read: others are served, memory stays bounded, nothing spins", func(t *testing.T) {
 		harness.Usually(t, `a connection with unsent replies is still read, or stays armed for writing without anything to write → step2 README, "Read nothing while you owe"`)
 		s := start(t)
 		ping(t, s.Dial(t))
@@ -171,7 +190,7 @@ func TestSpec2(t *testing.T) {
 		ping(t, other)
 	})
 
-	t.Run("2.9 idle clients and half frames cost no CPU time", func(t *testing.T) {
+	t.Run("2.10 idle clients and half frames cost no CPU time", func(t *testing.T) {
 		harness.Usually(t, `the poller returns at once, again and again: writability armed with nothing to write, or a timeout of 0 → step2 README, "Let go of the dead"`)
 		s := start(t)
 		for range 50 {
@@ -182,7 +201,7 @@ func TestSpec2(t *testing.T) {
 		s.WantIdle(t)
 	})
 
-	t.Run("2.10 nothing is left of clients that vanish", func(t *testing.T) {
+	t.Run("2.11 nothing is left of clients that vanish", func(t *testing.T) {
 		harness.Usually(t, `a connection that hung up is neither read nor written and so never closed → step2 README, "Let go of the dead"`)
 		s := start(t)
 		ping(t, s.Dial(t))
@@ -212,7 +231,7 @@ func TestSpec2(t *testing.T) {
 		})
 	})
 
-	t.Run("2.11 Ctrl-C: what was begun is finished, the port is closed, the exit code is 0", func(t *testing.T) {
+	t.Run("2.12 Ctrl-C: what was begun is finished, the port is closed, the exit code is 0", func(t *testing.T) {
 		harness.Usually(t, "the loop ends at the signal: stop accepting, answer what was read, end each connection, then end")
 		s := start(t)
 		idle, busy := s.Dial(t), s.Dial(t)
@@ -239,7 +258,7 @@ func TestSpec2(t *testing.T) {
 		harness.Eventually(t, 2*time.Second, "no process left", func() (bool, string) { return len(s.Processes(t)) == 0, "some are" })
 	})
 
-	t.Run("2.12 the port can be used again at once", func(t *testing.T) {
+	t.Run("2.13 the port can be used again at once", func(t *testing.T) {
 		harness.Usually(t, "SO_REUSEADDR is missing: the kernel remembers the old connections for a minute")
 		s := start(t)
 		for i := range 3 {

@@ -209,7 +209,56 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.8 replies may come in pieces, and be long", func(t *testing.T) {
+	t.Run("6.8 a server that is no longer listed, but goes on: its connection is closed when the last call is answered", func(t *testing.T) {
+		harness.Usually(t, "a server that left the list was forgotten with its connection still open")
+		s := begin(t)
+		stays := s.server(session)
+		hold := make(chan struct{})
+		leaves := s.stub(func(conn net.Conn, _ []byte) error {
+			<-hold
+			_, err := conn.Write(harness.Frame(`{"out":"pong","result":"late"}`))
+			return err
+		})
+		client := s.client()
+		harness.Eventually(t, soon6, "a call of "+leaves.Addr, func() (bool, string) { return leaves.Requests() > 0, "none" })
+		nodes, err := s.registry.Nodes()
+		harness.Check(t, err == nil, "a list of what is registered", "%v", err)
+		s.registry.Remove(nodes[slices.IndexFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == leaves.Addr })])
+		close(hold)
+		client.WaitAnswers(50, stays.Addr)
+		harness.Eventually(t, soon6, "no connection to "+leaves.Addr, func() (bool, string) {
+			return leaves.Open() == 0, fmt.Sprint(leaves.Open())
+		})
+		summary := client.Interrupt()
+		harness.Check(t, summary.Failed == 0, "no failed call", "%d of %d:\n%s", summary.Failed, summary.Calls, client.Stderr())
+	})
+
+	t.Run("6.9 a znode that is gone between the list and the look at it", func(t *testing.T) {
+		harness.Usually(t, `"no such node" was taken for an error of ZooKeeper: it means that this server has just left`)
+		s := begin(t)
+		server := s.server(session)
+		gate := zkdev.GateT(t, zookeeper)
+		planted := []zkdev.Node{
+			s.registry.Plant("gone", `{"host":"127.0.0.1","port":1}`, false),
+			s.registry.Plant("lost", `{"host":"127.0.0.1","port":2}`, false),
+		}
+		gate.Delay(300 * time.Millisecond) // so that there is a while between list and look
+		client := s.client(func(o *harness.ClientOptions) { o.ZK, o.Session = gate.Addr(), 10*time.Second })
+		harness.Eventually(t, soon6, "a list asked for by the client's session (GETC) among ZooKeeper's connections", func() (bool, string) {
+			ids := gate.Sessions()
+			if len(ids) == 0 {
+				return false, "no session"
+			}
+			conns, err := zookeeper.FourLetter("cons")
+			return strings.Contains(conns, fmt.Sprintf("sid=%#x,lop=GETC,", ids[0])), fmt.Sprint(conns, err)
+		})
+		s.registry.Remove(planted...)
+		gate.Delay(0)
+		client.WaitAnswers(20, server.Addr)
+		s.interrupt(client)
+	})
+
+	t.Run("6.10 replies may come in pieces, and be long", func(t *testing.T) {
 		harness.Usually(t, "one read was taken for one reply")
 		s := begin(t)
 		long := strings.Repeat("0123456789", 100_000)
@@ -231,7 +280,7 @@ func TestSpec6(t *testing.T) {
 		harness.Check(t, summary.Calls == 6 && summary.Failed == 0, "6 calls, none failed", "%+v", summary)
 	})
 
-	t.Run("6.9 an error reply is a failed call, asked once, and the client goes on", func(t *testing.T) {
+	t.Run("6.11 an error reply is a failed call, asked once, and the client goes on", func(t *testing.T) {
 		harness.Usually(t, "an error reply is an answer: do not ask anybody else")
 		s := begin(t)
 		stub := s.stub(func(conn net.Conn, body []byte) error {
@@ -247,7 +296,7 @@ func TestSpec6(t *testing.T) {
 			"a line that says so for each call", "%s", said)
 	})
 
-	t.Run("6.10 znodes that are no servers are skipped", func(t *testing.T) {
+	t.Run("6.12 znodes that are no servers are skipped", func(t *testing.T) {
 		harness.Usually(t, "one bad znode ended the client, or hid the good ones")
 		s := begin(t)
 		bad := []string{"", "gibberish", `"127.0.0.1:8080"`, "[]", "null", "{}", `{"port":8080}`, `{"host":"127.0.0.1"}`,
@@ -270,7 +319,7 @@ func TestSpec6(t *testing.T) {
 		harness.Check(t, len(summary.Answered) == 2, "2 servers called", "%v", summary.Answered)
 	})
 
-	t.Run("6.11 beside servers that don't keep to the protocol, no call fails", func(t *testing.T) {
+	t.Run("6.13 beside servers that don't keep to the protocol, no call fails", func(t *testing.T) {
 		harness.Usually(t, `a broken connection lost the call: a ping or pi may be asked again elsewhere → step6 README, "When a call may move"`)
 		s := begin(t)
 		for _, reply := range []string{"", "\x02", "\x02\x00\x00\x00{", "\x00\x00\x00\x00", "\x02\x00\x00\x00{}", "\xff\xff\xff\xff"} {
@@ -288,7 +337,7 @@ func TestSpec6(t *testing.T) {
 
 	// What follows mostly waits.
 
-	t.Run("6.12 a server killed with all its processes, and still listed: no call fails", func(t *testing.T) {
+	t.Run("6.14 a server killed with all its processes, and still listed: no call fails", func(t *testing.T) {
 		harness.Usually(t, `a call that a dead server refused was given up: move it, and avoid that server for a while → step6 README, "When a call may move"`)
 		t.Parallel()
 		s := begin(t)
@@ -302,7 +351,7 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.13 a server that hangs, and stays listed: no call fails, and once it goes on it is called again", func(t *testing.T) {
+	t.Run("6.15 a server that hangs, and stays listed: no call fails, and once it goes on it is called again", func(t *testing.T) {
 		harness.Usually(t, `nothing ends a wait for a server that is silent: it neither refuses nor resets → step6 README, "When a call may move"`)
 		t.Parallel()
 		s := begin(t)
@@ -317,7 +366,7 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.14 a server killed and started again at once, one address with two znodes: no call fails", func(t *testing.T) {
+	t.Run("6.16 a server killed and started again at once, one address with two znodes: no call fails", func(t *testing.T) {
 		harness.Usually(t, `the connection is kept by znode: when the old one goes, it takes the living server away → step6 README, "Keyed by address"`)
 		t.Parallel()
 		s := begin(t)
@@ -333,7 +382,7 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.15 the client's session expires while it is stopped: it still learns of a new server", func(t *testing.T) {
+	t.Run("6.17 the client's session expires while it is stopped: it still learns of a new server", func(t *testing.T) {
 		harness.Usually(t, `the watch died with the session: list again in the new one → step6 README, "The watch fires once"`)
 		t.Parallel()
 		s := begin(t)
@@ -354,7 +403,7 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.16 while ZooKeeper hangs or is down calls go on, and a new server is found when it is back", func(t *testing.T) {
+	t.Run("6.18 while ZooKeeper hangs or is down calls go on, and a new server is found when it is back", func(t *testing.T) {
 		harness.Usually(t, `an error of ZooKeeper was taken for an empty list: keep the last one → step6 README, "The watch fires once"`)
 		t.Parallel()
 		own := zkdev.StartT(t)
@@ -385,7 +434,7 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.17 ZooKeeper loses its data: the client finds the servers that register again, and forgets the others", func(t *testing.T) {
+	t.Run("6.19 ZooKeeper loses its data: the client finds the servers that register again, and forgets the others", func(t *testing.T) {
 		harness.Usually(t, `names known from the old session stand for other servers in the new one → step6 README, "The watch fires once"`)
 		t.Parallel()
 		own := zkdev.StartT(t)
@@ -409,7 +458,7 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.18 without ZooKeeper the client says so, and its exit code is 1", func(t *testing.T) {
+	t.Run("6.20 without ZooKeeper the client says so, and its exit code is 1", func(t *testing.T) {
 		harness.Usually(t, "a wait without a bound, or a crash without a word")
 		t.Parallel()
 		client := system6{t, "127.0.0.1:1", &zkdev.Registry{Root: "/demo"}}.client(func(o *harness.ClientOptions) { o.Wait = time.Second })

@@ -4,7 +4,6 @@
 package harness
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -56,6 +55,7 @@ func startIn(t testing.TB, l *launch, env []string) *Program {
 	}
 	t.Cleanup(p.cleanup)
 	did(t, "started %s, pid %d", l, p.PID)
+	tell(t, func(s *story) { s.bombs = append(s.bombs, p.bomb) })
 	Scene(t, p.scene)
 	if tracing() {
 		p.followers.Go(func() { p.follow("stderr") })
@@ -152,7 +152,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 	p.t.Helper()
 	did(p.t, "%s to pid %d", unix.SignalName(sig), p.PID)
 	if err := p.cmd.Process.Signal(sig); err != nil {
-		fail(p.t, fmt.Sprintf("process %d alive to receive the signal", p.PID), p.failure(err))
+		fail(p.t, fmt.Sprintf("process %d alive to receive the signal", p.PID), err.Error())
 	}
 }
 
@@ -162,7 +162,7 @@ func (p *Program) SignalGroup(sig syscall.Signal) {
 	p.t.Helper()
 	did(p.t, "%s to process group %d", unix.SignalName(sig), p.PID)
 	if err := syscall.Kill(-p.PID, sig); err != nil {
-		fail(p.t, fmt.Sprintf("process group %d alive to receive the signal", p.PID), p.failure(err))
+		fail(p.t, fmt.Sprintf("process group %d alive to receive the signal", p.PID), err.Error())
 	}
 }
 
@@ -172,7 +172,7 @@ func (p *Program) Kill() {
 	p.t.Helper()
 	did(p.t, "SIGKILL to process group %d", p.PID)
 	if err := p.end(); err != nil {
-		fail(p.t, "no process of the program left", p.failure(err))
+		fail(p.t, "no process of the program left", err.Error())
 	}
 }
 
@@ -183,7 +183,7 @@ func (p *Program) Wait(timeout time.Duration) int {
 	select {
 	case <-p.done:
 	case <-time.After(timeout):
-		fail(p.t, fmt.Sprintf("process %d to end within %v", p.PID, timeout), p.failure(errors.New("still there")))
+		fail(p.t, fmt.Sprintf("process %d to end within %v", p.PID, timeout), "still there")
 	}
 	return p.exitCode()
 }
@@ -221,15 +221,6 @@ func (p *Program) exitCode() int {
 		return 128 + int(status.Signal())
 	}
 	return status.ExitStatus()
-}
-
-// failure describes an error together with what may explain it, the guard's
-// finding.
-func (p *Program) failure(err error) string {
-	if bomb := p.bomb(); bomb != "" {
-		return err.Error() + "\n" + bomb
-	}
-	return err.Error()
 }
 
 // end kills the group and waits until nothing of it is left.

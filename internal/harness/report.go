@@ -20,6 +20,7 @@ type story struct {
 	lastAt  time.Duration
 	usually string
 	scenes  []func() string // what else explains a failure
+	bombs   []func() string // what the fork bomb guard found, by program
 	trace   trace
 }
 
@@ -103,6 +104,10 @@ func fail(t testing.TB, expected, got string) {
 	var s story
 	tell(t, func(own *story) { s = *own })
 	gotAt := time.Since(s.start)
+	if bomb := findBomb(&s); bomb != "" {
+		got = bomb
+		starts.tellBomb(t)
+	}
 	for _, show := range s.scenes {
 		if scene := show(); scene != "" {
 			got = strings.TrimRight(got, "\n") + "\n" + scene
@@ -129,6 +134,16 @@ func fail(t testing.TB, expected, got string) {
 		field("again", again(number))
 	}
 	t.Fatal(b.String())
+}
+
+// findBomb returns what the guard found of the test's programs, "" for nothing.
+func findBomb(s *story) string {
+	for _, bomb := range s.bombs {
+		if found := bomb(); found != "" {
+			return found
+		}
+	}
+	return ""
 }
 
 // Check ends the test with a report unless ok. The expectation is a phrase

@@ -61,11 +61,7 @@ func (s *Server) start(t testing.TB) {
 	what := "a connection accepted on " + s.Addr
 	Eventually(t, startTimeout, what, func() (bool, string) {
 		if s.Ended() { // asked before dialing: somebody else may listen there
-			got := fmt.Sprintf("the program ended with exit code %d before it accepted a connection", s.exitCode())
-			if bomb := s.bomb(); bomb != "" {
-				got += "\n" + bomb
-			}
-			fail(t, what, got)
+			fail(t, what, fmt.Sprintf("the program ended with exit code %d before it accepted a connection", s.exitCode()))
 		}
 		conn, err := net.DialTimeout("tcp", s.Addr, startTimeout)
 		if err != nil {

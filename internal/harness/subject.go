@@ -169,6 +169,16 @@ type startLog struct {
 	mu     sync.Mutex
 	proven map[string]bool
 	failed map[string]string // the first test that it failed
+	bomb   string            // the first test that found a fork bomb
+}
+
+// tellBomb notes that the program under test is a fork bomb: once is enough.
+func (l *startLog) tellBomb(t testing.TB) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bomb == "" {
+		l.bomb = testName(t)
+	}
 }
 
 // ask skips the test if the server failed to start like this before. The
@@ -177,6 +187,9 @@ func (l *startLog) ask(t testing.TB, kind string) (report func(ok bool)) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.bomb != "" {
+		t.Skipf("not asked: the server is a fork bomb, see %s", l.bomb)
+	}
 	if name := l.failed[kind]; name != "" {
 		t.Skipf("not asked: the server did not start%s, see %s", strings.TrimSuffix(" with "+kind, " with "), name)
 	}

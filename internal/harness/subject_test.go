@@ -27,7 +27,7 @@ func aim(t *testing.T, program string) {
 	before := targets
 	t.Cleanup(func() { targets = before })
 	targets.program, targets.server, targets.client, targets.again = program, "", "", ""
-	starts.proven, starts.failed = nil, nil
+	starts.proven, starts.failed, starts.bomb = nil, nil, ""
 }
 
 func TestReportOfAMilestone(t *testing.T) {
@@ -155,4 +155,16 @@ func TestOptionsThatACommandLeavesNoPlaceFor(t *testing.T) {
 		defer func() { assert.True(t, t.Skipped()) }()
 		p.Needs(t, "grace")
 	})
+}
+
+func TestAForkBombIsReportedAtOnceAndNotStartedAgain(t *testing.T) {
+	aim(t, `i=0; while [ $i -lt 100 ]; do sleep 20 & i=$((i+1)); done; wait # {host} {port}`)
+	targets.program = "sh -c '" + targets.program + "'"
+	log := mustFail(t, func(t testing.TB) { little.Serve(as{t, "TestSpec3/3.1_a"}, Options{}) })
+	assert.Contains(t, log, "s  fork bomb: ")
+	t.Run("again", func(t *testing.T) {
+		defer func() { assert.True(t, t.Skipped()) }()
+		little.Serve(t, Options{})
+	})
+	aim(t, "")
 }

@@ -22,7 +22,9 @@ func Eventually(t testing.TB, within time.Duration, what string, condition func(
 		if ok {
 			return
 		}
-		if time.Now().After(deadline) {
+		bomb := ""
+		tell(t, func(s *story) { bomb = findBomb(s) })
+		if bomb != "" || time.Now().After(deadline) {
 			fail(t, fmt.Sprintf("%s, within %v", what, within), got)
 		}
 		time.Sleep(pause)

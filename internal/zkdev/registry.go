@@ -89,27 +89,24 @@ func (r *Registry) scene() string {
 	return text
 }
 
-// watchers says which sessions watch the root or what is below it, as ZooKeeper lists them.
+// watchers says what ZooKeeper tells of watches: how many there are in all, and whose are those on znodes' data. Of the
+// watches on lists of children it tells the number only.
 func (r *Registry) watchers() string {
-	answer, err := fourLetter(r.zk, "wchp", lookLimit) // a path, and below it the sessions, indented
+	count, err := fourLetter(r.zk, "mntr", lookLimit)
 	if err != nil {
 		return err.Error()
 	}
-	var found []string
-	ours := false
-	for _, line := range strings.Split(answer, "\n") {
-		if strings.HasPrefix(line, "/") {
-			if ours = line == r.Root || strings.HasPrefix(line, r.Root+"/"); ours {
-				found = append(found, line+":")
-			}
-		} else if ours && line != "" {
-			found = append(found, "session "+strings.TrimSpace(line))
+	text := "a number that ZooKeeper does not tell"
+	for line := range strings.Lines(count) {
+		if n, ok := strings.CutPrefix(line, "zk_watch_count"); ok {
+			text = strings.TrimSpace(n) + " in all"
 		}
 	}
-	if found == nil {
-		return "none on " + r.Root
+	byPath, err := fourLetter(r.zk, "wchp", lookLimit) // a path, and below it the sessions, indented
+	if err == nil && strings.TrimSpace(byPath) != "" {
+		text += ", of these on data: " + strings.Join(strings.Fields(byPath), " ")
 	}
-	return strings.Join(found, " ")
+	return text
 }
 
 // Nodes returns what is registered at the moment, in the order of names; no node if there is no root. It tries for 2
