@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"example.com/rpcworkbook/internal/carry"
 )
@@ -26,7 +27,8 @@ type Book struct {
 	mine     string // Mine, in the root
 	tree     *carry.Tree
 	chapters []carry.Chapter
-	out      io.Writer // what the commands have to say
+	saying   sync.Mutex // guards out
+	out      io.Writer  // what the commands have to say
 }
 
 // Open looks at the workbook in root. Its commands write to out. It fails if
@@ -83,4 +85,8 @@ func (b *Book) wantProgram(c carry.Chapter) error {
 	return nil
 }
 
-func (b *Book) say(format string, args ...any) { fmt.Fprintf(b.out, format, args...) }
+func (b *Book) say(format string, args ...any) {
+	b.saying.Lock()
+	defer b.saying.Unlock()
+	fmt.Fprintf(b.out, format, args...)
+}
