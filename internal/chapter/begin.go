@@ -1,0 +1,140 @@
+// make begin: what the reader of a chapter starts from.
+
+package chapter
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"example.com/rpcworkbook/internal/carry"
+)
+
+// Begin puts into the reader's directory what he starts the chapter with: the
+// sources of the step before, and what this one gives him. A file that is there
+// stays as it is. It says what it did, what he is to write, and what comes next.
+func (b *Book) Begin(c carry.Chapter) error {
+	if err := os.MkdirAll(b.mine, 0o755); err != nil {
+		return fmt.Errorf("make the directory for your program: %w", err)
+	}
+	b.say("Chapter %d, %s. Your program is in %s.\n\n", c.Number, c.Dir, Mine)
+	kept, err := b.hand(c.Before, c.Start, "copied")
+	if err != nil {
+		return err
+	}
+	for _, name := range c.Given { // one by one: each is useful without the others
+		k, err := b.hand(c.Dir, []string{name}, "given")
+		if err != nil {
+			return err
+		}
+		kept = append(kept, k...)
+	}
+	if len(kept) > 0 {
+		b.field("kept", "%s that you have: %s", count(len(kept)), strings.Join(kept, ", "))
+	}
+	b.field("you write", "%s", b.toWrite(c))
+	b.field("then", "make try STEP=%d", c.Number)
+	return nil
+}
+
+// toWrite says what a chapter asks of its reader.
+func (b *Book) toWrite(c carry.Chapter) string {
+	files := slices.Concat(c.Write, c.Revise)
+	if b.open(c) { // the files' names went with the solution
+		return "what " + c.Dir + "/README.md says"
+	}
+	return fmt.Sprintf("%s and main.go; see %s/README.md", strings.Join(files, ", "), c.Dir)
+}
+
+// hand copies files from a step to the reader's directory, all or none, and
+// tells so in a line that begins with verb. It returns the files that were there
+// already. None are copied if that would declare something twice: the reader's
+// program has another shape then than ours, and half of ours would only break it.
+func (b *Book) hand(dir string, names []string, verb string) (kept []string, err error) {
+	clash, err := b.clash(dir, names)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, name := range names {
+		if _, err := os.Lstat(filepath.Join(b.mine, name)); err == nil {
+			kept = append(kept, name)
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return kept, nil
+	case clash != "":
+		b.field("left out", "%s of %s, because %s: %s", count(len(missing)), dir, clash, strings.Join(missing, ", "))
+		return kept, nil
+	}
+	for _, name := range missing {
+		if err := b.copyNew(dir, name); err != nil {
+			return nil, err
+		}
+	}
+	b.field(verb, "%s of %s: %s", count(len(missing)), dir, strings.Join(missing, ", "))
+	return kept, nil
+}
+
+// clash says what would be declared twice if the files of the step that the
+// reader doesn't have were put beside those that he has; "" if nothing.
+func (b *Book) clash(dir string, names []string) (string, error) {
+	his, err := sources(b.mine)
+	if err != nil {
+		return "", err
+	}
+	where := map[string]string{} // what he declares that ours don't in the file of that name
+	for _, file := range his {
+		ours := declared(filepath.Join(b.root, dir, file))
+		for name := range declared(filepath.Join(b.mine, file)) {
+			if !ours[name] {
+				where[name] = file
+			}
+		}
+	}
+	for _, file := range names {
+		if slices.Contains(his, file) {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(declared(filepath.Join(b.root, dir, file)))) {
+			if where[name] != "" {
+				return fmt.Sprintf("your %s has its own %s", where[name], name), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// copyNew copies a file of a step to the reader's directory, where it must not
+// exist.
+func (b *Book) copyNew(dir, name string) (err error) {
+	text, err := os.ReadFile(filepath.Join(b.root, dir, name))
+	if err != nil {
+		return fmt.Errorf("copy a file of the chapter: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(b.mine, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("copy a file of the chapter: %w", err)
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
+}
+
+// field prints one line of a command's summary.
+func (b *Book) field(name, format string, args ...any) {
+	b.say("  %-10s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+func count(files int) string {
+	if files == 1 {
+		return "1 file"
+	}
+	return fmt.Sprintf("%d files", files)
+}

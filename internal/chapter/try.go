@@ -1,0 +1,204 @@
+// make try: the specification, run against the reader's program.
+
+package chapter
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"example.com/rpcworkbook/internal/carry"
+)
+
+// How says how to try a program.
+type How struct {
+	Race bool   // with the race detector
+	Full bool   // show all that a failed milestone has seen, not just its report
+	Only string // one milestone, such as "3.2"; "" for all
+}
+
+// Try runs the chapter's specification against the reader's program, up to the
+// first milestone that is red, and then those of the chapters before, which must
+// hold, too. It says how far the program gets, and reports whether it got to the
+// end. It blocks for as long as that takes; when ctx ends, everything that was
+// started is stopped, and the error is ctx's.
+func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, err error) {
+	if err := b.wantProgram(c); err != nil {
+		return false, err
+	}
+	target, milestones := c, []milestone(nil)
+	if how.Only == "" {
+		milestones, err = b.milestones(c)
+	} else {
+		var only milestone
+		target, only, err = b.only(c, how.Only)
+		milestones = []milestone{only}
+	}
+	if err != nil {
+		return false, err
+	}
+	building := time.AfterFunc(2*time.Second, func() { b.say("building; the first time takes a while\n") })
+	defer building.Stop()
+	complaint, err := b.compile(ctx, how.Race)
+	if err != nil {
+		return false, err
+	}
+	if complaint != "" {
+		building.Stop()
+		b.say("Your program doesn't compile:\n\n%s\n", strings.TrimSpace(complaint))
+		return false, nil
+	}
+	t := &trial{b: b, c: c, how: how, building: building}
+	if green, err = t.run(ctx, target.Number, milestones); !green || err != nil || how.Only != "" {
+		return green, err
+	}
+	for _, earlier := range b.chapters {
+		if earlier.Number == c.Number {
+			break
+		}
+		milestones, err := b.milestones(earlier)
+		if err != nil {
+			return false, err
+		}
+		t.brief = true
+		if green, err := t.run(ctx, earlier.Number, milestones); !green || err != nil {
+			return green, err
+		}
+	}
+	b.praise(c)
+	return true, nil
+}
+
+func (b *Book) praise(c carry.Chapter) {
+	b.say("\nWell done: your program does all that chapter %d asks for.\n\n", c.Number)
+	if b.open(c) {
+		return
+	}
+	b.field("compare", "make compare STEP=%d", c.Number)
+	if next := c.Number + 1; next <= b.last().Number {
+		b.field("then", "make begin STEP=%d", next)
+	} else {
+		b.field("then", "final/README.md: what more it needs among strangers")
+	}
+}
+
+// A trial is one specification at work.
+type trial struct {
+	b     *Book
+	c     carry.Chapter // whose program it is
+	how   How
+	brief bool // show no single milestones
+
+	building *time.Timer     // says why nothing happens
+	tried    map[string]bool // milestones that have ended, by number
+}
+
+// run runs the milestones of one specification, prints one line as they end, and
+// the report of the first that is red.
+func (t *trial) run(ctx context.Context, chapter int, milestones []milestone) (green bool, err error) {
+	one, stop := context.WithCancel(ctx)
+	defer stop()
+	run := fmt.Sprintf("^TestSpec%d$", chapter)
+	if t.how.Only != "" {
+		run += "/^" + regexp.QuoteMeta(t.how.Only) + "_"
+	}
+	args := []string{"test", "-json", "-count=1", "-timeout=10m", "-failfast"}
+	if t.how.Race {
+		args = append(args, "-race")
+	}
+	if t.how.Full {
+		args = append(args, "-v")
+	}
+	args = append(args, "./"+t.c.Dir, "-run", run,
+		"-args", "-program", Mine, "-again", t.again())
+	t.tried = map[string]bool{}
+	if t.brief {
+		t.b.say("chapter %d", chapter)
+	}
+	var s stream
+	complaint, err := t.b.goCommand(one, func(output io.Reader) error {
+		return s.follow(output, func(test, action string) {
+			t.building.Stop()
+			if one.Err() == nil {
+				t.show(test, action)
+			}
+			if _, ok := s.report(false); s.red && ok {
+				stop() // without a report, what explains the failure comes later
+			}
+		})
+	}, args...)
+	switch {
+	case ctx.Err() != nil:
+		t.b.say("\n")
+		return false, ctx.Err()
+	case s.red:
+		t.end("✗", milestones)
+		t.b.say("\n%s\n", t.report(&s, complaint, milestones))
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("run the specification: %w\n%s", err, complaint)
+	case len(t.tried) == 0:
+		return false, fmt.Errorf("none of the milestones of chapter %d was run by go %s", chapter, strings.Join(args, " "))
+	}
+	t.end("✓", milestones)
+	return true, nil
+}
+
+// show adds a milestone that has ended to the line.
+func (t *trial) show(test, action string) {
+	number := numberOf(test)
+	sign := map[string]string{"pass": "✓", "fail": "✗", "skip": "–"}[action]
+	if number == "" || sign == "" {
+		return
+	}
+	if !t.brief {
+		if len(t.tried) > 0 {
+			t.b.say(" ")
+		}
+		t.b.say("%s %s", number, sign)
+	}
+	t.tried[number] = true
+}
+
+// end ends the line.
+func (t *trial) end(sign string, milestones []milestone) {
+	if t.brief {
+		t.b.say(" %s", sign)
+	}
+	if len(t.tried) > 0 && t.how.Only == "" {
+		t.b.say(" (%d of %d)", len(t.tried), len(milestones))
+	}
+	t.b.say("\n")
+}
+
+// report returns what there is to say about a failure.
+func (t *trial) report(s *stream, complaint string, milestones []milestone) string {
+	text, ok := s.report(t.how.Full)
+	if ok {
+		return text
+	}
+	text = strings.TrimSpace(text + "\n" + complaint)
+	for _, m := range milestones {
+		if m.number == numberOf(s.failed) { // it failed in words of its own
+			again := fmt.Sprintf("%-9s %s%s", "again", t.again(), m.number)
+			text = mark + m.number + " " + m.sentence + "\n  " + strings.ReplaceAll(text+"\n"+again, "\n", "\n  ")
+		}
+	}
+	return text
+}
+
+// again is the command that repeats a milestone, up to its number.
+func (t *trial) again() string { return fmt.Sprintf("make try STEP=%d ONLY=", t.c.Number) }
+
+var milestoneName = regexp.MustCompile(`^TestSpec[0-9]+/([0-9]+\.[0-9]+)_`)
+
+// numberOf returns the number of the milestone that a test is, "" if it is none.
+func numberOf(test string) string {
+	if m := milestoneName.FindStringSubmatch(test); m != nil {
+		return m[1]
+	}
+	return ""
+}
