@@ -31,6 +31,10 @@ type Limits struct {
 	// MaxConns is how many connections the worker holds at most. Further ones
 	// wait to be accepted, by another worker perhaps.
 	MaxConns int
+	// MaxFrame is the longest request body accepted, in bytes. It can only
+	// lower the limit that every connection has: more than MaxRequest counts
+	// as MaxRequest, because clients take no longer replies.
+	MaxFrame int
 }
 
 // limiter is the Limits at work in one server.
@@ -53,6 +57,9 @@ type progress struct {
 func (l Limits) Apply(s *Server) {
 	lim := &limiter{Limits: l, server: s, seen: make(map[*Conn]progress)}
 	s.Pause = lim.pause
+	if l.MaxFrame > 0 {
+		s.MaxFrame = min(l.MaxFrame, MaxRequest)
+	}
 	if lim.period() == 0 {
 		return
 	}

@@ -31,6 +31,8 @@ type Server struct {
 	// Pause returns for how long to leave the listening socket alone after
 	// an accept that ended with err, held connections being open.
 	Pause func(held int, err error) time.Duration
+	// MaxFrame is the longest request body accepted, in bytes.
+	MaxFrame int
 
 	loop     *Loop
 	handler  Handler
@@ -65,7 +67,7 @@ func Listen(host, port string) (fd int, addr *net.TCPAddr, err error) {
 // owns from now on.
 func NewServer(loop *Loop, listener int, handler Handler) *Server {
 	s := &Server{
-		Pause: SpreadPause, loop: loop, handler: handler, listener: listener,
+		Pause: SpreadPause, MaxFrame: MaxRequest, loop: loop, handler: handler, listener: listener,
 		conns: make(map[*Conn]struct{}), chunk: make([]byte, chunkSize),
 	}
 	loop.OnDrain = s.drain
@@ -116,7 +118,7 @@ func (s *Server) accept() {
 func (s *Server) open(fd int) {
 	// Without this a reply would wait for the acknowledgement of the one before.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	c := &Conn{server: s, fd: fd, decoder: NewDecoder(MaxRequest)}
+	c := &Conn{server: s, fd: fd, decoder: NewDecoder(s.MaxFrame)}
 	c.ready = c.onReady
 	s.conns[c] = struct{}{}
 	c.watch(Readable)

@@ -268,7 +268,7 @@ func TestUsageErrorsSayWhatIsWrong(t *testing.T) {
 		{"serve 127.0.0.1 0 0", []string{"need 2 arguments (HOST PORT), got 3"}},
 		{"serve 127.0.0.1 0 -v", []string{"flag -v must come before HOST"}},
 		{"serve 127.0.0.1 -v 0", []string{"flag -v must come before HOST"}},
-		{"serve 127.0.0.1 0 --v=true", []string{"flag --v=true must come before HOST"}},
+		{"serve 127.0.0.1 0 --v=secret", []string{"flag -v must come before HOST"}},
 		{"serve 127.0.0.1 http", []string{`PORT must be a number from 0 to 65535, not "http"`}},
 		{"serve 127.0.0.1 65536", []string{"PORT", `"65536"`}},
 		{"serve 127.0.0.1 -1", []string{"PORT", `"-1"`}},

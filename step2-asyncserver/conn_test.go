@@ -202,6 +202,35 @@ func TestConnTooLongAFrameIsAnsweredAndEnded(t *testing.T) {
 	})
 }
 
+// A server may accept less than the protocol's most: then that is also how much
+// it waits for in the end.
+func TestConnAcceptsFramesUpToTheServersLimit(t *testing.T) {
+	eachPoller(t, func(t *testing.T, p Poller) {
+		s := newServing(t, p)
+		s.server.MaxFrame = 100
+		s.start()
+		longest := harness.Request("ping", strings.Repeat("x", 100-len(harness.Request("ping", ""))))
+		c, half := s.dial(), s.dial()
+		c.SendFrame(longest)
+		require.Equal(t, "pong", c.ReadReply().Kind)
+		c.SendFrame(longest + " ")
+		c.WantReply("error", `"frame of 101 bytes is over the limit of 100"`)
+		c.WantEOF()
+
+		frame := harness.Frame(longest)
+		half.Send(frame[:10])
+		conn := s.halfConn()
+		s.Drain()
+		s.eventually("a connection that waits for its last frame", func() bool { return conn.finishing > 0 })
+		s.on(func() { assert.Equal(t, len(frame), conn.finishing) })
+		for _, b := range frame[10:] {
+			half.Send([]byte{b})
+		}
+		require.Equal(t, "pong", half.ReadReply().Kind)
+		half.WantEOF()
+	})
+}
+
 // linger makes the server end its side of a connection, and returns both ends.
 func (s *serving) linger() (*harness.Conn, *Conn) {
 	s.t.Helper()

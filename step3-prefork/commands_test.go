@@ -52,7 +52,7 @@ func TestUsageErrorsSayWhatIsWrong(t *testing.T) {
 		"127.0.0.1 http":         `PORT must be a number from 0 to 65535, not "http"`,
 		"-x 127.0.0.1 0":         "-x",
 		"-workers 0 127.0.0.1 0": "-workers must be at least 1, not 0",
-		"127.0.0.1 0 -workers=3": "flag -workers=3 must come before HOST",
+		"127.0.0.1 0 -workers=3": "flag -workers must come before HOST",
 	} {
 		stdout, stderr, code := harness.Run(t, harness.Build(t, "."), "", strings.Fields(args)...)
 		assert.Equal(t, 2, code, args)

@@ -26,7 +26,7 @@ func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {
 	for i, arg := range rest {
 		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		if i > 0 && strings.HasPrefix(arg, "-") && flags.Lookup(name) != nil {
-			UsageError(flags, "flag %s must come before %s", arg, strings.Join(names, " "))
+			UsageError(flags, "flag -%s must come before %s", name, strings.Join(names, " "))
 		}
 	}
 	if len(rest) != len(names) {

@@ -148,7 +148,7 @@ func (c *Conn) flush() {
 // stops sending is told the end all the same.
 func (c *Conn) finish() {
 	if c.finishing == 0 {
-		c.finishing = HeaderSize + MaxRequest // room for the longest
+		c.finishing = HeaderSize + c.server.MaxFrame // room for the longest
 	}
 	c.server.loop.Post(func() {
 		if !c.closed && !c.unanswered && len(c.out) == 0 {

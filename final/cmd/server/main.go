@@ -32,6 +32,10 @@ what has come in. A second signal ends it at once.
 Exit codes: 0 told to end, 1 failed, 2 wrong usage, 3 no worker ever ready.
 `
 
+// minFrame is the least that -max-frame may be: with less, a server could
+// hardly be called.
+const minFrame = 1024
+
 func main() {
 	flags := flag.NewFlagSet("server", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
@@ -40,6 +44,7 @@ func main() {
 	idle := flags.Duration("idle-timeout", 5*time.Minute, "how long a connection may stay without a request; 0: for ever")
 	frame := flags.Duration("frame-timeout", 10*time.Second, "how long a request may take to come in whole; 0: for ever")
 	maxConns := flags.Int("max-conns", 10_000, "connections per worker; 0: no limit")
+	maxFrame := flags.Int("max-frame", rpc.MaxRequest, fmt.Sprintf("the longest request accepted, in `bytes`: from %d to %d, the protocol's limit", minFrame, rpc.MaxRequest))
 	advertise := flags.String("advertise", "", "the `host` to register, if clients reach this server by another than HOST")
 	zookeeper := rpc.NewZKFlags(flags)
 	rpc.Teach(about)
@@ -51,6 +56,8 @@ func main() {
 		rpc.UsageError(flags, "-grace, -idle-timeout and -frame-timeout must not be negative")
 	case *maxConns < 0:
 		rpc.UsageError(flags, "-max-conns must not be negative: %d", *maxConns)
+	case *maxFrame < minFrame || *maxFrame > rpc.MaxRequest:
+		rpc.UsageError(flags, "-max-frame must be from %d to %d bytes, not %d", minFrame, rpc.MaxRequest, *maxFrame)
 	}
 	host, err := rpc.RegisterableHost(*advertise, pos[0])
 	if err != nil {
@@ -60,7 +67,7 @@ func main() {
 		Host: pos[0], Port: pos[1],
 		Workers: *workers,
 		Grace:   *grace,
-		Limits:  rpc.Limits{IdleTimeout: *idle, FrameTimeout: *frame, MaxConns: *maxConns},
+		Limits:  rpc.Limits{IdleTimeout: *idle, FrameTimeout: *frame, MaxConns: *maxConns, MaxFrame: *maxFrame},
 		Verbose: *verbose,
 		Service: rpc.NewService(),
 		Tasks:   map[string]rpc.TaskMethod{"pi": rpc.PiTask},
