@@ -127,12 +127,8 @@ func (r *Registry) Want(want ...Node) {
 func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	r.t.Helper()
 	node, err := do(r, func(c *zk.Conn) (Node, error) {
-		for i, letter := range r.Root + "/" {
-			if i > 0 && letter == '/' {
-				if _, err := c.Create(r.Root[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
-					return Node{}, err
-				}
-			}
+		if err := r.makeRoot(c); err != nil {
+			return Node{}, err
 		}
 		var flags int32
 		var session int64
@@ -149,6 +145,18 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 		r.t.Fatalf("plant %s under %s: %v", name, r.Root, err)
 	}
 	return node
+}
+
+// makeRoot creates what is missing of the path to the root.
+func (r *Registry) makeRoot(c *zk.Conn) error {
+	for i, letter := range r.Root + "/" {
+		if i > 0 && letter == '/' {
+			if _, err := c.Create(r.Root[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // do runs look on a connection with a session. After an error the next look gets a new connection: this one's ZooKeeper
