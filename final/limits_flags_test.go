@@ -33,7 +33,7 @@ func TestLimitFlagsThatMakeNoSense(t *testing.T) {
 }
 
 func TestMaxFrameFlag(t *testing.T) {
-	s := startServer(t, harness.Options{Flags: []string{"-max-frame", "1024"}})
+	s := theServer.Serve(t, harness.Options{Flags: []string{"-max-frame", "1024"}})
 	longest := strings.Repeat("x", 1024-len(harness.Request("ping", "")))
 	c := s.Dial(t)
 	c.SendRequest("ping", longest)
@@ -51,7 +51,7 @@ func TestMaxFrameFlag(t *testing.T) {
 }
 
 func TestMaxFrameFlagAtItsDefault(t *testing.T) {
-	s := startServer(t, harness.Options{})
+	s := theServer.Serve(t, harness.Options{})
 	longest := strings.Repeat("x", MaxRequest-len(harness.Request("ping", "")))
 	c := s.Dial(t)
 	c.SendRequest("ping", longest)
@@ -65,7 +65,7 @@ func TestMaxFrameFlagAtItsDefault(t *testing.T) {
 // as soon as one of them leaves.
 func TestMaxConnsFlag(t *testing.T) {
 	const workers, each = 2, 2
-	s := startServer(t, harness.Options{Workers: workers, Flags: []string{"-max-conns", fmt.Sprint(each)}})
+	s := theServer.Serve(t, harness.Options{Workers: workers, Flags: []string{"-max-conns", fmt.Sprint(each)}})
 	s.WaitServing(t, workers)
 	served := holdAll(t, s, workers*each)
 	held := make(map[int]int)
@@ -106,13 +106,15 @@ func holdAll(t *testing.T, s *harness.Server, n int) (served []*harness.Conn) {
 func TestFullServerCostsNoCall(t *testing.T) {
 	zookeeper := zkdev.StartT(t)
 	o := harness.Options{ZK: zookeeper.Addr(), Root: "/full"}
-	free := startServer(t, o)
+	free := theServer.Serve(t, o)
 	o.Workers, o.Flags = 1, []string{"-max-conns", "2"}
-	full := startServer(t, o)
+	full := theServer.Serve(t, o)
 	zkdev.RegistryT(t, zookeeper, o.Root).Wait(soon, "two nodes", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
 	served := holdAll(t, full, 2)
 
-	client := startClient(t, "-zk", o.ZK, "-root", o.Root, "-n", "1000000", "-interval", "5ms")
+	client := theClient.Start(t, harness.ClientOptions{
+		ZK: o.ZK, Root: o.Root, Session: 6 * time.Second, Rounds: 1_000_000, Interval: 5 * time.Millisecond,
+	})
 	began := time.Now()
 	for time.Since(began) < 3*time.Second { // one call waits for 2 s at the full server
 		client.WaitAnswers(20, free.Addr)

@@ -162,8 +162,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.5 -advertise names another host to call", func(t *testing.T) {
-		theServer.Needs(t, "advertise")
 		harness.Usually(t, "the host that the server listens on was registered")
+		theServer.Needs(t, "advertise")
 		registry, o := begin(t)
 		o.Advertise = "server.example"
 		p := run(t, o, "0.0.0.0")

@@ -156,8 +156,8 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.5 with -wait it waits for one", func(t *testing.T) {
-		theClient.Needs(t, "wait")
 		harness.Usually(t, `the list is read once, without a watch on it → step6 README, "The watch fires once"`)
+		theClient.Needs(t, "wait")
 		s := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
 		client := s.client(func(o *harness.ClientOptions) { o.ZK = gate.Addr() })
@@ -170,8 +170,8 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.6 SIGINT or SIGTERM, in a pause or in a call, ends it with the summary", func(t *testing.T) {
-		theClient.Needs(t, "timeout")
 		harness.Usually(t, "the signal is looked at between two calls only")
+		theClient.Needs(t, "timeout")
 		s := begin(t)
 		server := s.server(session)
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {

@@ -23,7 +23,11 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 )
 
-func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
+func TestMain(m *testing.M) {
+	code := harness.Main(m)
+	stopSharedZooKeeper()
+	os.Exit(code)
+}
 
 // startServer starts final's server with these options, which say where
 // ZooKeeper is.
@@ -54,7 +58,9 @@ const patience = 20 * time.Second
 type callers struct {
 	t      *testing.T
 	client *rpc.Client
+	pause  time.Duration // of each caller, after a call
 	stop   chan struct{}
+	halt   sync.Once // closes stop
 	done   sync.WaitGroup
 
 	calls []atomic.Int64 // by caller
@@ -64,12 +70,29 @@ type callers struct {
 	failures []string
 }
 
+// startCallers starts n callers that call as fast as they can. They end with
+// the test at the latest.
 func startCallers(t *testing.T, client *rpc.Client, n int) *callers {
-	c := &callers{t: t, client: client, stop: make(chan struct{}), calls: make([]atomic.Int64, n), answered: make(map[string]int)}
+	return startPacedCallers(t, client, n, 0)
+}
+
+// startPacedCallers starts callers that leave the machine to others between
+// their calls.
+func startPacedCallers(t *testing.T, client *rpc.Client, n int, pause time.Duration) *callers {
+	c := &callers{
+		t: t, client: client, pause: pause, stop: make(chan struct{}),
+		calls: make([]atomic.Int64, n), answered: make(map[string]int),
+	}
 	for i := range n {
 		c.done.Go(func() { c.run(i) })
 	}
+	t.Cleanup(c.stopAll)
 	return c
+}
+
+func (c *callers) stopAll() {
+	c.halt.Do(func() { close(c.stop) })
+	c.done.Wait()
 }
 
 func (c *callers) run(caller int) {
@@ -77,7 +100,7 @@ func (c *callers) run(caller int) {
 		select {
 		case <-c.stop:
 			return
-		default:
+		case <-time.After(c.pause):
 		}
 		method, params, want := "ping", any(fmt.Sprintf("caller %d, call %d", caller, i)), ""
 		if i%4 == 3 {
@@ -143,8 +166,7 @@ func (c *callers) waitEach(n int64) {
 // end stops the callers and expects that no call failed.
 func (c *callers) end() {
 	c.t.Helper()
-	close(c.stop)
-	c.done.Wait()
+	c.stopAll()
 	c.t.Logf("calls answered by %v", c.answered)
 	assert.Empty(c.t, c.failures, "failed calls")
 }

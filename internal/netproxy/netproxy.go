@@ -4,10 +4,12 @@
 package netproxy
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -41,6 +43,7 @@ type Proxy struct {
 	listener *listener // nil while refusing
 	pairs    map[*pair]struct{}
 	faults   faults
+	triggers []trigger
 	changed  chan struct{} // closed, and replaced, whenever faults change
 	dropped  int64
 }
@@ -48,6 +51,12 @@ type Proxy struct {
 type listener struct {
 	net.Listener
 	done chan struct{} // closed when its last connection is among the pairs
+}
+
+// A trigger is what OnRequest was asked for.
+type trigger struct {
+	part []byte
+	do   func()
 }
 
 type faults struct {
@@ -151,6 +160,32 @@ func (p *Proxy) Bandwidth(bytesPerSecond int) { p.change(func(f *faults) { f.rat
 // DropReplies swallows what servers send. Their streams then have a hole, so Heal resets the connections that lost
 // something; to lose one reply, wait until Dropped grows or the request's effect is seen, then Reset or Heal.
 func (p *Proxy) DropReplies() { p.change(func(f *faults) { f.drop = true }) }
+
+// OnRequest calls do, once, when a client has sent bytes that contain part, and before they travel on: the moment to lose
+// the reply to them, or to hold them back. Do must not block; it is not undone by Heal before it was called. Part must come
+// in one piece, as short messages do.
+func (p *Proxy) OnRequest(part string, do func()) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.triggers = append(p.triggers, trigger{[]byte(part), do})
+}
+
+// pull does what was to be done on such a request.
+func (p *Proxy) pull(request []byte) {
+	var due []trigger
+	p.mutex.Lock()
+	p.triggers = slices.DeleteFunc(p.triggers, func(t trigger) bool {
+		found := bytes.Contains(request, t.part)
+		if found {
+			due = append(due, t)
+		}
+		return found
+	})
+	p.mutex.Unlock()
+	for _, t := range due { // not before: they change the faults
+		t.do()
+	}
+}
 
 // Heal ends all faults: held bytes flow, and new connections are accepted again. Its only error is that the port can't
 // be listened on any more, because a program that doesn't know of the reservation took it.

@@ -100,6 +100,9 @@ func (p *Proxy) pump(c *pair, way Direction, from, to *net.TCPConn, tap io.Write
 	for {
 		n, readErr := from.Read(buf[:p.chunk()])
 		tap.Write(buf[:n])
+		if way == ToServer {
+			p.pull(buf[:n])
+		}
 		drop, ok := p.wait(c, way, n)
 		if !ok {
 			// Cut. The rest is read and thrown away, until the peer closes or the socket is.

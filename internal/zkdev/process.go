@@ -38,16 +38,16 @@ type process struct {
 	paused   bool
 }
 
-// startProcess runs ZooKeeper with the configuration file, adding its output to the file output. If this program dies
+// startProcess runs that class of ZooKeeper with the configuration file, adding its output to the file output. If this program dies
 // before dismiss, dir is removed.
-func startProcess(found Installation, dir, config string, output *os.File) (*process, error) {
+func startProcess(found Installation, mainClass, dir, config string, output *os.File) (*process, error) {
 	hold, lifeline, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make ZooKeeper's lifeline: %w", err)
 	}
 	defer hold.Close()
 	args := append([]string{"-c", guardedExec, dir, found.Java}, javaFlags...)
-	args = append(args, "-cp", found.ClassPath, "org.apache.zookeeper.server.ZooKeeperServerMain", config)
+	args = append(args, "-cp", found.ClassPath, "org.apache.zookeeper.server."+mainClass, config)
 	cmd := exec.Command("/bin/sh", args...)
 	cmd.Stdout, cmd.Stderr = output, output // a file: a pipe would have to be read, and would delay Wait
 	cmd.ExtraFiles = []*os.File{hold}

@@ -174,12 +174,8 @@ func (r *Registry) Want(want ...Node) {
 func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	r.t.Helper()
 	node, err := do(r, func(c *zk.Conn) (Node, error) {
-		for i, letter := range r.Root + "/" {
-			if i > 0 && letter == '/' {
-				if _, err := c.Create(r.Root[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
-					return Node{}, err
-				}
-			}
+		if err := r.makeRoot(c); err != nil {
+			return Node{}, err
 		}
 		var flags int32
 		var session int64
@@ -198,20 +194,16 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	return node
 }
 
-// Remove deletes these nodes, whoever owns them. Those that are gone already don't matter.
-func (r *Registry) Remove(nodes ...Node) {
-	r.t.Helper()
-	for _, node := range nodes {
-		_, err := do(r, func(c *zk.Conn) (any, error) {
-			if err := c.Delete(r.Root+"/"+node.Name, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
-				return nil, err
+// makeRoot creates what is missing of the path to the root.
+func (r *Registry) makeRoot(c *zk.Conn) error {
+	for i, letter := range r.Root + "/" {
+		if i > 0 && letter == '/' {
+			if _, err := c.Create(r.Root[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+				return err
 			}
-			return nil, nil
-		})
-		if err != nil {
-			r.t.Fatalf("remove %s under %s: %v", node.Name, r.Root, err)
 		}
 	}
+	return nil
 }
 
 // do runs look on a connection with a session. After an error the next look gets a new connection: this one's ZooKeeper

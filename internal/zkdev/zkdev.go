@@ -1,5 +1,5 @@
-// Package zkdev runs a real ZooKeeper for tests, for the demo and for reading along: one server, a child process with
-// its own temporary data directory, on 127.0.0.1. It can be killed, restarted on its data, wiped, frozen and stopped,
+// Package zkdev runs a real ZooKeeper for tests, for the demo and for reading along: one server or an ensemble, each a
+// child process with its own temporary data directory, on 127.0.0.1. It can be killed, restarted on its data, wiped, frozen and stopped,
 // and it dies with the program that started it, however that dies. ZK_HOSTS is ignored: nobody else's ZooKeeper is touched.
 package zkdev
 
@@ -45,6 +45,7 @@ type Server struct {
 	found   Installation
 	dir     string // holds the configuration, the data and the output
 	port    int
+	member  int    // its number in an ensemble, from 1; 0 if it is alone
 	release func() // gives the port up
 
 	mutex   sync.Mutex
@@ -56,7 +57,9 @@ var errExited = errors.New("ZooKeeper exited")
 
 // Start runs a ZooKeeper on a free port between 20000 and 32000 and returns when it serves, about half a second later.
 // ctx bounds the start only; so do 30 seconds. If no ZooKeeper is installed, the error says how to install it.
-func Start(ctx context.Context) (*Server, error) {
+func Start(ctx context.Context) (*Server, error) { return startAlone(ctx, "") }
+
+func startAlone(ctx context.Context, settings string) (*Server, error) {
 	var err error
 	for range portsToTry {
 		port, release, reserveErr := freeport.Reserve()
@@ -64,7 +67,7 @@ func Start(ctx context.Context) (*Server, error) {
 			return nil, reserveErr
 		}
 		var s *Server
-		if s, err = start(ctx, port, release); !errors.Is(err, errExited) {
+		if s, err = start(ctx, port, 0, settings, release); !errors.Is(err, errExited) {
 			return s, err
 		}
 		// Most likely a program that knows nothing of reservations took the port in the meantime.
@@ -79,17 +82,24 @@ func StartOn(ctx context.Context, port int) (*Server, error) {
 		return nil, fmt.Errorf("start ZooKeeper: %w", err)
 	}
 	listener.Close()
-	return start(ctx, port, func() {})
+	return start(ctx, port, 0, "", func() {})
 }
 
 // StartT is Start for tests. Where no ZooKeeper is installed the test fails, naming the command that installs it: a test
-// that skips itself proves nothing. The server is stopped at the test's end.
-func StartT(t testing.TB) *Server {
+// that skips itself proves nothing. The server is stopped at the test's end. Settings are lines of ZooKeeper's
+// configuration, such as "minSessionTimeout=6000"; they win against the usual ones.
+func StartT(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s, err := Start(t.Context())
+	s, err := startAlone(t.Context(), strings.Join(settings, "\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	stopAfter(t, s)
+	return s
+}
+
+// stopAfter stops s at the test's end.
+func stopAfter(t testing.TB, s *Server) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("what ZooKeeper on %s said: %s", s.Addr(), s.Output())
@@ -98,11 +108,10 @@ func StartT(t testing.TB) *Server {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 // start owns release from here on.
-func start(ctx context.Context, port int, release func()) (s *Server, err error) {
+func start(ctx context.Context, port, member int, settings string, release func()) (s *Server, err error) {
 	defer func() {
 		if err != nil {
 			release()
@@ -116,8 +125,8 @@ func start(ctx context.Context, port int, release func()) (s *Server, err error)
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for ZooKeeper: %w", err)
 	}
-	s = &Server{found: found, dir: dir, port: port, release: release}
-	content := fmt.Sprintf(configuration, s.path("data"), port)
+	s = &Server{found: found, dir: dir, port: port, member: member, release: release}
+	content := fmt.Sprintf(configuration, s.path("data"), port) + settings + "\n"
 	if err = os.WriteFile(s.path("zoo.cfg"), []byte(content), 0o600); err == nil {
 		err = s.launch(ctx)
 	}
@@ -135,12 +144,15 @@ func (s *Server) launch(ctx context.Context) error {
 	if s.stopped {
 		return errors.New("start ZooKeeper again: it was stopped for good")
 	}
+	if err := s.writeMember(); err != nil {
+		return err
+	}
 	output, err := os.OpenFile(s.path("output"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("make a file for ZooKeeper's output: %w", err)
 	}
 	defer output.Close()
-	jvm, err := startProcess(s.found, s.dir, s.path("zoo.cfg"), output)
+	jvm, err := startProcess(s.found, s.mainClass(), s.dir, s.path("zoo.cfg"), output)
 	if err != nil {
 		return err
 	}

@@ -30,18 +30,26 @@ func TestMain(m *testing.M) {
 	if mode == "" {
 		os.Exit(m.Run())
 	}
-	s, err := Start(context.Background())
+	e, err := &Ensemble{}, error(nil)
+	if mode == "ensemble" {
+		e, err = StartEnsemble(context.Background())
+	} else {
+		e.Members = make([]*Server, 1)
+		e.Members[0], err = Start(context.Background())
+	}
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	switch mode {
-	case "paused":
-		s.Pause()
-	case "down":
-		s.Kill()
+	for _, s := range e.Members {
+		switch mode {
+		case "paused":
+			s.Pause()
+		case "down":
+			s.Kill()
+		}
+		fmt.Println(s.PID(), s.Addr(), s.dir)
 	}
-	fmt.Println(s.PID(), s.Addr(), s.dir)
 	bufio.NewReader(os.Stdin).ReadByte()
 	os.Exit(0) // without Stop
 }
@@ -217,9 +225,9 @@ func TestStopWhilePaused(t *testing.T) {
 	assert.Less(t, time.Since(start), stopLimit, "it was woken and ended by itself")
 }
 
-// Whatever ends the program, JVM, shell and directory go with it.
+// Whatever ends the program, every JVM, shell and directory go with it.
 func TestDiesWithItsParent(t *testing.T) {
-	for _, mode := range []string{"killed", "paused", "down", "exits"} {
+	for _, mode := range []string{"killed", "paused", "down", "exits", "ensemble"} {
 		t.Run(mode, func(t *testing.T) {
 			parent := exec.Command(os.Args[0])
 			parent.Env = append(os.Environ(), "ZKDEV_TEST_PARENT="+mode, "TMPDIR="+t.TempDir())
@@ -229,12 +237,18 @@ func TestDiesWithItsParent(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, parent.Start())
 			defer parent.Process.Kill()
-			var pid int
-			var addr, dir string
-			_, err = fmt.Fscanln(stdout, &pid, &addr, &dir)
-			require.NoError(t, err)
-			require.Equal(t, mode == "down", gone(pid))
-			require.DirExists(t, dir)
+			var pids [3]int
+			var addrs, dirs [3]string
+			servers := 1
+			if mode == "ensemble" {
+				servers = 3
+			}
+			for i := range servers {
+				_, err = fmt.Fscanln(stdout, &pids[i], &addrs[i], &dirs[i])
+				require.NoError(t, err)
+				require.Equal(t, mode == "down", gone(pids[i]))
+				require.DirExists(t, dirs[i])
+			}
 
 			if mode == "exits" {
 				stdin.Close()
@@ -242,15 +256,17 @@ func TestDiesWithItsParent(t *testing.T) {
 				parent.Process.Kill()
 			}
 			parent.Wait()
-			require.Eventually(t, func() bool { return gone(pid) }, soon, 10*time.Millisecond, "the JVM lives on")
-			require.Eventually(t, func() bool {
-				_, err := net.DialTimeout("tcp4", addr, time.Second)
-				return err != nil
-			}, soon, 10*time.Millisecond, "the port is still open")
-			require.Eventually(t, func() bool {
-				_, err := os.Stat(dir)
-				return os.IsNotExist(err)
-			}, soon, 10*time.Millisecond, "the directory is still there")
+			for i := range servers {
+				require.Eventually(t, func() bool { return gone(pids[i]) }, soon, 10*time.Millisecond, "the JVM lives on")
+				require.Eventually(t, func() bool {
+					_, err := net.DialTimeout("tcp4", addrs[i], time.Second)
+					return err != nil
+				}, soon, 10*time.Millisecond, "the port is still open")
+				require.Eventually(t, func() bool {
+					_, err := os.Stat(dirs[i])
+					return os.IsNotExist(err)
+				}, soon, 10*time.Millisecond, "the directory is still there")
+			}
 		})
 	}
 }
@@ -292,7 +308,7 @@ func TestPortInUse(t *testing.T) {
 
 	// The check above comes before the JVM; this is what happens when somebody is faster than the JVM.
 	t.Setenv("TMPDIR", t.TempDir())
-	_, err = start(t.Context(), port, func() {})
+	_, err = start(t.Context(), port, 0, "", func() {})
 	require.ErrorIs(t, err, errExited)
 	assert.ErrorContains(t, err, "BindException", "it says why")
 	left, err := filepath.Glob(os.Getenv("TMPDIR") + "/*")

@@ -1,0 +1,156 @@
+// Ensemble: three ZooKeepers that elect a leader and go on without one of them, for tests of what happens meanwhile.
+// Each is a Server, with all that can be done to one.
+package zkdev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/rpcworkbook/internal/freeport"
+	"example.com/rpcworkbook/internal/harness"
+)
+
+const members = 3 // the least that go on when one is lost
+
+// Ensemble is what StartEnsemble returns. Its methods are safe for concurrent use.
+type Ensemble struct {
+	Members []*Server
+}
+
+// StartEnsemble runs three ZooKeepers and returns when all of them serve, one to two seconds later. ctx bounds the start
+// only; so do 30 seconds.
+func StartEnsemble(ctx context.Context) (*Ensemble, error) {
+	var err error
+	for range portsToTry {
+		var e *Ensemble
+		if e, err = startEnsemble(ctx); !errors.Is(err, errExited) {
+			return e, err
+		}
+	}
+	return nil, fmt.Errorf("start an ensemble of ZooKeepers on %d sets of ports in turn: %w", portsToTry, err)
+}
+
+// StartEnsembleT is StartEnsemble for tests: it fails the test when it can't start, and stops all at the test's end.
+func StartEnsembleT(t testing.TB) *Ensemble {
+	t.Helper()
+	e, err := StartEnsemble(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range e.Members {
+		stopAfter(t, s)
+	}
+	return e
+}
+
+func startEnsemble(ctx context.Context) (*Ensemble, error) {
+	// Each member has a port for clients, one for its followers while it leads, and one for elections.
+	var ports []int
+	var releases []func()
+	for range 3 * members {
+		port, release, err := freeport.Reserve()
+		if err != nil {
+			releaseAll(releases)
+			return nil, err
+		}
+		ports, releases = append(ports, port), append(releases, release)
+	}
+	settings := "initLimit=20\nsyncLimit=10\n" // ticks; a paused member is lost after the second
+	for i := range members {
+		settings += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", i+1, ports[3*i+1], ports[3*i+2])
+	}
+	// Side by side: none serves before most of them are there. When one can't start, the others need not wait.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e := &Ensemble{Members: make([]*Server, members)}
+	errs := make([]error, members)
+	var starts sync.WaitGroup
+	for i := range members {
+		starts.Go(func() {
+			release := func() { releaseAll(releases[3*i : 3*i+3]) }
+			if e.Members[i], errs[i] = start(ctx, ports[3*i], i+1, settings, release); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	starts.Wait()
+	if err := errors.Join(errs...); err != nil {
+		for _, s := range e.Members {
+			if s != nil {
+				err = errors.Join(err, s.Stop())
+			}
+		}
+		return nil, err
+	}
+	return e, nil
+}
+
+func releaseAll(releases []func()) {
+	for _, release := range releases {
+		release()
+	}
+}
+
+// Addrs are the members' addresses, joined by commas, as clients want them. Those named come first.
+func (e *Ensemble) Addrs(first ...*Server) string {
+	var addrs []string
+	for _, s := range slices.Concat(first, e.Members) {
+		if !slices.Contains(addrs, s.Addr()) {
+			addrs = append(addrs, s.Addr())
+		}
+	}
+	return strings.Join(addrs, ",")
+}
+
+// Leader waits until one of the members leads, and returns it and those that follow it.
+func (e *Ensemble) Leader(t testing.TB, within time.Duration) (leader *Server, followers []*Server) {
+	t.Helper()
+	harness.Eventually(t, within, "a leader among the ZooKeepers on "+e.Addrs(), func() (bool, string) {
+		leader, followers = nil, nil
+		var modes []string
+		for _, s := range e.Members {
+			answer, err := fourLetter(s.Addr(), "srvr", probeTimeout)
+			_, mode, _ := strings.Cut(answer, "Mode: ")
+			mode, _, _ = strings.Cut(mode, "\n")
+			switch mode {
+			case "leader":
+				leader = s
+			case "follower":
+				followers = append(followers, s)
+			}
+			modes = append(modes, fmt.Sprintf("%s %s%v", s.Addr(), mode, err))
+		}
+		return leader != nil, strings.Join(modes, ", ")
+	})
+	return leader, followers
+}
+
+// mainClass is what to run. The one for ensembles can run a lone server too, by way of the other.
+func (s *Server) mainClass() string {
+	if s.member > 0 {
+		return "quorum.QuorumPeerMain"
+	}
+	return "ZooKeeperServerMain"
+}
+
+// writeMember tells a member of an ensemble which one it is, each time: it may have been wiped.
+func (s *Server) writeMember() error {
+	if s.member == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(s.path("data"), 0o700); err != nil {
+		return fmt.Errorf("make ZooKeeper's data directory: %w", err)
+	}
+	if err := os.WriteFile(s.path("data/myid"), []byte(strconv.Itoa(s.member)), 0o600); err != nil {
+		return fmt.Errorf("number a ZooKeeper: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+// Tests of the ensemble: it serves as one, loses its leader and goes on with the sessions it had, and takes back who was
+// lost.
+package zkdev
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestEnsemble(t *testing.T) {
+	begin := time.Now()
+	e := StartEnsembleT(t)
+	t.Logf("serving after %v", time.Since(begin))
+	leader, followers := e.Leader(t, soon)
+	require.Len(t, followers, 2)
+	require.Len(t, strings.Split(e.Addrs(), ","), 3)
+	assert.True(t, strings.HasPrefix(e.Addrs(leader), leader.Addr()+","), "%s first in %s", leader.Addr(), e.Addrs(leader))
+	require.Len(t, strings.Split(e.Addrs(leader), ","), 3)
+
+	c := connect(t, followers[0].Addr())
+	ephemeral(t, c, "/mine")
+	id := c.SessionID()
+	leader.Kill()
+	begin = time.Now()
+	next, _ := e.Leader(t, soon)
+	t.Logf("another leader after %v", time.Since(begin))
+	assert.NotEqual(t, leader.Addr(), next.Addr())
+	c.await(t, zk.StateHasSession, 2)
+	assert.Equal(t, id, c.SessionID())
+	assert.True(t, c.exists(t, "/mine"))
+
+	require.NoError(t, leader.Wipe(), "it comes back with nothing and follows")
+	_, followers = e.Leader(t, soon)
+	assert.Len(t, followers, 2)
+	assert.True(t, connect(t, leader.Addr()).exists(t, "/mine"))
+}
