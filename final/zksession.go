@@ -34,6 +34,10 @@ var (
 // A Session is one client's relation to ZooKeeper: a chain of sessions, at
 // most one alive. It is safe for concurrent use.
 type Session struct {
+	// Prepare is called with the connection before each request, which is not
+	// sent if it returns an error. Set it before the first Do.
+	Prepare func(*zk.Conn) error
+
 	hosts   []string
 	timeout time.Duration
 	changed chan struct{} // holds one token when there is news
@@ -51,7 +55,7 @@ type Session struct {
 // returns at once. ZooKeeper ends the session, and with it the session's
 // ephemeral znodes, when it has not heard of it for the timeout.
 func NewSession(hosts string, timeout time.Duration) (*Session, error) {
-	s := &Session{timeout: timeout, changed: make(chan struct{}, 1)}
+	s := &Session{timeout: timeout, changed: make(chan struct{}, 1), Prepare: func(*zk.Conn) error { return nil }}
 	for _, host := range strings.Split(hosts, ",") {
 		if _, _, err := net.SplitHostPort(host); err != nil {
 			return nil, fmt.Errorf("ZooKeeper address %q must be host:port: %w", host, err)
@@ -213,23 +217,23 @@ func (debugLog) Printf(format string, args ...any) {
 // session timeout. The error is ErrNoSession if nothing was sent, and
 // ErrUnanswered if it took too long.
 func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	var none T
+	var value, none T
 	conn := s.Conn()
 	if conn == nil {
 		return none, ErrNoSession
 	}
-	done := make(chan result, 1)
+	if err := s.Prepare(conn); err != nil {
+		return none, err
+	}
+	done := make(chan error, 1)
 	go func() {
-		value, err := request(conn)
-		done <- result{value, err}
+		var err error
+		value, err = request(conn)
+		done <- err
 	}()
 	select {
-	case r := <-done:
-		return r.value, r.err
+	case err := <-done:
+		return value, err
 	case <-time.After(s.timeout):
 		return none, ErrUnanswered
 	}

@@ -153,15 +153,7 @@ func TestRegistrar(t *testing.T) {
 		})
 	})
 
-	// The next ones decide what happens in doubt by hand, without the goroutine.
-	inDoubt := func(t *testing.T, root string) *Registrar {
-		t.Helper()
-		data, err := encode(here)
-		require.NoError(t, err)
-		r := &Registrar{session: openSession(t, zookeeper.Addr(), time.Minute), root: root, data: data, mine: map[int64]bool{}, doubt: true}
-		r.wanted.Store(true)
-		return r
-	}
+	inDoubt := func(t *testing.T, root string) *Registrar { return registrarInDoubt(t, zookeeper, root) }
 
 	t.Run("in doubt, what an earlier session of ours left is deleted", func(t *testing.T) {
 		registry := zkdev.RegistryT(t, zookeeper, "/earlier")
@@ -282,11 +274,26 @@ func TestRegistrar(t *testing.T) {
 	})
 }
 
-// failureLog is when which failure was logged.
+// registrarInDoubt returns a registrar without its goroutine, so that a test
+// decides by hand what happens in doubt.
+func registrarInDoubt(t *testing.T, zookeeper *zkdev.Server, root string) *Registrar {
+	t.Helper()
+	data, err := encode(here)
+	require.NoError(t, err)
+	r := &Registrar{
+		ACL:     func(string) []zk.ACL { return zk.WorldACL(zk.PermAll) },
+		session: openSession(t, zookeeper.Addr(), time.Minute), root: root, data: data, mine: map[int64]bool{}, doubt: true,
+	}
+	r.wanted.Store(true)
+	return r
+}
+
+// failureLog is when which failure was logged, at whatever level.
 type failureLog struct {
 	slog.Handler
-	mu sync.Mutex
-	at map[string][]time.Time
+	mu       sync.Mutex
+	at       map[string][]time.Time
+	warnings []string
 }
 
 // recordFailures notes from now on, until the end of the test, the failures
@@ -307,6 +314,9 @@ func (l *failureLog) Handle(_ context.Context, record slog.Record) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.at[attr.Value.String()] = append(l.at[attr.Value.String()], record.Time)
+			if record.Level >= slog.LevelWarn {
+				l.warnings = append(l.warnings, attr.Value.String())
+			}
 		}
 		return true
 	})

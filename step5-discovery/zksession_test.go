@@ -211,6 +211,23 @@ func TestSession(t *testing.T) {
 		require.InDelta(t, time.Second, time.Since(begin), float64(900*time.Millisecond))
 	})
 
+	t.Run("a connection is prepared before each request, and one that isn't carries none", func(t *testing.T) {
+		s := openSession(t, zookeeper.Addr(), time.Minute)
+		var prepared []*zk.Conn
+		s.Prepare = func(c *zk.Conn) error { prepared = append(prepared, c); return nil }
+		for range 2 {
+			_, err := exists(s, "/")
+			require.NoError(t, err)
+		}
+		require.Equal(t, []*zk.Conn{s.Conn(), s.Conn()}, prepared)
+		s.Prepare = func(*zk.Conn) error { return assert.AnError }
+		_, err := Do(s, func(*zk.Conn) (any, error) {
+			t.Error("called all the same")
+			return nil, nil
+		})
+		require.ErrorIs(t, err, assert.AnError)
+	})
+
 	t.Run("a ZooKeeper that hangs: requests end, and so does a close", func(t *testing.T) {
 		s, other := openSession(t, zookeeper.Addr(), 2*time.Second), openSession(t, zookeeper.Addr(), 2*time.Second)
 		zookeeper.Pause()

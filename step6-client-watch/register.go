@@ -42,6 +42,11 @@ func ParseEndpoint(data []byte) (addr string, err error) {
 
 // A Registrar registers one endpoint. It is safe for concurrent use.
 type Registrar struct {
+	// ACL returns who may do what with the znode that is about to be created at
+	// that path: a registration, or the root, or one above the root. The
+	// default: everybody may do everything. Set it before the first SetServing.
+	ACL func(path string) []zk.ACL
+
 	session    *Session
 	root       string
 	data       []byte
@@ -64,6 +69,7 @@ type Registrar struct {
 func NewRegistrar(session *Session, root string, endpoint Endpoint) *Registrar {
 	data, _ := encode(endpoint) // a string and a number never fail
 	r := &Registrar{
+		ACL:     func(string) []zk.ACL { return zk.WorldACL(zk.PermAll) },
 		session: session, root: root, data: data, mine: make(map[int64]bool),
 		poke: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -98,20 +104,24 @@ func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
 
 func (r *Registrar) run() {
 	defer close(r.done)
-	failures, told := 0, false
+	failures, told := 0, ""
 	for {
 		err := r.reconcile()
 		r.registered.Store(r.node != "")
 		var retry <-chan time.Time
 		if err == nil {
-			failures, told = 0, false
+			failures, told = 0, ""
 		} else {
-			// That there is no session yet is worth a word only after a while,
-			// and only one.
-			if noSession := errors.Is(err, ErrNoSession); !noSession || failures >= 3 && r.node == "" && !told {
-				slog.Warn("not registered", "err", err)
-				told = noSession
+			if errors.Is(err, zk.ErrNoAuth) {
+				err = fmt.Errorf("not allowed, the ACL asks for credentials that we don't have: %w", err)
 			}
+			// Each trouble is worth one warning, however long it lasts; that there
+			// is no session yet is none before it has lasted for a while.
+			level := slog.LevelDebug
+			if noSession := errors.Is(err, ErrNoSession); err.Error() != told && (!noSession || failures >= 3 && r.node == "") {
+				level, told = slog.LevelWarn, err.Error()
+			}
+			slog.Log(context.Background(), level, "not registered", "err", err)
 			longest := 200 * time.Millisecond << min(failures, 4)
 			retry = time.After(longest/2 + rand.N(longest/2)) // not in step with the other servers
 		}
@@ -161,8 +171,9 @@ func (r *Registrar) reconcile() error {
 // create makes our znode. After an error it may exist all the same.
 func (r *Registrar) create(session int64) error {
 	r.mine[session] = true
+	acl := r.ACL(r.root + "/rpc")
 	path, err := Do(r.session, func(c *zk.Conn) (string, error) {
-		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
+		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, acl)
 		if err == nil && c.SessionID() != session {
 			err = zk.ErrSessionExpired // whose znode is it?
 		}
@@ -176,7 +187,7 @@ func (r *Registrar) create(session int64) error {
 	}
 	if err != nil {
 		r.doubt = isAmbiguous(err)
-		return fmt.Errorf("register: %w", err)
+		return fmt.Errorf("register under %s: %w", r.root, err)
 	}
 	r.node, r.owner = path, session
 	slog.Info("registered", "znode", path, "data", string(r.data))
@@ -199,9 +210,8 @@ func (r *Registrar) createRoot() error {
 		if i < len(r.root) && r.root[i] != '/' {
 			continue
 		}
-		_, err := Do(r.session, func(c *zk.Conn) (string, error) {
-			return c.Create(r.root[:i], nil, 0, zk.WorldACL(zk.PermAll))
-		})
+		acl := r.ACL(r.root[:i])
+		_, err := Do(r.session, func(c *zk.Conn) (string, error) { return c.Create(r.root[:i], nil, 0, acl) })
 		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
 			return err
 		}
@@ -238,7 +248,7 @@ func (r *Registrar) resolve(session int64) error {
 			return stat.EphemeralOwner, nil
 		})
 		switch {
-		case errors.Is(err, zk.ErrNoNode): // gone meanwhile
+		case errors.Is(err, zk.ErrNoNode), errors.Is(err, zk.ErrNoAuth): // gone meanwhile, or hidden and so not ours
 		case err != nil:
 			return err
 		case owner == session && r.node == "":
