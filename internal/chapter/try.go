@@ -40,7 +40,7 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 	if err != nil {
 		return false, err
 	}
-	building := time.AfterFunc(2*time.Second, func() { b.say("building; the first time takes a while\n") })
+	building := time.AfterFunc(3*time.Second, func() { b.say("building …\n") })
 	defer building.Stop()
 	complaint, err := b.compile(ctx, how.Race)
 	if err != nil {
