@@ -23,11 +23,39 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
+	@hide=; test -d final || hide='/: whole/d;'; \
+	sed -n "$$hide"'s/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
 		printf '  make %-10s %s\n' "$$target" "$$text"; done
 
+.PHONY: begin
+begin: chapter ## lay out what you start chapter STEP with, in _mine
+	@bin/chapter begin "$$STEP"
+
+# Chapters 5 and 6 are tried with a real ZooKeeper.
+.PHONY: try
+try: chapter $(if $(filter 5 6,$(STEP)),install) ## ask chapter STEP's specification of your program; ONLY=3.2 asks one milestone, V=1 shows all that happened in it
+	@bin/chapter try $(RACE) $(if $(V),-v) -only "$$ONLY" "$$STEP"
+
+.PHONY: compare
+compare: chapter ## show how your program differs from ours of chapter STEP
+	@bin/chapter compare "$$STEP"
+
+.PHONY: handout
+handout: whole chapter ## for teachers: write what a class needs for chapter STEP into the directory OUT
+	@bin/chapter handout "$$STEP" "$$OUT"
+
+.PHONY: chapter
+chapter:
+	@mkdir -p bin
+	@go build -o bin/ ./internal/chapter/cmd/chapter
+
+# What needs more than the chapters that a class has been given.
+.PHONY: whole
+whole:
+	@test -d final || { echo 'this is a handout: that target needs the whole workbook' >&2; exit 1; }
+
 .PHONY: demo
-demo: install ## watch the whole system at work, about 20 seconds
+demo: whole install ## watch the whole system at work, about 20 seconds
 	@go build -o bin/ ./final/cmd/server ./final/cmd/demo
 	@bin/demo
 

@@ -16,6 +16,7 @@ import (
 // A stream is what `go test -json` has told so far.
 type stream struct {
 	printed map[string]*strings.Builder // by test, "" for the package as a whole
+	begun   []string                    // milestones
 	failed  string                      // the test that failed first
 	red     bool                        // there is one
 }
@@ -52,10 +53,7 @@ func (s *stream) take(line string, tell func(test, action string)) {
 	if json.Unmarshal([]byte(line), &e) != nil {
 		e = event{Action: "output", Output: line} // of the go command itself
 	}
-	test, inside := e.Test, false
-	if parts := strings.SplitN(e.Test, "/", 3); len(parts) == 3 {
-		test, inside = parts[0]+"/"+parts[1], true
-	}
+	test := s.outer(e.Test)
 	switch e.Action {
 	case "output", "build-output":
 		if s.printed[test] == nil {
@@ -63,7 +61,7 @@ func (s *stream) take(line string, tell func(test, action string)) {
 		}
 		s.printed[test].WriteString(e.Output)
 	case "run", "pass", "fail", "skip":
-		if inside {
+		if test != e.Test {
 			return
 		}
 		if e.Action == "fail" && !s.red {
@@ -71,6 +69,20 @@ func (s *stream) take(line string, tell func(test, action string)) {
 		}
 		tell(test, e.Action)
 	}
+}
+
+// outer returns the milestone that a test is, or is inside of. A slash doesn't
+// tell: a sentence may have one. But what is inside begins later.
+func (s *stream) outer(test string) string {
+	for _, m := range s.begun {
+		if strings.HasPrefix(test, m+"/") {
+			return m
+		}
+	}
+	if strings.Contains(test, "/") && !slices.Contains(s.begun, test) {
+		s.begun = append(s.begun, test)
+	}
+	return test
 }
 
 var (

@@ -43,8 +43,8 @@ func heard(t *testing.T, from io.Reader) (*stream, string) {
 func TestFollow(t *testing.T) {
 	s, told := heard(t, tell(t,
 		"A", "!run", "A/1.1_x", "!run", "A/1.1_x/inside", "!run", "A/1.1_x/inside", "!fail", "A/1.1_x", "!pause",
-		"A/1.1_x", "!pass", "A", "!pass", "", "!skip"))
-	assert.Equal(t, "A run, A/1.1_x run, A/1.1_x pass, A pass,  skip", told)
+		"A/1.1_x", "!pass", "A/1.2_1/(n+1)", "!run", "A/1.2_1/(n+1)/more", "!pass", "A/1.2_1/(n+1)", "!pass", "A", "!pass", "", "!skip"))
+	assert.Equal(t, "A run, A/1.1_x run, A/1.1_x pass, A/1.2_1/(n+1) run, A/1.2_1/(n+1) pass, A pass,  skip", told)
 	assert.False(t, s.red)
 
 	s, _ = heard(t, tell(t, "A/1.1_x", "!pass", "A/1.2_y", "!fail", "A/1.3_z", "!fail", "A", "!fail", "", "!fail"))
