@@ -60,13 +60,17 @@ demo: whole install ## watch the whole system at work, about 20 seconds
 	@bin/demo
 
 .PHONY: test
-test: install ## run all tests (installs ZooKeeper when it is missing)
+test: install ## run all tests but the fault matrix (installs ZooKeeper when it is missing)
 	@race='$(RACE)'; test -n "$$race" || echo 'no working cgo and C compiler here: testing without the race detector'; \
 	set -e; \
 	$(GOTEST) ./internal/carry; \
 	$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|internal/carry$$'); \
-	$(GOTEST) $$race -p 2 $$(go list ./... | grep -E '$(JVM)'); \
+	$(GOTEST) $$race -p 2 -skip '^TestFault|^TestSoak' $$(go list ./... | grep -E '$(JVM)'); \
 	if test -d exercise-etcd; then cd exercise-etcd; $(GOTEST) $$race -p 1 ./...; fi
+
+.PHONY: faults
+faults: whole install ## inject every fault of the matrix into final's programs
+	@$(GOTEST) $(RACE) -run '^TestFault' ./final/system
 
 .PHONY: check
 check: ## formatting, vet, staticcheck, and builds for the other systems

@@ -61,6 +61,7 @@ func (s *Server) start(t testing.TB) {
 	what := "a connection accepted on " + s.Addr
 	Eventually(t, startTimeout, what, func() (bool, string) {
 		if s.Ended() { // asked before dialing: somebody else may listen there
+			Usually(t, "it doesn't know a flag that it was started with, or can't listen: its own words tell")
 			fail(t, what, fmt.Sprintf("the program ended with exit code %d before it accepted a connection", s.exitCode()))
 		}
 		conn, err := net.DialTimeout("tcp", s.Addr, startTimeout)
