@@ -252,7 +252,7 @@ func TestWantIdle(t *testing.T) {
 	s := fake(t)
 	s.WantIdle(t)
 	log := mustFail(t, func(t testing.TB) { fake(t, "-spin").WantIdle(t) })
-	assert.Contains(t, log, "expected  at most 100ms of CPU time used in some 500ms")
+	assert.Contains(t, log, "expected  at most 100ms of CPU time wanted in some 500ms")
 }
 
 func TestRestart(t *testing.T) {
