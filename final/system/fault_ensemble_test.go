@@ -6,6 +6,10 @@
 package system
 
 import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,33 +25,56 @@ func TestFaultEnsembleLosesItsLeader(t *testing.T) {
 	leader, followers := ensemble.Leader(t, patience)
 	require.Len(t, followers, 2)
 	r := newZKRow(t, followers[0])
-	// Each knows the members in another order, so that not all are connected
-	// to the same one.
-	var servers []*harness.Server
-	for _, first := range ensemble.Members {
-		servers = append(servers, r.server(ensemble.Addrs(first), zkLong))
-	}
+	start := func() *harness.Server { return r.server(ensemble.Addrs(), zkLong) }
+	servers := []*harness.Server{start(), start(), start()}
 	nodes := r.registered(servers)
+
+	// Who connects to which member is left to chance: go on until the leader
+	// has a client.
 	var clients []*zkView
-	var calls []*callers
-	for _, first := range ensemble.Members {
-		client := r.client(ensemble.Addrs(first), zkLong, servers...)
-		clients, calls = append(clients, client), append(calls, client.call())
+	for before := sessionsAt(leader); sessionsAt(leader) == before; {
+		require.Less(t, len(clients), 50, "clients, none of which is connected to the leader")
+		clients = append(clients, r.client(ensemble.Addrs(), zkLong, servers...))
+	}
+	calls := clients[len(clients)-1].call()
+	for _, s := range servers {
+		calls.wait(s, 20)
 	}
 
 	leader.Kill()
 	for _, s := range servers {
-		calls[0].wait(s, 20)
+		calls.wait(s, 20)
 	}
 	next, _ := ensemble.Leader(t, patience)
 	assert.NotEqual(t, leader.Addr(), next.Addr(), "who leads")
-	late := r.server(ensemble.Addrs(), zkLong)
-	now := r.registered(append(servers, late))
+	late := start()
+	all := append(servers, late)
+	now := r.registered(all)
 	assert.Subset(t, now, nodes, "sessions and nodes outlive the leader")
-	for i, client := range clients {
-		client.lists(false, zkAddrs(append(servers, late))...)
-		calls[i].wait(late, 20)
+	for _, client := range clients {
+		client.lists(false, zkAddrs(all)...)
 		client.alwaysListed(servers...)
-		calls[i].end()
 	}
+	harness.Eventually(t, patience, "every server connected to a member that is left", func() (bool, string) {
+		left := connections(followers[0]) + connections(followers[1])
+		return !slices.ContainsFunc(now, func(n zkdev.Node) bool {
+			return !strings.Contains(left, fmt.Sprintf("sid=%#x,", n.Session))
+		}), left
+	})
+	calls.wait(late, 20)
+	calls.end()
+}
+
+// connections returns a member's list of its connections, or why there is none.
+func connections(member *zkdev.Server) string {
+	answer, err := member.FourLetter("cons")
+	if err != nil {
+		return err.Error()
+	}
+	return answer
+}
+
+// sessionsAt counts the sessions whose client is connected to this member.
+func sessionsAt(member *zkdev.Server) int {
+	return len(regexp.MustCompile(`sid=0x[1-9a-f]`).FindAllString(connections(member), -1))
 }

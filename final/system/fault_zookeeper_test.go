@@ -65,15 +65,16 @@ func TestFaultZooKeeperStopped(t *testing.T) {
 	const bound = 10 * time.Second // for what must not wait for ZooKeeper
 	r := newZKRow(t, zkdev.StartT(t))
 	start := func() *harness.Server { return r.server(r.zookeeper.Addr(), 2*time.Second) }
-	a, b := start(), start()
-	r.registered([]*harness.Server{a, b})
-	client, other := r.client(r.zookeeper.Addr(), 6*time.Second, a, b), r.client(r.zookeeper.Addr(), 6*time.Second, a, b)
+	a, b, d := start(), start(), start()
+	r.registered([]*harness.Server{a, b, d})
+	client := r.client(r.zookeeper.Addr(), 6*time.Second, a, b, d)
+	other := r.client(r.zookeeper.Addr(), 6*time.Second, a, b, d)
 	calls := client.call()
 	calls.wait(b, 20)
 	r.zookeeper.Pause()
 	defer r.zookeeper.Resume()
 
-	r.stop(b, bound)
+	r.stop(b, bound) // which has hardly noticed
 	c := start()
 	assert.Equal(t, "pong", c.Call(t, "ping", 1).Kind)
 	calls.wait(a, 50)
@@ -90,7 +91,10 @@ func TestFaultZooKeeperStopped(t *testing.T) {
 	assert.ErrorIs(t, late.Wait(ctx, 0), context.DeadlineExceeded, "a client that begins now knows no list")
 	late.Close()
 	assert.Less(t, time.Since(began), bound, "how long it takes to say so, and to close")
-	client.lists(true, a.Addr, b.Addr)
+	client.lists(true, a.Addr, b.Addr, d.Addr)
+	r.said(d, 1, "ZooKeeper connection lost")
+	r.stop(d, bound)
+	calls.wait(a, 50)
 
 	r.zookeeper.Resume()
 	r.registered([]*harness.Server{a, c})
