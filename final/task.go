@@ -37,8 +37,9 @@ type Tasks struct {
 	loop    *Loop
 	service Service
 	methods map[string]TaskMethod
-	queue   []job // whose turn it is comes first
-	posted  bool  // turn will be called
+	queue   []job         // whose turn it is comes first
+	posted  bool          // turn will be called
+	spent   time.Duration // on first steps since turn was called
 }
 
 type job struct {
@@ -69,9 +70,16 @@ func (t *Tasks) Handle(c *Conn, body []byte) {
 		c.Reply(ErrorReply(fmt.Errorf("%s: %w", req.Method, err)))
 		return
 	}
-	if reply, done := step(); done { // most computations are short
-		c.Reply(reply)
-		return
+	// Most computations are short, and done at once. But a chunk may hold
+	// hundreds of them: when they have used up the time of a step, they queue.
+	if t.spent < stepTime {
+		began := time.Now()
+		reply, done := step()
+		t.spent += time.Since(began)
+		if done {
+			c.Reply(reply)
+			return
+		}
 	}
 	t.queue = append(t.queue, job{c, step})
 	t.post()
@@ -88,7 +96,7 @@ func (t *Tasks) post() {
 // turn does one step of one task. It posts itself for the loop's next turn, so
 // the loop looks at its descriptors between any two steps without sleeping.
 func (t *Tasks) turn() {
-	t.posted = false
+	t.posted, t.spent = false, 0
 	first := t.queue[0]
 	t.queue = t.queue[1:]
 	if !first.conn.closed {

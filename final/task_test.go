@@ -127,6 +127,37 @@ func TestTasksLeaveTimeForOthers(t *testing.T) {
 	w.wantSleep()
 }
 
+// Computations that are done in one step each, hundreds of them in one chunk:
+// together they are a long one.
+func TestManyShortTasksLeaveTimeForOthers(t *testing.T) {
+	const calls = 300
+	w := startInside(t, Limits{}, nil)
+	inOneTurn, most := make(map[int64]int), 0
+	short := func(params json.RawMessage) (Task, error) {
+		return func() (Reply, bool) {
+			for began := time.Now(); time.Since(began) < stepTime/3; {
+				continue
+			}
+			turn := w.waits.Load()
+			inOneTurn[turn]++
+			most = max(most, inOneTurn[turn])
+			return NewReply("computed", params), true
+		}, nil
+	}
+	w.on(func() { w.tasks.methods = map[string]TaskMethod{"short": short} })
+	c := w.dial()
+	var frames []byte
+	for i := range calls {
+		frames = append(frames, harness.Frame(harness.Request("short", i))...)
+	}
+	c.Send(frames)
+	for i := range calls {
+		c.WantReply("computed", fmt.Sprint(i))
+	}
+	w.on(func() { assert.Less(t, most, 20, "steps between two looks at the descriptors") })
+	w.wantSleep()
+}
+
 // A connection whose request is being computed is not read, so what is behind
 // it comes after it: more computations, too.
 func TestTasksOfOneConnectionComeInOrder(t *testing.T) {

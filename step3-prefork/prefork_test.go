@@ -6,6 +6,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -165,6 +166,29 @@ func TestWorkerEndsWhenToldTo(t *testing.T) {
 	half := c.halfARequest()
 	require.NoError(t, unix.Kill(w.PID, unix.SIGTERM))
 	c.finish(half)
+	assert.Equal(t, "exit 0", c.wantEnd(w))
+}
+
+// Clients have taken all its descriptors: it needs no more for its end.
+func TestWorkerEndsWithoutDescriptorsWhenToldTo(t *testing.T) {
+	harness.NeedProc(t)
+	c := newCrew(t, "serve with 64 descriptors")
+	w := c.spawnReady()
+	var crowd []*harness.Conn
+	for range 100 {
+		crowd = append(crowd, harness.Dial(t, c.addr))
+	}
+	harness.Eventually(t, patience, "no descriptor left", func() (bool, string) {
+		open := harness.Descriptors(t, w.PID)
+		for fd := range 64 {
+			if open[fd] == "" {
+				return false, fmt.Sprintf("%d is free", fd)
+			}
+		}
+		return true, ""
+	})
+	require.NoError(t, unix.Kill(w.PID, unix.SIGTERM))
+	crowd[0].WantEOF()
 	assert.Equal(t, "exit 0", c.wantEnd(w))
 }
 

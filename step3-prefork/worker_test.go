@@ -66,6 +66,9 @@ func init() {
 		must(err)
 		slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
 		serveAsWorker()
+	case "serve with 64 descriptors":
+		must(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}))
+		serveAsWorker()
 	case "die":
 		os.Exit(1)
 	case "hang": // until the master is gone

@@ -113,6 +113,9 @@ func IsWorker() bool {
 // is gone, however it went. What isn't done after the grace period is lost:
 // then the process ends.
 func RunWorker(loop *Loop, stop <-chan os.Signal, grace time.Duration) error {
+	// For its first timer Go's runtime opens descriptors, and it ends the
+	// process if there are none left: with many clients there might be none later.
+	time.AfterFunc(0, func() {})
 	gone := make(chan struct{})
 	go func() {
 		lifeline := os.NewFile(lifelineFD, "lifeline")
