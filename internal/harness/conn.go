@@ -170,7 +170,11 @@ func (c *Conn) TryReply() (Reply, error) {
 	if n, err := io.ReadFull(c.in, header[:]); n == 0 && err != nil && !isTimeout(err) {
 		return Reply{}, err
 	} else if err != nil {
-		return Reply{}, fmt.Errorf("%w\n%s", cutShort(err, n, "4 bytes of the length"), pointAtLength(header[:n]))
+		err = cutShort(err, n, "4 bytes of the length")
+		if n > 0 {
+			err = fmt.Errorf("%w\n%s", err, pointAtLength(header[:n]))
+		}
+		return Reply{}, err
 	}
 	length := binary.LittleEndian.Uint32(header[:])
 	if length > maxReply {
