@@ -28,20 +28,20 @@ help: ## list these targets
 		printf '  make %-10s %s\n' "$$target" "$$text"; done
 
 .PHONY: begin
-begin: chapter ## lay out what you start chapter STEP with, in _mine
+begin: chapter ## put what you start chapter STEP with into _mine, as in make begin STEP=3
 	@bin/chapter begin "$$STEP"
 
 # Chapters 5 and 6 are tried with a real ZooKeeper.
 .PHONY: try
-try: chapter $(if $(filter 5 6,$(STEP)),install) ## ask chapter STEP's specification of your program; ONLY=3.2 asks one milestone, V=1 shows all that happened in it
+try: chapter $(if $(filter 5 6,$(STEP)),install) ## test it, up to the first red milestone; ONLY=3.2 tests one, V=1 shows a trace
 	@bin/chapter try $(RACE) $(if $(V),-v) -only "$$ONLY" "$$STEP"
 
 .PHONY: compare
-compare: chapter ## show how your program differs from ours of chapter STEP
+compare: chapter ## show what would turn it into ours
 	@bin/chapter compare "$$STEP"
 
 .PHONY: handout
-handout: whole chapter ## for teachers: write what a class needs for chapter STEP into the directory OUT
+handout: whole chapter ## for teachers: write the repository of a class for chapter STEP to OUT
 	@bin/chapter handout "$$STEP" "$$OUT"
 
 .PHONY: chapter

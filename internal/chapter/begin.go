@@ -22,20 +22,21 @@ func (b *Book) Begin(c carry.Chapter) error {
 		return fmt.Errorf("make the directory for your program: %w", err)
 	}
 	b.say("Chapter %d, %s. Your program is in %s.\n\n", c.Number, c.Dir, Mine)
-	kept, err := b.hand(c.Before, c.Start, "copied")
+	copied, kept, err := b.hand(c.Before, c.Start)
+	b.list("copied", copied, "of "+c.Before)
 	if err != nil {
 		return err
 	}
+	var given []string
 	for _, name := range c.Given { // one by one: each is useful without the others
-		k, err := b.hand(c.Dir, []string{name}, "given")
+		new, old, err := b.hand(c.Dir, []string{name})
 		if err != nil {
 			return err
 		}
-		kept = append(kept, k...)
+		given, kept = append(given, new...), append(kept, old...)
 	}
-	if len(kept) > 0 {
-		b.field("kept", "%s that you have: %s", count(len(kept)), strings.Join(kept, ", "))
-	}
+	b.list("given", given, "of "+c.Dir)
+	b.list("kept", kept, "that you have")
 	b.field("you write", "%s", b.toWrite(c))
 	b.field("then", "make try STEP=%d", c.Number)
 	return nil
@@ -50,14 +51,13 @@ func (b *Book) toWrite(c carry.Chapter) string {
 	return fmt.Sprintf("%s and main.go; see %s/README.md", strings.Join(files, ", "), c.Dir)
 }
 
-// hand copies files from a step to the reader's directory, all or none, and
-// tells so in a line that begins with verb. It returns the files that were there
-// already. None are copied if that would declare something twice: the reader's
+// hand copies files from a step to the reader's directory, except for those that
+// he has. It says so and copies none if that would declare something twice: his
 // program has another shape then than ours, and half of ours would only break it.
-func (b *Book) hand(dir string, names []string, verb string) (kept []string, err error) {
+func (b *Book) hand(dir string, names []string) (copied, kept []string, err error) {
 	clash, err := b.clash(dir, names)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var missing []string
 	for _, name := range names {
@@ -67,20 +67,16 @@ func (b *Book) hand(dir string, names []string, verb string) (kept []string, err
 			missing = append(missing, name)
 		}
 	}
-	switch {
-	case len(missing) == 0:
-		return kept, nil
-	case clash != "":
-		b.field("left out", "%s of %s, because %s: %s", count(len(missing)), dir, clash, strings.Join(missing, ", "))
-		return kept, nil
+	if clash != "" {
+		b.list("left out", missing, "of "+dir+", because "+clash)
+		return nil, kept, nil
 	}
-	for _, name := range missing {
+	for i, name := range missing {
 		if err := b.copyNew(dir, name); err != nil {
-			return nil, err
+			return missing[:i], kept, err
 		}
 	}
-	b.field(verb, "%s of %s: %s", count(len(missing)), dir, strings.Join(missing, ", "))
-	return kept, nil
+	return missing, kept, nil
 }
 
 // clash says what would be declared twice if the files of the step that the
@@ -132,9 +128,13 @@ func (b *Book) field(name, format string, args ...any) {
 	b.say("  %-10s %s\n", name, fmt.Sprintf(format, args...))
 }
 
-func count(files int) string {
-	if files == 1 {
-		return "1 file"
+// list prints a line that names files, if there are any.
+func (b *Book) list(name string, files []string, what string) {
+	switch len(files) {
+	case 0:
+	case 1:
+		b.field(name, "1 file %s: %s", what, files[0])
+	default:
+		b.field(name, "%d files %s: %s", len(files), what, strings.Join(files, ", "))
 	}
-	return fmt.Sprintf("%d files", files)
 }

@@ -85,20 +85,18 @@ func (b *Book) compile(ctx context.Context, race bool) (complaint string, err er
 	return strings.Join(lines, ""), nil
 }
 
-// wantMain complains of a program that the compiler takes for a library.
+// wantMain complains of a program that the compiler takes for a library. There
+// must be a source.
 func (b *Book) wantMain() (complaint string, err error) {
 	names, err := sources(b.mine)
 	if err != nil {
 		return "", err
 	}
-	for _, name := range names {
-		files := token.NewFileSet()
-		file, err := parser.ParseFile(files, filepath.Join(b.mine, name), nil, parser.PackageClauseOnly)
-		if err != nil || file.Name.Name == "main" {
-			return "", nil // the rest is the compiler's
-		}
-		at := files.Position(file.Name.Pos())
-		return fmt.Sprintf("%s/%s:%d:%d: this is package %s; a program is package main", Mine, name, at.Line, at.Column, file.Name.Name), nil
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, filepath.Join(b.mine, names[0]), nil, parser.PackageClauseOnly)
+	if err != nil || file.Name.Name == "main" {
+		return "", nil // the rest, other names in other files too, is the compiler's
 	}
-	return "", nil
+	at := files.Position(file.Name.Pos())
+	return fmt.Sprintf("%s/%s:%d:%d: this is package %s; a program is package main", Mine, names[0], at.Line, at.Column, file.Name.Name), nil
 }

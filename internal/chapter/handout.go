@@ -70,19 +70,19 @@ func (b *Book) Handout(c carry.Chapter, out string) error {
 
 // emptyDir opens the directory to write to.
 func emptyDir(out string) (*os.Root, error) {
-	const example = "name the directory to write, as in `make handout STEP=3 OUT=../chapter3`"
+	const rule = "it is the directory to write, new or empty, as in `make handout STEP=3 OUT=../chapter3`"
 	switch {
 	case out == "":
-		return nil, fmt.Errorf("OUT is missing: %s", example)
+		return nil, fmt.Errorf("OUT is missing: %s", rule)
 	case strings.HasPrefix(out, "~"): // a directory of that name would be a trap
 		return nil, fmt.Errorf("your shell doesn't expand the ~ in OUT=%s: write the whole path", out)
 	}
 	entries, err := os.ReadDir(out)
 	if err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("OUT=%s is not empty: %s, which must be new or empty", out, example)
+		return nil, fmt.Errorf("OUT=%s is not empty: %s", out, rule)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("look into OUT=%s, which must be a new or an empty directory: %w", out, err)
+		return nil, fmt.Errorf("look into OUT=%s: %w; %s", out, err, rule)
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, fmt.Errorf("make OUT=%s: %w", out, err)

@@ -109,10 +109,10 @@ func TestHandoutWritesIntoNothingThatIsThere(t *testing.T) {
 	write(t, dir, map[string]string{"full/file": "mine", "file": "mine"})
 	before := tree(t, dir)
 	for out, want := range map[string]string{
-		"":                          "OUT is missing: name the directory to write",
+		"":                          "OUT is missing: it is the directory to write, new or empty",
 		filepath.Join(dir, "full"):  "is not empty",
-		filepath.Join(dir, "file"):  "which must be a new or an empty directory",
-		filepath.Join(dir, "file/"): "which must be a new or an empty directory",
+		filepath.Join(dir, "file"):  "it is the directory to write, new or empty",
+		filepath.Join(dir, "file/"): "it is the directory to write, new or empty",
 		filepath.Join(root):         "is not empty",
 		"~/handout":                 "your shell doesn't expand the ~",
 	} {

@@ -19,8 +19,7 @@ import (
 const usage = `usage: chapter begin STEP
        chapter try [-race] [-v] [-only MILESTONE] STEP
        chapter compare STEP
-       chapter handout STEP DIR
-`
+       chapter handout STEP DIR`
 
 func main() {
 	green, err := run(os.Args[1:])
@@ -40,7 +39,7 @@ func run(args []string) (green bool, err error) {
 	command := args[0]
 	var how chapter.How
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	flags.Usage = func() { fmt.Fprintln(os.Stderr, usage) }
 	if command == "try" {
 		flags.BoolVar(&how.Race, "race", false, "build with the race detector")
 		flags.BoolVar(&how.Full, "v", false, "show all that happened in a milestone that is red")
