@@ -68,9 +68,10 @@ test: install ## run all tests but the fault matrix (installs ZooKeeper when it 
 	$(GOTEST) $$race -p 2 -skip '^TestFault|^TestSoak' $$(go list ./... | grep -E '$(JVM)'); \
 	if test -d exercise-etcd; then cd exercise-etcd; $(GOTEST) $$race -p 1 ./...; fi
 
+# The rows mostly wait: more of them at once than there are processors.
 .PHONY: faults
 faults: whole install ## inject every fault of the matrix into final's programs
-	@$(GOTEST) $(RACE) -run '^TestFault' ./final/system
+	@$(GOTEST) $(RACE) -parallel 6 -run '^TestFault' ./final/system
 
 .PHONY: check
 check: ## formatting, vet, staticcheck, and builds for the other systems
