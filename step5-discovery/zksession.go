@@ -41,10 +41,10 @@ type Session struct {
 	hosts   []string
 	timeout time.Duration
 	changed chan struct{} // holds one token when there is news
-	broken  atomic.Bool   // the latest TCP connection has failed
 
 	mu     sync.Mutex
 	conn   *zk.Conn  // nil: closed
+	tcp    *watched  // the latest TCP connection
 	made   int       // how many conns there have been
 	won    time.Time // when the present session was won, or won back
 	lost   time.Time // when the last one was lost; zero: it was not
@@ -119,6 +119,7 @@ func (s *Session) onEvent(made int, ev zk.Event) {
 		s.won, s.lost = time.Now(), time.Time{}
 	case ev.State == zk.StateExpired:
 		slog.Warn("ZooKeeper session expired")
+		s.tcp.Conn.Close() // the library has no more use for it, and leaves it to the garbage collector
 	case ev.State == zk.StateDisconnected && s.lost.IsZero():
 		slog.Warn("ZooKeeper connection lost", "server", ev.Server)
 		s.lost, s.dialed = time.Now(), 0
@@ -144,12 +145,14 @@ func (s *Session) dial(made int, network, addr string, timeout time.Duration) (n
 	if made == s.made && s.conn != nil && s.dialed > 3 && time.Since(s.lost) > s.timeout {
 		slog.Warn("no ZooKeeper session for too long: starting anew")
 		go s.conn.Close() // it may take a second
-		if err := s.connect(); err != nil {
-			slog.Error("can't start anew", "err", err)
-		}
+		err = s.connect()
 	}
-	s.broken.Store(false)
-	return &watched{Conn: conn, patience: s.timeout / 2, broken: &s.broken}, nil
+	if made != s.made { // given up: with a connection it would only be in the way
+		conn.Close()
+		return nil, errors.Join(zk.ErrClosing, err)
+	}
+	s.tcp = &watched{Conn: conn, patience: s.timeout / 2}
+	return s.tcp, nil
 }
 
 // hostList gives the library the addresses in turn. The library's own list
@@ -183,7 +186,7 @@ type watched struct {
 	net.Conn
 	patience  time.Duration
 	deadlines int // set so far
-	broken    *atomic.Bool
+	broken    atomic.Bool
 }
 
 func (c *watched) SetReadDeadline(t time.Time) error {
@@ -200,9 +203,7 @@ func (c *watched) Read(b []byte) (int, error)  { return c.note(c.Conn.Read(b)) }
 func (c *watched) Write(b []byte) (int, error) { return c.note(c.Conn.Write(b)) }
 
 func (c *watched) note(n int, err error) (int, error) {
-	if err != nil {
-		c.broken.Store(true)
-	}
+	c.broken.CompareAndSwap(false, err != nil) // once broken, always broken
 	return n, err
 }
 
@@ -245,7 +246,7 @@ func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
 func (s *Session) Close(ctx context.Context) error {
 	had := s.Conn() != nil
 	s.mu.Lock()
-	conn := s.conn
+	conn, tcp := s.conn, s.tcp
 	s.conn = nil
 	s.mu.Unlock()
 	if conn == nil {
@@ -263,7 +264,7 @@ func (s *Session) Close(ctx context.Context) error {
 	case <-closed:
 		// The library doesn't say whether it had an answer. It gives up after a
 		// second; and after an answer it doesn't read again.
-		if time.Since(began) >= time.Second || s.broken.Load() {
+		if time.Since(began) >= time.Second || tcp.broken.Load() {
 			return ErrUnanswered
 		}
 		return nil

@@ -4,8 +4,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,6 +88,33 @@ func TestSessionThroughBlackHole(t *testing.T) {
 	// Half a timeout for a handshake that was swallowed, and a second of rest
 	// that the library takes when it has tried all addresses.
 	assert.Less(t, time.Since(healed), timeout/2+1200*time.Millisecond)
+}
+
+// Of all the connections that a session makes only the last one stays open:
+// nothing is left to the garbage collector.
+func TestSessionLeavesNoConnection(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	zookeeper := zkdev.StartT(t)
+	gate := zkdev.GateT(t, zookeeper)
+	s := openSession(t, gate.Addr(), time.Second)
+	one := func() (bool, string) { return gate.Conns() == 1, fmt.Sprintf("%d connections", gate.Conns()) }
+
+	for range 3 { // the library forgets the one on which it learns that the session has expired
+		old := s.Conn().SessionID()
+		require.NoError(t, gate.Expire())
+		waitSession(t, s, soon, old)
+	}
+	harness.Eventually(t, soon, "one connection after three sessions", one)
+
+	gate.Partition(netproxy.Both) // until the session starts anew
+	harness.Eventually(t, soon, "a new start", func() (bool, string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.made > 1, "none"
+	})
+	require.NoError(t, gate.Heal())
+	waitSession(t, s, soon)
+	harness.Eventually(t, soon, "one connection after a new start", one)
 }
 
 // ZooKeeper may make a session longer than asked. Then its pings are further

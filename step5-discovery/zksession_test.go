@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -268,17 +267,16 @@ func TestSession(t *testing.T) {
 	})
 
 	t.Run("a connection that breaks is noticed by its writer, too", func(t *testing.T) {
-		var broken atomic.Bool
 		near, far := net.Pipe()
-		c := &watched{Conn: near, broken: &broken}
+		c := &watched{Conn: near}
 		go func() { _, _ = far.Read(make([]byte, 1)) }()
 		_, err := c.Write([]byte{1})
 		require.NoError(t, err)
-		require.False(t, broken.Load())
+		require.False(t, c.broken.Load())
 		far.Close()
 		_, err = c.Write([]byte{1})
 		require.Error(t, err)
-		require.True(t, broken.Load())
+		require.True(t, c.broken.Load())
 	})
 
 	t.Run("ZooKeeper wiped: a new session, on a new connection", func(t *testing.T) {

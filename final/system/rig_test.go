@@ -61,12 +61,14 @@ type callers struct {
 	pause  time.Duration // of each caller, after a call
 	stop   chan struct{}
 	halt   sync.Once // closes stop
+	began  time.Time
 	done   sync.WaitGroup
 
 	calls []atomic.Int64 // by caller
 
 	mu       sync.Mutex
 	answered map[string]int // calls by server
+	slowest  time.Duration
 	failures []string
 }
 
@@ -80,7 +82,7 @@ func startCallers(t *testing.T, client *rpc.Client, n int) *callers {
 // their calls.
 func startPacedCallers(t *testing.T, client *rpc.Client, n int, pause time.Duration) *callers {
 	c := &callers{
-		t: t, client: client, pause: pause, stop: make(chan struct{}),
+		t: t, client: client, pause: pause, began: time.Now(), stop: make(chan struct{}),
 		calls: make([]atomic.Int64, n), answered: make(map[string]int),
 	}
 	for i := range n {
@@ -102,45 +104,64 @@ func (c *callers) run(caller int) {
 			return
 		case <-time.After(c.pause):
 		}
-		method, params, want := "ping", any(fmt.Sprintf("caller %d, call %d", caller, i)), ""
-		if i%4 == 3 {
-			method, params = "pi", 100*(i%50)
-			raw, _ := json.Marshal(rpc.PiSum(100 * (i % 50)))
-			want = string(raw)
-		} else {
-			raw, _ := json.Marshal(params)
-			want = string(raw)
-		}
+		method, params, want := request(caller, i)
+		began := time.Now()
 		// What the client promises: a call with 5 s succeeds as long as one
 		// listed server serves.
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		reply, server, err := c.client.Call(ctx, method, params)
 		cancel()
+		if err == nil && string(reply.Result) != want {
+			err = fmt.Errorf("%s at %s: got %.200s, want %.200s", method, server, reply.Result, want)
+		}
 		c.calls[caller].Add(1)
 		c.mu.Lock()
 		c.answered[server]++
+		c.slowest = max(c.slowest, time.Since(began))
 		if err != nil {
-			c.failures = append(c.failures, err.Error())
-		} else if string(reply.Result) != want {
-			c.failures = append(c.failures, fmt.Sprintf("%s %v: got %s, want %s", method, params, reply.Result, want))
+			c.failures = append(c.failures, fmt.Sprintf("after %.1fs, begun %.1fs before: %v",
+				time.Since(c.began).Seconds(), time.Since(began).Seconds(), err))
 		}
 		c.mu.Unlock()
 	}
 }
 
+// request returns what a caller asks in its i-th call, and the result that it
+// must get: no two callers ask the same.
+func request(caller, i int) (method string, params any, want string) {
+	method, params = "ping", any(fmt.Sprintf("caller %d, call %d", caller, i))
+	result := params
+	switch {
+	case i%4 == 3:
+		method, params = "pi", 100*(i%50)+caller
+		result = rpc.PiSum(100*(i%50) + caller)
+	case i%32 == 0: // more than a server reads or writes at once
+		params = fmt.Sprintf("%s%40000d", params, i)
+		result = params
+	}
+	raw, _ := json.Marshal(result)
+	return method, params, string(raw)
+}
+
 // wait waits until the server has answered n more calls.
 func (c *callers) wait(s *harness.Server, n int) {
+	c.t.Helper()
+	c.waitFor(s.Addr, n)
+}
+
+// waitFor is wait for what the client takes for a server.
+func (c *callers) waitFor(addr string, n int) {
 	c.t.Helper()
 	count := func() int {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.answered[s.Addr]
+		return c.answered[addr]
 	}
 	before := count()
-	harness.Eventually(c.t, patience, fmt.Sprintf("%d more calls answered by %s", n, s.Addr), func() (bool, string) {
+	harness.Eventually(c.t, patience, fmt.Sprintf("%d more calls answered by %s", n, addr), func() (bool, string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.answered[s.Addr]-before >= n, fmt.Sprintf("%d; answers %v, failures %q", c.answered[s.Addr]-before, c.answered, c.failures)
+		return c.answered[addr]-before >= n, fmt.Sprintf("%d; answers %v, failures %q", c.answered[addr]-before, c.answered, c.failures)
 	})
 }
 

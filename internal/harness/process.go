@@ -35,6 +35,8 @@ type Program struct {
 
 	gone      chan struct{} // closed when no process is left to write anything
 	followers sync.WaitGroup
+
+	dismissed bool // see Dismiss
 }
 
 // Start starts the program bin with these arguments, in a new process group.
@@ -247,6 +249,9 @@ func (p *Program) end() error {
 // crashes that nobody may have noticed, such as that of a worker that was
 // replaced.
 func (p *Program) cleanup() {
+	if p.dismissed {
+		return
+	}
 	if err := p.end(); err != nil {
 		p.t.Errorf("%s: %v", p.cmd.Path, err)
 	}

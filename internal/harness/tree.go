@@ -71,6 +71,8 @@ func (p *Program) scene() string {
 	tree := p.Tree()
 	alone := !strings.Contains(tree, "─")
 	switch {
+	case p.dismissed:
+		return ""
 	case p.Ended() && alone:
 		return fmt.Sprintf("%s, pid %d, has ended with exit code %d%s", name, p.PID, p.exitCode(), p.lastWords())
 	case p.Ended():

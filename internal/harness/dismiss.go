@@ -1,0 +1,23 @@
+// Dismissal: for tests that start programs again and again.
+
+package harness
+
+import "fmt"
+
+// Dismiss expects that the program has ended, or does so soon, and that
+// nothing of it is left then, and forgets it. Without, a program is remembered
+// until the end of the test, and killed once more; in a test that starts
+// hundreds, its number may belong to a stranger by then. A crash of one of its
+// processes fails the test. Call no other verb of the program afterwards.
+func (p *Program) Dismiss() {
+	p.t.Helper()
+	Eventually(p.t, endTimeout, fmt.Sprintf("nothing left of program %d", p.PID), func() (bool, string) {
+		left, err := p.members()
+		if err != nil {
+			return false, err.Error()
+		}
+		return p.Ended() && len(left) == 0, p.Tree()
+	})
+	p.cleanup()
+	p.dismissed = true
+}
