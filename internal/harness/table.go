@@ -39,6 +39,10 @@ func processes() ([]process, error) {
 	if hasProc {
 		return fromProc()
 	}
+	return askPS()
+}
+
+func askPS() ([]process, error) {
 	output, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,pgid=,state=,rss=,time=,comm=").Output()
 	if err != nil {
 		return nil, fmt.Errorf("run ps: %w", err)

@@ -61,10 +61,8 @@ func TestBothSourcesAgree(t *testing.T) {
 		t.Fatal("this process is missing")
 		return process{}
 	}
-	proc := self(processes())
-	hasProc = false
-	defer func() { hasProc = true }()
-	ps := self(processes())
+	proc := self(fromProc())
+	ps := self(askPS())
 	assert.Equal(t, proc.parent, ps.parent)
 	assert.Equal(t, proc.group, ps.group)
 	assert.InEpsilon(t, proc.rss, ps.rss, 0.5)
