@@ -4,11 +4,14 @@
 package rpc
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"slices"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
 // Teach prints what a command is about, if its command line asks for help.
@@ -20,31 +23,80 @@ func Teach(about string) {
 	}
 }
 
-// ZKFlags are the flags -zk, -root and -session.
+// ZKFlags are the flags -zk, -root, -session and -zk-auth.
 type ZKFlags struct {
 	Hosts   *string        // "host:port,host:port"
 	Root    *string        // the znode under which servers register
 	Session *time.Duration // the session timeout
 	flags   *flag.FlagSet
+	auth    *secret
 }
 
-// NewZKFlags adds the flags to a set.
+// A secret is the text of credentials and where it was given, "" for nowhere.
+// It is never shown. As the default of a flag it would be, by -h.
+type secret struct{ text, where string }
+
+// NewZKFlags adds the flags to a set. It takes $ZK_AUTH out of this process's
+// environment, so that programs started by it, workers for example, don't get
+// to know it.
 func NewZKFlags(flags *flag.FlagSet) ZKFlags {
 	hosts := os.Getenv("ZK_HOSTS")
 	if hosts == "" {
 		hosts = "127.0.0.1:2181"
 	}
+	auth := &secret{text: os.Getenv("ZK_AUTH")}
+	if os.Unsetenv("ZK_AUTH"); auth.text != "" {
+		auth.where = "$ZK_AUTH"
+	}
+	flags.Func("zk-auth", "credentials for ZooKeeper, `user:password`; better in $ZK_AUTH: others on this machine can see the command line",
+		func(text string) error { *auth = secret{text, "-zk-auth"}; return nil })
 	return ZKFlags{
 		Hosts:   flags.String("zk", hosts, "ZooKeeper's addresses, `host:port,host:port`; also $ZK_HOSTS"),
 		Root:    flags.String("root", "/demo", "the `znode` under which servers register"),
 		Session: flags.Duration("session", 6*time.Second, "session timeout: how long a dead server stays registered"),
 		flags:   flags,
+		auth:    auth,
 	}
 }
 
-// Open starts a session. It ends the program with exit code 2 and a message
-// when a flag is wrong.
+// Open starts a session, with the credentials if there are any. It ends the
+// program with exit code 2 and a message when a flag is wrong.
 func (z ZKFlags) Open() *Session {
+	session, _ := z.open()
+	return session
+}
+
+// Register starts a session, as Open does, and returns a Registrar of the
+// endpoint, whose znodes are protected if there are credentials.
+func (z ZKFlags) Register(endpoint Endpoint) *Registrar {
+	session, credentials := z.open()
+	r := NewRegistrar(session, *z.Root, endpoint)
+	if credentials != nil {
+		credentials.Protect(r)
+	}
+	return r
+}
+
+// Explain adds to an error what the flags have to do with it: which
+// credentials, if any, were not enough.
+func (z ZKFlags) Explain(err error) error {
+	switch {
+	case !errors.Is(err, zk.ErrNoAuth):
+		return err
+	case z.auth.where == "":
+		return fmt.Errorf("%w: the ACL asks for credentials, see -zk-auth", err)
+	}
+	return fmt.Errorf("%w: the ACL asks for other credentials than those of %s", err, z.auth.where)
+}
+
+func (z ZKFlags) open() (*Session, *Credentials) {
+	var credentials *Credentials
+	if z.auth.where != "" {
+		var err error
+		if credentials, err = ParseCredentials(z.auth.text); err != nil {
+			UsageError(z.flags, "%s: %v", z.auth.where, err)
+		}
+	}
 	if err := CheckRoot(*z.Root); err != nil {
 		UsageError(z.flags, "-root: %v", err)
 	}
@@ -55,5 +107,8 @@ func (z ZKFlags) Open() *Session {
 	if err != nil {
 		UsageError(z.flags, "-zk: %v", err)
 	}
-	return session
+	if credentials != nil {
+		credentials.Use(session)
+	}
+	return session, credentials
 }

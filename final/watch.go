@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -42,6 +43,7 @@ type ZKDiscovery struct {
 	read    map[string]string // address by znode name, "" for data that is none
 	reader  int64             // the session in which that was read
 	known   map[string]string // the same when everything listed had been read; nil: never yet
+	err     atomic.Pointer[error]
 
 	published bool
 	last      Snapshot // what was published last
@@ -50,8 +52,14 @@ type ZKDiscovery struct {
 // NewZKDiscovery returns a Discovery of what is registered under root. It
 // takes over the session.
 func NewZKDiscovery(session *Session, root string) *ZKDiscovery {
-	return &ZKDiscovery{session: session, root: root}
+	z := &ZKDiscovery{session: session, root: root}
+	z.err.Store(new(error))
+	return z
 }
+
+// Err returns what the latest attempt to read the set failed with, nil if it
+// didn't fail. It is safe for concurrent use.
+func (z *ZKDiscovery) Err() error { return *z.err.Load() }
 
 // Watch implements Discovery.
 func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
@@ -73,6 +81,7 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 		if err == nil {
 			err = z.fetch(list)
 		}
+		z.err.Store(&err)
 		if hold := z.publish(publish); err != nil {
 			retry = time.After(retryPause)
 		} else if hold > 0 {

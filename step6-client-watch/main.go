@@ -218,7 +218,8 @@ func client(flags *flag.FlagSet, args []string, _ bool) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	c := NewClient(NewZKDiscovery(zookeeper.open(flags), *zookeeper.root))
+	discovery := NewZKDiscovery(zookeeper.open(flags), *zookeeper.root)
+	c := NewClient(discovery)
 	defer c.Close()
 	err := waitForServer(ctx, c, *wait)
 
@@ -255,6 +256,9 @@ func client(flags *flag.FlagSet, args []string, _ bool) error {
 	}
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w under %s in ZooKeeper at %s", err, *zookeeper.root, *zookeeper.hosts)
+		if why := discovery.Err(); why != nil {
+			err = fmt.Errorf("%w: %w", err, why)
+		}
 	}
 	total := failed
 	for _, n := range byServer {

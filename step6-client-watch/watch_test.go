@@ -192,6 +192,30 @@ func TestWatch(t *testing.T) {
 		w.wait(false, "h:1", "h:2")
 	})
 
+	t.Run("says why there is no set yet", func(t *testing.T) {
+		w := newLookout(t, zookeeper, "/why")
+		w.create("rpc0", at(1))
+		_, err := w.conn.SetACL(w.root, zk.WorldACL(zk.PermAdmin), -1)
+		require.NoError(t, err)
+		gate := zkdev.GateT(t, zookeeper)
+		gate.Refuse()
+		z := w.watch(gate.Addr(), session)
+		wantErr := func(want error) {
+			t.Helper()
+			harness.Eventually(t, 10*time.Second, fmt.Sprint("the error ", want), func() (bool, string) {
+				return errors.Is(z.Err(), want), fmt.Sprint(z.Err())
+			})
+		}
+		wantErr(ErrNoSession)
+		require.NoError(t, gate.Heal())
+		wantErr(zk.ErrNoAuth)
+		require.Empty(t, w.published())
+		_, err = w.conn.SetACL(w.root, zk.WorldACL(zk.PermAll), -1)
+		require.NoError(t, err)
+		w.wait(false, "h:1")
+		wantErr(nil)
+	})
+
 	t.Run("part of the servers is no set, and a failure to read no empty one", func(t *testing.T) {
 		silent, err := NewSession("127.0.0.1:1", session)
 		require.NoError(t, err)

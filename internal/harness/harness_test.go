@@ -148,7 +148,8 @@ func TestExitCodeAndOutput(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	t.Setenv("ZK_HOSTS", "somewhere:2181")
-	p := Start(t, "/bin/sh", []string{"MORE=yes"}, "-c", `echo "$ZK_HOSTS,$RPC_WORKER,$MORE"`)
+	t.Setenv("ZK_AUTH", "some:body")
+	p := Start(t, "/bin/sh", []string{"MORE=yes"}, "-c", `echo "$ZK_HOSTS$ZK_AUTH,$RPC_WORKER,$MORE"`)
 	p.Wait(5 * time.Second)
 	assert.Equal(t, ",,yes\n", p.Stdout())
 }

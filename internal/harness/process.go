@@ -141,7 +141,7 @@ func environment() []string {
 	env := []string{"GORACE=atexit_sleep_ms=0"}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if name != workerMarker && name != "ZK_HOSTS" {
+		if name != workerMarker && name != "ZK_HOSTS" && name != "ZK_AUTH" {
 			env = append(env, entry)
 		}
 	}

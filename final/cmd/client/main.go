@@ -48,7 +48,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	client := rpc.NewClient(rpc.NewZKDiscovery(zookeeper.Open(), *zookeeper.Root))
+	discovery := rpc.NewZKDiscovery(zookeeper.Open(), *zookeeper.Root)
+	client := rpc.NewClient(discovery)
 	defer client.Close()
 	r := run{client: client, wait: *wait, timeout: *timeout, began: time.Now(), answered: make(map[string]int)}
 	err := r.awaitServer(ctx)
@@ -59,7 +60,11 @@ func main() {
 		r.summary()
 	}
 	if err != nil && ctx.Err() == nil {
-		fmt.Fprintf(os.Stderr, "client: %v under %s in ZooKeeper at %s\n", err, *zookeeper.Root, *zookeeper.Hosts)
+		why := ""
+		if err := discovery.Err(); err != nil {
+			why = fmt.Sprintf(": %v", zookeeper.Explain(err))
+		}
+		fmt.Fprintf(os.Stderr, "client: %v under %s in ZooKeeper at %s%s\n", err, *zookeeper.Root, *zookeeper.Hosts, why)
 		os.Exit(1)
 	}
 }

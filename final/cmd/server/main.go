@@ -72,8 +72,7 @@ func main() {
 		Service: rpc.NewService(),
 		Tasks:   map[string]rpc.TaskMethod{"pi": rpc.PiTask},
 		Register: func(addr *net.TCPAddr) (rpc.Registration, error) {
-			endpoint := rpc.Endpoint{Host: host, Port: addr.Port}
-			return rpc.NewRegistrar(zookeeper.Open(), *zookeeper.Root, endpoint), nil
+			return zookeeper.Register(rpc.Endpoint{Host: host, Port: addr.Port}), nil
 		},
 		OnStart: func(addr *net.TCPAddr, pids []int) {
 			fmt.Printf("listening on %v\nmaster %d, workers %s\n", addr, os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
