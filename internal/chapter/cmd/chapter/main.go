@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -39,14 +40,14 @@ func run(args []string) (green bool, err error) {
 	command := args[0]
 	var how chapter.How
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.Usage = func() { fmt.Fprintln(os.Stderr, usage) }
+	flags.SetOutput(io.Discard) // what it has to say is in its error
 	if command == "try" {
 		flags.BoolVar(&how.Race, "race", false, "build with the race detector")
 		flags.BoolVar(&how.Full, "v", false, "show all that happened in a milestone that is red")
 		flags.StringVar(&how.Only, "only", "", "try this milestone only")
 	}
 	if err := flags.Parse(args[1:]); err != nil {
-		return false, err
+		return false, fmt.Errorf("%w\n%s", err, usage)
 	}
 	root, err := carry.FindRoot()
 	if err != nil {
