@@ -96,7 +96,7 @@ func (a access) server(auth string, o harness.Options) *harness.Server {
 	if auth != "" {
 		o.Env = append(o.Env, "ZK_AUTH="+auth)
 	}
-	return startServer(a.t, o)
+	return theServer.Serve(a.t, o)
 }
 
 // registered waits until the server is, and returns its node's path.
@@ -165,7 +165,7 @@ func TestAccess(t *testing.T) {
 		}
 		a.Want(before...)
 		assert.NotContains(t, s.Stderr(), "strangers", "there is nothing to warn of")
-		client := startClient(t, "-zk", zookeeper.Addr(), "-root", a.Root, "-n", "3", "-interval", "0s")
+		client := theClient.Start(t, harness.ClientOptions{ZK: zookeeper.Addr(), Root: a.Root, Session: 6 * time.Second, Rounds: 3})
 		assert.Zero(t, client.WaitSummary().Failed, "calls of a client without credentials")
 		// Who has the credentials can do it all.
 		assert.NoError(t, a.root.createIn(a.Root))

@@ -292,7 +292,7 @@ func TestTryStopsWithAllThatItStarted(t *testing.T) {
 	require.Subset(t, living, pids)
 	cancel()
 	assert.ErrorIs(t, <-ended, context.Canceled)
-	assert.True(t, strings.HasSuffix(out.String(), "1.1 ✓\n"), out.String())
+	assert.NotContains(t, out.String(), "1.2", "whether what passed before has been told yet is a matter of luck")
 	harness.Eventually(t, time.Minute, "their end", func() (bool, string) {
 		living, err := harness.Living(group)
 		return err == nil && len(living) == 0, fmt.Sprint(living, err)

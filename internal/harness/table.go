@@ -17,14 +17,17 @@ import (
 type process struct {
 	pid, parent, group int
 	state              byte          // as ps shows it: R running, S sleeping, T stopped, Z zombie
+	threads            int           // that are left; 0 if that is not known
 	cpu                time.Duration // user and system time so far, to about 10 ms
 	rss                int64         // bytes of memory in use
 	name               string
 }
 
 // alive tells whether the process still exists as more than an exit status
-// that its parent has not fetched.
-func (p process) alive() bool { return p.state != 'Z' && p.state != 'X' }
+// that its parent has not fetched. One that was killed is a zombie as soon as
+// its first thread has ended; until the last one has, all that it had open
+// stays open: the port that it listened on is taken.
+func (p process) alive() bool { return p.state != 'Z' && p.state != 'X' || p.threads > 1 }
 
 func (p process) stopped() bool { return p.state == 'T' || p.state == 't' }
 
@@ -40,14 +43,6 @@ func processes() ([]process, error) {
 		return fromProc()
 	}
 	return askPS()
-}
-
-func askPS() ([]process, error) {
-	output, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,pgid=,state=,rss=,time=,comm=").Output()
-	if err != nil {
-		return nil, fmt.Errorf("run ps: %w", err)
-	}
-	return fromPS(string(output))
 }
 
 func fromProc() ([]process, error) {
@@ -96,9 +91,18 @@ func parseStat(stat []byte) (process, error) {
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	p.cpu = time.Duration(user+system) * 10 * time.Millisecond // 100 ticks a second on every Linux that Go runs on
+	p.threads, _ = strconv.Atoi(fields[17])
 	pages, _ := strconv.ParseInt(fields[21], 10, 64)
 	p.rss = pages * int64(os.Getpagesize())
 	return p, nil
+}
+
+func askPS() ([]process, error) {
+	output, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,pgid=,state=,rss=,time=,comm=").Output()
+	if err != nil {
+		return nil, fmt.Errorf("run ps: %w", err)
+	}
+	return fromPS(string(output))
 }
 
 // fromPS reads what ps prints.

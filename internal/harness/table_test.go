@@ -15,11 +15,19 @@ import (
 func TestParseStat(t *testing.T) {
 	p, err := parseStat([]byte("4711 (a) (b 1 2) S 12 34 34 0 -1 4194560 500 0 0 0 150 50 0 0 20 0 7 0 9000 1000000 25 18446744073709551615 1 1\n"))
 	require.NoError(t, err)
-	assert.Equal(t, process{pid: 4711, parent: 12, group: 34, state: 'S', name: "a) (b 1 2",
+	assert.Equal(t, process{pid: 4711, parent: 12, group: 34, state: 'S', threads: 7, name: "a) (b 1 2",
 		cpu: 2 * time.Second, rss: 25 * int64(os.Getpagesize())}, p)
 	for _, bad := range []string{"", "1 name S", "1 (name) S 2 3"} {
 		_, err := parseStat([]byte(bad))
 		assert.Error(t, err, bad)
+	}
+}
+
+func TestAZombieWithThreadsIsNotGone(t *testing.T) {
+	for threads, alive := range map[string]bool{"1": false, "2": true} {
+		p, err := parseStat([]byte("4711 (killed) Z 12 34 34 0 -1 4194560 500 0 0 0 150 50 0 0 20 0 " + threads + " 0 9000 0 0 18446744073709551615 1 1\n"))
+		require.NoError(t, err)
+		assert.Equal(t, alive, p.alive(), "%s threads", threads)
 	}
 }
 
@@ -61,8 +69,7 @@ func TestBothSourcesAgree(t *testing.T) {
 		t.Fatal("this process is missing")
 		return process{}
 	}
-	proc := self(fromProc())
-	ps := self(askPS())
+	proc, ps := self(fromProc()), self(askPS())
 	assert.Equal(t, proc.parent, ps.parent)
 	assert.Equal(t, proc.group, ps.group)
 	assert.InEpsilon(t, proc.rss, ps.rss, 0.5)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,38 +98,42 @@ func releaseAll(releases []func()) {
 	}
 }
 
-// Addrs are the members' addresses, joined by commas, as clients want them. Those named come first.
-func (e *Ensemble) Addrs(first ...*Server) string {
+// Addrs are the members' addresses, joined by commas, as clients want them.
+func (e *Ensemble) Addrs() string {
 	var addrs []string
-	for _, s := range slices.Concat(first, e.Members) {
-		if !slices.Contains(addrs, s.Addr()) {
-			addrs = append(addrs, s.Addr())
-		}
+	for _, s := range e.Members {
+		addrs = append(addrs, s.Addr())
 	}
 	return strings.Join(addrs, ",")
 }
 
-// Leader waits until one of the members leads, and returns it and those that follow it.
-func (e *Ensemble) Leader(t testing.TB, within time.Duration) (leader *Server, followers []*Server) {
+// Leader waits until one of the members leads, and returns it.
+func (e *Ensemble) Leader(t testing.TB, within time.Duration) (leader *Server) {
 	t.Helper()
 	harness.Eventually(t, within, "a leader among the ZooKeepers on "+e.Addrs(), func() (bool, string) {
-		leader, followers = nil, nil
 		var modes []string
 		for _, s := range e.Members {
 			answer, err := fourLetter(s.Addr(), "srvr", probeTimeout)
 			_, mode, _ := strings.Cut(answer, "Mode: ")
 			mode, _, _ = strings.Cut(mode, "\n")
-			switch mode {
-			case "leader":
+			if mode == "leader" {
 				leader = s
-			case "follower":
-				followers = append(followers, s)
 			}
-			modes = append(modes, fmt.Sprintf("%s %s%v", s.Addr(), mode, err))
+			modes = append(modes, fmt.Sprintf("%s %s (%v)", s.Addr(), mode, err))
 		}
 		return leader != nil, strings.Join(modes, ", ")
 	})
-	return leader, followers
+	return leader
+}
+
+// Others returns the members without this one.
+func (e *Ensemble) Others(one *Server) (others []*Server) {
+	for _, s := range e.Members {
+		if s != one {
+			others = append(others, s)
+		}
+	}
+	return others
 }
 
 // mainClass is what to run. The one for ensembles can run a lone server too, by way of the other.

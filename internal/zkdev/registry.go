@@ -18,8 +18,10 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 )
 
-// lookLimit bounds one look at ZooKeeper, which may be down or paused.
-const lookLimit = 2 * time.Second
+const (
+	lookLimit = 2 * time.Second  // for one look at ZooKeeper, which may be down or paused
+	sureLimit = 20 * time.Second // for what must be done, on a machine that is busy with other things
+)
 
 // Registry is the children of one root. Its methods report to the test that made it, on that test's goroutine.
 type Registry struct {
@@ -112,7 +114,7 @@ func (r *Registry) watchers() string {
 // Nodes returns what is registered at the moment, in the order of names; no node if there is no root. It tries for 2
 // seconds.
 func (r *Registry) Nodes() ([]Node, error) {
-	return do(r, func(c *zk.Conn) (nodes []Node, err error) {
+	return do(r, lookLimit, func(c *zk.Conn) (nodes []Node, err error) {
 		names, _, err := c.Children(r.Root)
 		if errors.Is(err, zk.ErrNoNode) {
 			return nil, nil
@@ -128,6 +130,12 @@ func (r *Registry) Nodes() ([]Node, error) {
 		}
 		return nodes, err
 	})
+}
+
+// Now is Nodes for a ZooKeeper that is known to serve: it goes on trying, and fails the test if that doesn't help.
+func (r *Registry) Now() []Node {
+	r.t.Helper()
+	return r.Wait(sureLimit, "a list of what is registered", func([]Node) bool { return true })
 }
 
 // Wait waits until the nodes are as the condition wants them, what in words, and returns them.
@@ -164,8 +172,7 @@ func (r *Registry) WaitOne(within time.Duration, addr string, old ...Node) Node 
 // Want fails the test unless exactly these nodes are registered now.
 func (r *Registry) Want(want ...Node) {
 	r.t.Helper()
-	nodes, err := r.Nodes()
-	harness.Check(r.t, err == nil, "a list of what is registered", "%v", err)
+	nodes := r.Now()
 	harness.Check(r.t, slices.Equal(nodes, want), list(want)+" under "+r.Root, "%s", list(nodes))
 }
 
@@ -173,7 +180,7 @@ func (r *Registry) Want(want ...Node) {
 // missing. A name that ends in "-" gets a number from ZooKeeper.
 func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	r.t.Helper()
-	node, err := do(r, func(c *zk.Conn) (Node, error) {
+	node, err := do(r, sureLimit, func(c *zk.Conn) (Node, error) {
 		if err := r.makeRoot(c); err != nil {
 			return Node{}, err
 		}
@@ -208,12 +215,12 @@ func (r *Registry) makeRoot(c *zk.Conn) error {
 
 // do runs look on a connection with a session. After an error the next look gets a new connection: this one's ZooKeeper
 // may have been wiped.
-func do[T any](r *Registry, look func(*zk.Conn) (T, error)) (T, error) {
+func do[T any](r *Registry, within time.Duration, look func(*zk.Conn) (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
-	if err := r.connect(); err != nil {
+	if err := r.connect(within); err != nil {
 		return *new(T), err
 	}
 	conn, done := r.conn, make(chan result, 1)
@@ -227,14 +234,14 @@ func do[T any](r *Registry, look func(*zk.Conn) (T, error)) (T, error) {
 			r.drop()
 		}
 		return got.value, got.err
-	case <-time.After(lookLimit):
+	case <-time.After(within):
 		r.drop()
 		return *new(T), errors.New("no answer from ZooKeeper")
 	}
 }
 
 // connect sees to a connection with a session.
-func (r *Registry) connect() error {
+func (r *Registry) connect(within time.Duration) error {
 	if r.conn != nil {
 		return nil
 	}
@@ -256,7 +263,7 @@ func (r *Registry) connect() error {
 	select {
 	case <-ready:
 		return nil
-	case <-time.After(lookLimit):
+	case <-time.After(within):
 		r.drop()
 		return errors.New("no session with ZooKeeper")
 	}

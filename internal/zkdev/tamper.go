@@ -10,7 +10,7 @@ import (
 // MakeRoot creates the root, if it is missing, so that a server's first request to register is carried out.
 func (r *Registry) MakeRoot() {
 	r.t.Helper()
-	if _, err := do(r, func(c *zk.Conn) (any, error) { return nil, r.makeRoot(c) }); err != nil {
+	if _, err := do(r, sureLimit, func(c *zk.Conn) (any, error) { return nil, r.makeRoot(c) }); err != nil {
 		r.t.Fatalf("make %s: %v", r.Root, err)
 	}
 }
@@ -19,7 +19,7 @@ func (r *Registry) MakeRoot() {
 func (r *Registry) Remove(nodes ...Node) {
 	r.t.Helper()
 	for _, node := range nodes {
-		_, err := do(r, func(c *zk.Conn) (any, error) {
+		_, err := do(r, sureLimit, func(c *zk.Conn) (any, error) {
 			if err := c.Delete(r.Root+"/"+node.Name, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
 				return nil, err
 			}
