@@ -197,8 +197,7 @@ func TestSpec1(t *testing.T) {
 	t.Run("1.15 a length over the limit is enough: the error doesn't wait for the body", func(t *testing.T) {
 		harness.Usually(t, `check the length before anything is allocated or read for it → step1 README, "A limit before the body"`)
 		c := dial(t)
-		c.SendRequest("ping", "before")
-		c.Send([]byte{0xFF, 0xFF, 0xFF, 0xFF})
+		c.Send(append(harness.Frame(harness.Request("ping", "before")), 0xFF, 0xFF, 0xFF, 0xFF))
 		c.WantPong(`"before"`)
 		c.WantError()
 		c.WantEOF()
@@ -207,9 +206,11 @@ func TestSpec1(t *testing.T) {
 	t.Run("1.16 a client that has finished sending still gets all its replies", func(t *testing.T) {
 		harness.Usually(t, "the end of what the client sends was taken for the end of the client")
 		c := dial(t)
+		var frames []byte
 		for i := range 20 {
-			c.SendRequest("ping", i)
+			frames = append(frames, harness.Frame(harness.Request("ping", i))...)
 		}
+		c.Send(frames)
 		c.CloseWrite()
 		for i := range 20 {
 			c.WantPong(fmt.Sprint(i))

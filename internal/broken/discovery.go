@@ -1,0 +1,84 @@
+// Mistakes with ZooKeeper, of servers and of clients: chapters 5 and 6.
+
+package broken
+
+var discovery = []Program{
+	{
+		Name:    "registered-too-early",
+		Mistake: "registers as soon as it knows its port, before a worker accepts connections",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{{"main.go", `Endpoint{Host: host, Port: addr.Port})
+`, `Endpoint{Host: host, Port: addr.Port})
+	registrar.SetServing(true)
+`}},
+		Quick: []string{"5.1", "5.2"},
+		Why:   "soon after the start there is no difference any more",
+	},
+	{
+		Name:    "registered-once",
+		Mistake: "registers at the start, and leaves the rest to the library, which gives it a new session but no node in it",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{{"register.go", `	if r.owner != session {
+		r.node = "" // it went with the session that owned it
+	}
+`, ``}},
+		Quick: []string{"5.2", "5.11", "5.20", "5.21"},
+		Why:   "5.14 would wait for 20 s more, and the others don't end the session",
+	},
+	{
+		Name:    "two-nodes",
+		Mistake: "registers again after an error, although the first time may have worked and only the answer was lost",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{{"register.go", `		r.doubt = isAmbiguous(err)
+`, ``}},
+		Quick: []string{"5.11", "5.12"},
+		Why:   "no other milestone loses an answer",
+	},
+	{
+		Name:    "watch-not-set-again",
+		Mistake: "reads the list again when its watch has fired, and forgets that a watch fires once",
+		Step:    "step6-client-watch", Spec: 6,
+		Edits: []Edit{{"watch.go", `	names, _, changed, err := c.ChildrenW(z.root)
+`, `	if len(z.last.Servers) > 0 {
+		names, _, err := c.Children(z.root)
+		return listing{names, c.SessionID(), make(chan zk.Event)}, err
+	}
+	names, _, changed, err := c.ChildrenW(z.root)
+`}},
+		Quick: []string{"6.1", "6.7"},
+		Why:   "6.12 would wait for 20 s more, for what 6.7 has told",
+	},
+	{
+		Name:    "removed-server-called",
+		Mistake: "adds the servers that are new in the list, and keeps those that are no longer in it",
+		Step:    "step6-client-watch", Spec: 6,
+		Edits: []Edit{{"client.go", `		r.retire()
+`, `		c.remotes[r.addr], c.list = r, append(c.list, r)
+`}},
+		Quick:     []string{"6.3", "6.4", "6.7", "6.8"},
+		Why:       "in the other milestones no server leaves the list for good",
+		Processes: 2,
+	},
+	{
+		Name:    "connections-leaked",
+		Mistake: "forgets a server that is no longer listed without closing its connection",
+		Step:    "step6-client-watch", Spec: 6,
+		Edits: []Edit{{"client.go", `	for _, r := range old {
+		r.retire()
+	}
+`, ``}},
+		Quick: []string{"6.7", "6.8"},
+		Why:   "elsewhere a server that leaves ends its connections itself",
+	},
+	{
+		Name:    "dies-of-a-vanished-znode",
+		Mistake: "takes it for a catastrophe when a znode is gone between the list and the look at it",
+		Step:    "step6-client-watch", Spec: 6,
+		Edits: []Edit{{"watch.go", `			case errors.Is(err, zk.ErrNoNode): // it left between list and get
+`, `			case errors.Is(err, zk.ErrNoNode):
+				panic(err)
+`}},
+		Quick: []string{"6.7", "6.9", "6.10"},
+		Why:   "no other milestone hits that moment",
+	},
+}

@@ -1,0 +1,168 @@
+// Nothing that a specification starts outlives it, however it ends: tried with
+// workers that never end by themselves, in the middle of the milestone that
+// has just killed their master.
+
+package broken
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+// buildOrphans builds the program whose workers outlive their master.
+func buildOrphans(t *testing.T) (bin string) {
+	t.Helper()
+	all := Programs()
+	p := all[slices.IndexFunc(all, func(p Program) bool { return p.Name == "orphans" })]
+	overlay, err := p.Overlay(root, t.TempDir())
+	require.NoError(t, err)
+	bin = filepath.Join(t.TempDir(), "orphans")
+	output, err := exec.Command("go", "build", "-C", filepath.Join(root, p.Step), "-buildvcs=false", "-overlay="+overlay, "-o", bin, ".").CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	return bin
+}
+
+// waitOrphans waits until the two workers have lost their master, and returns
+// the directory with the temporary files of the test process.
+func waitOrphans(t *testing.T, bin, mark string) (dir string) {
+	t.Helper()
+	harness.Eventually(t, time.Minute, "two workers of a master that was killed", func() (bool, string) {
+		all, err := marked(mark)
+		require.NoError(t, err)
+		var pids, parents []string
+		for _, line := range all {
+			fields := strings.Fields(line)
+			if fields[3] == bin {
+				pids, parents = append(pids, fields[0]), append(parents, fields[1])
+			}
+			if m := watchdogDir.FindStringSubmatch(line); m != nil {
+				dir = m[1]
+			}
+		}
+		return len(pids) == 2 && parents[0] == parents[1] && !slices.Contains(pids, parents[0]), strings.Join(all, "\n")
+	})
+	require.DirExists(t, dir)
+	return dir
+}
+
+var watchdogDir = regexp.MustCompile(` watchdog (/\S*/rpcworkbook-[0-9]+) `)
+
+func TestNothingIsLeft(t *testing.T) {
+	const milestone = `^TestSpec3$/^3\.10_`
+	bin := buildOrphans(t)
+	program := "-program=" + bin + " -workers {workers} {host} {port}"
+	tests, err := testBinary("step3-prefork")
+	require.NoError(t, err)
+	for _, test := range []struct {
+		name string
+		args []string
+		end  func(cmd *exec.Cmd) error
+		said string
+	}{
+		{
+			name: "Ctrl-C",
+			args: []string{"go", "test", "-count=1", "-run=" + milestone, ".", program},
+			// A terminal sends it to the whole group.
+			end: func(cmd *exec.Cmd) error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) },
+		},
+		{
+			name: "SIGKILL of the test process",
+			args: []string{tests, "-test.run=" + milestone, program},
+			end:  func(cmd *exec.Cmd) error { return cmd.Process.Kill() },
+		},
+		{
+			name: "a panic, that of the timeout",
+			// The first time it fails after 8 s and more, which is too soon on a busy machine.
+			args: []string{tests, "-test.run=" + milestone, "-test.count=2", "-test.timeout=12s", program},
+			end:  func(*exec.Cmd) error { return nil },
+			said: "panic: test timed out after 12s",
+		},
+		{
+			name: "a milestone that fails",
+			args: []string{tests, "-test.run=" + milestone, program},
+			end:  func(*exec.Cmd) error { return nil },
+			said: "✗ 3.10 ",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			mark := newMark()
+			cmd := exec.Command(test.args[0], test.args[1:]...)
+			cmd.Dir = filepath.Join(root, "step3-prefork")
+			cmd.Env = append(os.Environ(), mark)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			var output bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &output, &output
+			require.NoError(t, cmd.Start())
+			require.NoError(t, harness.Guard(cmd.Process.Pid)) // for when this test fails
+			dir := waitOrphans(t, bin, mark)
+			require.NoError(t, test.end(cmd))
+			require.Error(t, cmd.Wait())
+			require.NoError(t, harness.Unguard(cmd.Process.Pid))
+			assert.Contains(t, output.String(), test.said)
+			assert.NoError(t, leftovers(mark), "the test process said:\n%s", &output)
+			assert.NoDirExists(t, dir)
+		})
+	}
+}
+
+var marks atomic.Int64
+
+// newMark returns a variable for the environment of a process. All that this
+// process starts has it, too, and so on.
+func newMark() string { return fmt.Sprintf("BROKEN_TEST_RUN=%d.%d.", os.Getpid(), marks.Add(1)) }
+
+// leftovers waits for a moment until no process with that mark is left. If some
+// are, it kills them, and the error says which they were.
+func leftovers(mark string) error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		all, err := marked(mark)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			for _, line := range all {
+				if pid, err := strconv.Atoi(strings.Fields(line)[0]); err == nil {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+			return fmt.Errorf("left behind:\n%s", strings.Join(all, "\n"))
+		}
+	}
+}
+
+// marked returns the living processes with that mark, as lines: pid, parent,
+// state, command line, environment.
+func marked(mark string) (lines []string, err error) {
+	show := "axeww" // with the environment, and nothing cut off
+	if runtime.GOOS == "darwin" {
+		show = "-AEww"
+	}
+	output, err := exec.Command("ps", show, "-o", "pid=,ppid=,stat=,args=").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the processes: %w", err)
+	}
+	for line := range strings.Lines(string(output)) {
+		if strings.Contains(line, mark) && !strings.HasPrefix(strings.Fields(line)[2], "Z") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines, nil
+}

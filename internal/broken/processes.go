@@ -1,0 +1,129 @@
+// Mistakes with several processes: chapters 3 and 4.
+
+package broken
+
+var processes = []Program{
+	{
+		Name:    "each-worker-listens",
+		Mistake: "lets each worker open the port itself, which only the first one can, and goes on without the others",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{
+			{"main.go", `worker(*verbose)`, `worker(pos[0], pos[1], *verbose)`},
+			{"main.go", `	listener, addr, err := Listen(host, port)
+	if err != nil {
+		return err
+	}
+	prefork, err := NewPrefork(listener)
+`, `	prefork, err := NewPrefork(syscall.Stdin)
+`},
+			{"main.go", `		if err := w.WaitReady(startTimeout); err != nil {
+			return err
+		}
+`, `		if err := w.WaitReady(startTimeout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			continue
+		}
+`},
+			{"main.go", `	fmt.Println("listening on", addr)
+`, `	fmt.Println("listening on", host+":"+port)
+`},
+			{"main.go", `func worker(verbose bool) error {
+`, `func worker(host, port string, verbose bool) error {
+	listener, _, err := Listen(host, port)
+	if err != nil {
+		return err
+	}
+`},
+			{"main.go", `NewServer(loop, listenerFD, `, `NewServer(loop, listener, `},
+		},
+		Quick: []string{"3.1", "3.2"},
+		Why:   "all milestones fail, waiting 10 s each for the second worker",
+	},
+	{
+		Name:    "fork-bomb",
+		Mistake: "doesn't tell its workers that they are workers, and has cured their \"address already in use\" with SO_REUSEPORT",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{
+			{"prefork.go", `append(os.Environ(), workerMark+"=1")`, `os.Environ()`},
+			{"server.go", `	"net"
+	"time"
+`, `	"net"
+	"syscall"
+	"time"
+`},
+			{"server.go", `	config.SetMultipathTCP(false)
+`, `	config.SetMultipathTCP(false)
+	config.Control = func(_, _ string, socket syscall.RawConn) error {
+		return socket.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		})
+	}
+`},
+		},
+		Varies: []string{"did", "expected"},
+		By:     "what the test was waiting for when the bomb was found",
+	},
+	{
+		Name:    "orphans",
+		Mistake: "lets its workers inherit the lifeline's write end, too, so that it never ends",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"prefork.go", `	lifeline, alive, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make the lifeline: %w", err)
+	}
+	return &Prefork{listener, lifeline, alive}, nil
+`, `	var ends [2]int
+	if err := unix.Pipe(ends[:]); err != nil {
+		return nil, fmt.Errorf("make the lifeline: %w", err)
+	}
+	return &Prefork{listener, os.NewFile(uintptr(ends[0]), "lifeline"), os.NewFile(uintptr(ends[1]), "alive")}, nil
+`}},
+		Quick: []string{"3.1", "3.2", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11"},
+		Why:   "3.4 is a statistic, which has nothing to do with it",
+	},
+	{
+		Name:    "one-child-per-signal",
+		Mistake: "reaps one child for each SIGCHLD, where one signal may stand for many deaths",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	for _, slot := range s.slots {
+		if slot.alive() {
+			s.wait(slot.worker.PID)
+		}
+	}
+	for os.Getpid() == 1 && s.wait(-1) { // process 1 inherits every orphan, too
+	}
+`, `	s.wait(-1)
+`}},
+		Quick:     []string{"4.1", "4.2", "4.3"},
+		Why:       "what else happens is left to chance",
+		Sometimes: []string{"4.5", "4.6", "4.7", "4.8", "4.10", "4.11", "4.13", "4.14"},
+		By:        "whether two workers that are told to end at the same time also die at the same time",
+	},
+	{
+		Name:    "worker-not-replaced",
+		Mistake: "reaps a worker that died, and starts no other",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	s.after(pause, func() { s.spawn(slot) })
+`, ``}},
+		Quick: []string{"4.1", "4.7", "4.15", "4.16"},
+		Why:   "4.2 to 4.4 would wait for 20 s more, for what 4.1 has told",
+	},
+	{
+		Name:    "stop-waits-for-ever",
+		Mistake: "sends SIGTERM and waits for every worker, but one that is stopped doesn't get it",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	s.after(s.Grace, s.kill)
+`, ``}},
+		Quick: []string{"4.7", "4.12", "4.13", "4.14"},
+		Why:   "the other milestones have no worker that is stopped",
+	},
+	{
+		Name:    "callers-hang-in-a-stop",
+		Mistake: "closes the master's listening socket, and forgets that a worker that is busy or stopped has it open, too",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `		_ = unix.Shutdown(s.listener, unix.SHUT_RD)
+`, ``}},
+		Quick: []string{"4.7", "4.9", "4.12", "4.13"},
+		Why:   "the other milestones have no caller that comes during the stop",
+	},
+}

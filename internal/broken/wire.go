@@ -1,0 +1,166 @@
+// Mistakes with frames and connections: chapters 1 and 2.
+
+package broken
+
+var wire = []Program{
+	{
+		Name:    "one-read-one-frame",
+		Mistake: "takes what one read returned for exactly one frame",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{
+			{"main.go", `	decoder := NewDecoder(MaxRequest)
+`, ``},
+			{"main.go", `		for body, err := range decoder.Frames(buf[:n]) {
+			if tooLong = err; err != nil {
+				out = AppendFrame(out, ErrorReply(err).Append(nil))
+			} else {
+				out = AppendFrame(out, answer(body).Append(nil))
+			}
+		}
+`, `		if n > HeaderSize {
+			out = AppendFrame(out, answer(buf[HeaderSize:n]).Append(nil))
+		}
+`},
+		},
+		Sometimes: []string{"1.6", "1.16"},
+		By:        "whether what is written in small pieces comes in with one read or with several",
+	},
+	{
+		Name:    "first-frame-only",
+		Mistake: "looks for one frame after each read, where a read may bring several",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"main.go", `				out = AppendFrame(out, answer(body).Append(nil))
+			}
+`, `				out = AppendFrame(out, answer(body).Append(nil))
+			}
+			break
+`}},
+		Sometimes: []string{"1.15", "1.16"},
+		By:        "whether what is written in small pieces comes in with one read or with several",
+	},
+	{
+		Name:    "rest-dropped",
+		Mistake: "empties its buffer when a frame is done, and the beginning of the next one with it",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"frame.go", `				d.kept = append(d.kept, rest...)
+				return
+			}
+`, `				d.kept = append(d.kept, rest...)
+				return
+			}
+			rest = nil
+`}},
+		Sometimes: []string{"1.15", "1.16"},
+		By:        "whether what is written in small pieces comes in with one read or with several",
+	},
+	{
+		Name:    "big-endian",
+		Mistake: "writes and reads the length in network byte order",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{
+			{"frame.go", `binary.LittleEndian.AppendUint32(dst`, `binary.BigEndian.AppendUint32(dst`},
+			{"frame.go", `binary.LittleEndian.Uint32(d.kept)`, `binary.BigEndian.Uint32(d.kept)`},
+			{"frame.go", `binary.LittleEndian.Uint32(*buf)`, `binary.BigEndian.Uint32(*buf)`},
+		},
+	},
+	{
+		Name:    "length-trusted",
+		Mistake: "makes a buffer as long as the client announces, up to 4 GiB, and waits until it is full",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{
+			{"main.go", `import (
+	"bufio"
+	"bytes"
+`, `import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+`},
+			{"main.go", `	decoder := NewDecoder(MaxRequest)
+	buf := make([]byte, 16<<10)
+	for {
+		n, readErr := conn.Read(buf)
+		var out []byte
+		var tooLong error
+		for body, err := range decoder.Frames(buf[:n]) {
+			if tooLong = err; err != nil {
+				out = AppendFrame(out, ErrorReply(err).Append(nil))
+			} else {
+				out = AppendFrame(out, answer(body).Append(nil))
+			}
+		}
+		if _, err := conn.Write(out); err != nil {
+			return err
+		}
+		switch {
+		case tooLong != nil:
+			return linger(conn)
+		case errors.Is(readErr, io.EOF):
+			return nil
+		case readErr != nil:
+			return readErr
+		}
+	}
+`, `	for {
+		header := make([]byte, HeaderSize)
+		_, err := io.ReadFull(conn, header)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		body := make([]byte, binary.LittleEndian.Uint32(header))
+		if _, err := io.ReadFull(conn, body); err != nil {
+			return err
+		}
+		if _, err := conn.Write(AppendFrame(nil, answer(body).Append(nil))); err != nil {
+			return err
+		}
+	}
+`},
+		},
+	},
+	{
+		Name:    "multiple-of-the-buffer",
+		Mistake: "reads again after a full buffer, and takes \"nothing there yet\" for the end of the connection",
+		Step:    "step2-asyncserver", Spec: 1,
+		Edits: []Edit{
+			{"conn.go", `		c.process(c.server.chunk[:n])
+	case errors.Is(err, unix.EAGAIN):
+`, `		c.process(c.server.chunk[:n])
+		if n == len(c.server.chunk) && !c.closed {
+			c.read()
+		}
+	case errors.Is(err, unix.EAGAIN) && c.finishing > 0:
+`},
+		},
+	},
+	{
+		Name:    "short-write-ignored",
+		Mistake: "believes that a write takes everything, although a full socket buffer takes a part, or nothing",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{
+			{"conn.go", `	n, err := unix.Write(c.fd, c.out)
+`, `	_, err := unix.Write(c.fd, c.out)
+`},
+			{"conn.go", `c.out = c.out[max(n, 0):]`, `c.out = nil`},
+		},
+		Varies: []string{"got"},
+		By:     "how much is missing when the client begins to read",
+	},
+	{
+		Name:    "blocking-socket",
+		Mistake: "leaves accepted connections blocking: one client that doesn't read stops everybody",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"sys_linux.go", `unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC`, `unix.SOCK_CLOEXEC`}},
+	},
+	{
+		Name:    "one-client-at-a-time",
+		Mistake: "serves one client until it leaves, and lets all others wait: chapter 1's server, held against specification 2",
+		Step:    "step2-asyncserver", Spec: 2,
+		Command: "step1-framing", Args: "serve {host} {port}",
+		Quick: []string{"2.1", "2.2", "2.4", "2.5"},
+		Why:   "nearly all milestones have a client that waits for another, for up to 10 s each",
+	},
+}
