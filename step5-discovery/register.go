@@ -18,6 +18,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -37,7 +38,11 @@ func ParseEndpoint(data []byte) (addr string, err error) {
 	if e.Host == "" || e.Port < 1 || e.Port > 65535 {
 		return "", fmt.Errorf("not an endpoint: host %q, port %d", e.Host, e.Port)
 	}
-	return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)), nil
+	addr = net.JoinHostPort(e.Host, strconv.Itoa(e.Port))
+	if _, _, err := net.SplitHostPort(addr); err != nil { // brackets in the host
+		return "", fmt.Errorf("not an endpoint: %w", err)
+	}
+	return addr, nil
 }
 
 // A Registrar registers one endpoint. It is safe for concurrent use.
@@ -267,7 +272,7 @@ func (r *Registrar) resolve(session int64) error {
 // RegisterableHost returns the host that clients are to call: advertise if
 // given, otherwise the host that the server listens on.
 func RegisterableHost(advertise, host string) (string, error) {
-	if strings.ContainsAny(advertise, "[]/") || strings.Contains(advertise, ":") && net.ParseIP(advertise) == nil {
+	if strings.ContainsAny(advertise, "[]/") || !utf8.ValidString(advertise) || strings.Contains(advertise, ":") && net.ParseIP(advertise) == nil {
 		return "", fmt.Errorf("-advertise %q must be a name or an address, without brackets or port", advertise)
 	}
 	if advertise != "" {

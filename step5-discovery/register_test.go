@@ -39,6 +39,8 @@ func TestParseEndpoint(t *testing.T) {
 		`{"host":"h","port":-1}`:                "",
 		`{"host":"h","port":"80"}`:              "",
 		`{"host":"h","port":80.5}`:              "",
+		`{"host":"[::1]","port":80}`:            "", // not to be dialed: the brackets belong to the address
+		`{"host":"h]","port":80}`:               "",
 		`{"host":"h","port":80}{"host":"h","port":80}`: "",
 	} {
 		addr, err := ParseEndpoint([]byte(data))
