@@ -29,9 +29,10 @@ answer and, at the end or at Ctrl-C, a summary:
   127.0.0.1:8080 pi_r 3.1382045832
 
 Servers may come, go and crash meanwhile: a call that one of them fails moves to
-another. Without any server the client ends; -wait has it wait for one.
+another. Without any server the client ends; -wait has it wait for one. It needs
+credentials for ZooKeeper only where not everyone may read the list.
 
-Exit codes: 0 done or interrupted, 1 no live server, 2 wrong usage.
+Exit codes: 0 done or interrupted, 1 no live server or no list of them, 2 wrong usage.
 `
 
 func main() {

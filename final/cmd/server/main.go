@@ -29,6 +29,11 @@ what has come in. A second signal ends it at once.
   server 127.0.0.1 8080
   server -workers 4 -zk zk1:2181,zk2:2181 -advertise web7 0.0.0.0 8080
 
+With credentials for ZooKeeper, the same for all servers of a root, what it
+creates there is closed to strangers: they can look, and nothing else.
+
+  ZK_AUTH=alice:secret server -root /rpc/demo 127.0.0.1 8080
+
 Exit codes: 0 told to end, 1 failed, 2 wrong usage, 3 no worker ever ready.
 `
 
