@@ -79,7 +79,7 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 			list, err = Do(z.session, z.list)
 		}
 		if err == nil {
-			err = z.fetch(list)
+			err = z.fetch(&list)
 		}
 		z.err.Store(&err)
 		if hold := z.publish(publish); err != nil {
@@ -124,7 +124,7 @@ func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 }
 
 // fetch reads what it doesn't know yet, all at once, and forgets what is gone.
-func (z *ZKDiscovery) fetch(list listing) error {
+func (z *ZKDiscovery) fetch(list *listing) error {
 	if z.reader != list.session { // a ZooKeeper that lost its data gives the old names to other servers
 		z.read, z.reader = nil, list.session
 	}
@@ -161,7 +161,12 @@ func (z *ZKDiscovery) fetch(list listing) error {
 	}
 	mu.Unlock()
 	wait.Wait()
-	if z.read = current; !partial { // part of the servers is no set; one that is hidden from us holds up nobody
+	if z.read = current; partial {
+		// Part of the servers is no set. It is listed again, too: answers to
+		// what we ask now may keep the library from noticing what changed
+		// while there was no connection.
+		list.changed = nil
+	} else { // one that is hidden from us holds up nobody
 		z.known = current
 	}
 	return errs

@@ -19,8 +19,9 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// headStart is for the library to send its watches when it has reconnected.
-const headStart = 50 * time.Millisecond
+// headStart is for the library to send its watches when it has reconnected:
+// no time at all, unless the machine is very busy.
+const headStart = 150 * time.Millisecond
 
 var (
 	// ErrNoSession says that there is no session at the moment; nothing was

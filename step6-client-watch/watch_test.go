@@ -176,7 +176,7 @@ func TestWatch(t *testing.T) {
 		z.session, _ = NewSession(zookeeper.Addr(), session)
 		defer z.session.Close(t.Context())
 		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) { return z.session.Conn() != nil, "none" })
-		assert.NoError(t, z.fetch(listing{names: []string{"rpc0", "rpc1"}, session: 1}))
+		assert.NoError(t, z.fetch(&listing{names: []string{"rpc0", "rpc1"}, session: 1}))
 		assert.Equal(t, map[string]string{"rpc0": "h:1"}, z.known)
 	})
 
@@ -223,14 +223,33 @@ func TestWatch(t *testing.T) {
 		published := 0
 		publish := func(Snapshot) { published++ }
 		z := NewZKDiscovery(silent, "/silent")
-		assert.Error(t, z.fetch(listing{names: []string{"rpc0"}}))
+		assert.Error(t, z.fetch(&listing{names: []string{"rpc0"}}))
 		z.publish(publish)
 		assert.Zero(t, published, "nothing is known yet")
 		z.read = map[string]string{"rpc0": "h:1", "rpc1": "h:2"}
 		z.known, z.published, z.last = z.read, true, Snapshot{[]string{"h:1", "h:2"}, true}
-		assert.Error(t, z.fetch(listing{names: []string{"rpc1", "rpc2"}}), "rpc0 has left, rpc2 can't be read")
+		assert.Error(t, z.fetch(&listing{names: []string{"rpc1", "rpc2"}}), "rpc0 has left, rpc2 can't be read")
 		z.publish(publish)
 		assert.Zero(t, published, "the set stays")
+	})
+
+	// The library sends its watch again when it has reconnected, for what has
+	// changed since the last answer that it knows of: which can be one that has
+	// just come in, to a request for a znode that was still to be read.
+	t.Run("what could not all be read is listed again", func(t *testing.T) {
+		w := newLookout(t, zookeeper, "/anew")
+		var requests requestCounter
+		proxy, err := netproxy.NewTapped(zookeeper.Addr(), requests.tap)
+		require.NoError(t, err)
+		t.Cleanup(proxy.Close)
+		w.create("rpc0", at(1))
+		w.watch(proxy.Addr(), 30*time.Second)
+		w.wait(false, "h:1")
+		requests.want(t, 1+1)
+		proxy.OnRequest(w.root+"/rpc1", proxy.Reset)
+		w.create("rpc1", at(2))
+		w.wait(false, "h:1", "h:2")
+		requests.want(t, 1+1+1+3) // a list; and the watch, a list and a get
 	})
 
 	t.Run("the root may come later, go, and come again", func(t *testing.T) {
