@@ -22,8 +22,8 @@ var wire = []Program{
 		}
 `},
 		},
-		Sometimes: []string{"1.6", "1.16"},
-		By:        "whether what is written in small pieces comes in with one read or with several",
+		Sometimes: []string{"1.6"},
+		By:        "whether what is written byte by byte comes in with one read or with several",
 	},
 	{
 		Name:    "first-frame-only",
@@ -35,8 +35,6 @@ var wire = []Program{
 			}
 			break
 `}},
-		Sometimes: []string{"1.15", "1.16"},
-		By:        "whether what is written in small pieces comes in with one read or with several",
 	},
 	{
 		Name:    "rest-dropped",
@@ -50,8 +48,6 @@ var wire = []Program{
 			}
 			rest = nil
 `}},
-		Sometimes: []string{"1.15", "1.16"},
-		By:        "whether what is written in small pieces comes in with one read or with several",
 	},
 	{
 		Name:    "big-endian",
