@@ -73,6 +73,24 @@ test: install ## run all tests but the fault matrix (installs ZooKeeper when it 
 faults: whole install ## inject every fault of the matrix into final's programs
 	@$(GOTEST) $(RACE) -parallel 6 -run '^TestFault' ./final/system
 
+# How long, and the seed of a run to repeat. The test has five minutes more to
+# begin and to end: Go adds up a duration such as 30s5m.
+LENGTH = 10m
+SEED = 0
+
+.PHONY: soak
+soak: whole install ## random faults for 10 minutes, to watch; LENGTH=1h, SEED=4711 repeats a run
+	@go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestSoak$$' ./final/system -length $(LENGTH) -seed $(SEED)
+
+# Go fuzzes one target of one package at a time.
+TIME = 20s
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser of bytes from strangers, each for TIME=20s
+	@grep -o '^func Fuzz[A-Za-z]*' step*/*_test.go | sed 's|^\(.*\)/[^/]*:func \(.*\)|\1 \2|' | while read -r dir name; do \
+		echo "$$dir $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(TIME) "./$$dir" || exit 1; done
+
 .PHONY: check
 check: ## formatting, vet, staticcheck, and builds for the other systems
 	@unformatted=$$(find . -name '*.go' ! -path './_*' ! -path './.*/*' -exec gofmt -l {} +); \
