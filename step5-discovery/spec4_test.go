@@ -142,7 +142,8 @@ func TestSpec4(t *testing.T) {
 
 	t.Run("4.8 a client that never stops sending is answered for a while, and then told the end", func(t *testing.T) {
 		harness.Usually(t, "a drain goes on as long as there is something to read: bound it")
-		s := start(t, 2, 0)
+		grace := theServer.Settle("grace", 20*time.Second, 5*time.Second)
+		s := start(t, 2, grace)
 		c := s.Dial(t)
 		go func() {
 			frames := slices.Repeat(harness.Frame(harness.Request("ping", "more")), 1000)
@@ -160,9 +161,9 @@ func TestSpec4(t *testing.T) {
 		}
 		harness.Check(t, err == io.EOF, "replies, and then the end of the connection", "%v after %v", err, time.Since(begin))
 		c.Close()
-		clean(t, s, 3*time.Second)
+		clean(t, s, grace)
 		took := time.Since(begin)
-		harness.Check(t, took < 3*time.Second, "all of that long before the grace period is over", "%v", took)
+		harness.Check(t, took < grace-time.Second, fmt.Sprintf("all of that before the grace period of %v is over", grace), "%v", took)
 	})
 
 	t.Run("4.9 during a stop new connections are refused, they don't hang", func(t *testing.T) {
