@@ -60,11 +60,11 @@ demo: whole install ## watch the whole system at work, about 20 seconds
 	@bin/demo
 
 .PHONY: test
-test: install ## run all tests but the fault matrix (installs ZooKeeper when it is missing)
+test: install ## run all tests but those of the next targets (installs ZooKeeper when it is missing)
 	@race='$(RACE)'; test -n "$$race" || echo 'no working cgo and C compiler here: testing without the race detector'; \
 	set -e; \
 	$(GOTEST) ./internal/carry; \
-	$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|internal/carry$$'); \
+	$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|internal/(carry|broken)$$'); \
 	$(GOTEST) $$race -p 2 -skip '^TestFault|^TestSoak' $$(go list ./... | grep -E '$(JVM)'); \
 	if test -d exercise-etcd; then cd exercise-etcd; $(GOTEST) $$race -p 1 ./...; fi
 
@@ -81,6 +81,10 @@ SEED = 0
 .PHONY: soak
 soak: whole install ## random faults for 10 minutes, to watch; LENGTH=1h, SEED=4711 repeats a run
 	@go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestSoak$$' ./final/system -length $(LENGTH) -seed $(SEED)
+
+.PHONY: prove
+prove: whole install ## ask the specifications of programs that are wrong in one way each
+	@$(GOTEST) ./internal/broken
 
 # Go fuzzes one target of one package at a time.
 TIME = 20s
