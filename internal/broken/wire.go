@@ -23,6 +23,7 @@ var wire = []Program{
 `},
 		},
 		Sometimes: []string{"1.6"},
+		Varies:    []string{"got"},
 		By:        "whether what is written byte by byte comes in with one read or with several",
 	},
 	{

@@ -108,10 +108,20 @@ func (p *Program) Freeze(pids ...int) {
 	p.t.Helper()
 	p.SignalEach(syscall.SIGSTOP, pids...)
 	Eventually(p.t, 5*time.Second, pidsPhrase(pids)+" stopped", func() (bool, string) {
-		running := slices.ContainsFunc(p.table(), func(q process) bool {
-			return slices.Contains(pids, q.pid) && !q.stopped()
+		rows := p.table()
+		running := slices.ContainsFunc(rows, func(q process) bool {
+			return slices.Contains(pids, q.pid) && !standsStill(q, rows)
 		})
 		return !running, "not all of them"
+	})
+}
+
+// standsStill tells whether a process has stopped. One that has just forked
+// waits until its child runs a program of its own, and is not stopped before;
+// but while that child is stopped it doesn't get anywhere.
+func standsStill(p process, rows []process) bool {
+	return p.stopped() || p.state == 'D' && slices.ContainsFunc(rows, func(q process) bool {
+		return q.parent == p.pid && q.stopped()
 	})
 }
 

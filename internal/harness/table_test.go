@@ -75,3 +75,15 @@ func TestBothSourcesAgree(t *testing.T) {
 	assert.InEpsilon(t, proc.rss, ps.rss, 0.5)
 	assert.InDelta(t, proc.cpu, ps.cpu, float64(2*time.Second), "ps knows whole seconds")
 }
+
+func TestStandsStill(t *testing.T) {
+	parent, child := process{pid: 1, state: 'D'}, process{pid: 2, parent: 1, state: 'T'}
+	assert.True(t, standsStill(child, nil))
+	assert.True(t, standsStill(parent, []process{parent, child}), "it waits for a stopped child")
+	child.state = 'S'
+	assert.False(t, standsStill(parent, []process{parent, child}))
+	child = process{pid: 2, parent: 3, state: 'T'}
+	assert.False(t, standsStill(parent, []process{parent, child}), "another one's child")
+	parent.state = 'R'
+	assert.False(t, standsStill(parent, nil))
+}
