@@ -85,6 +85,7 @@ func TestSpec5(t *testing.T) {
 		// there is a worker: it is stopped before it could get far. Not so if
 		// the moment became a long one.
 		hold := func() (p *harness.Program, ok bool) {
+			registry.WaitNone(expired) // of the last attempt
 			p = run(t, o, "127.0.0.1")
 			for deadline := time.Now().Add(2 * soon); time.Now().Before(deadline); {
 				begin := time.Now()
@@ -124,7 +125,6 @@ func TestSpec5(t *testing.T) {
 				return
 			}
 			p.Kill()
-			registry.WaitNone(expired)
 		}
 	})
 

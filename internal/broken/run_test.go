@@ -92,7 +92,7 @@ func judge(t *testing.T, p Program, numbers []string) map[string]verdict {
 	require.NoError(t, err)
 	// The specification builds the program, and the go command takes the
 	// mistake from here. Nobody debugs the program: -w saves a third of the time.
-	r := run{bin: bin, program: p, flags: "GOFLAGS=-buildvcs=false -ldflags=-w '-overlay=" + overlay + "'"}
+	r := run{bin: bin, program: p, flags: "GOFLAGS=" + os.Getenv("GOFLAGS") + " -ldflags=-w '-overlay=" + overlay + "'"}
 	if p.Command != "" {
 		r.args = []string{"-program=" + harness.Build(t, filepath.Join(root, p.Command)) + " " + p.Args}
 	}

@@ -150,7 +150,11 @@ var wire = []Program{
 		Name:    "blocking-socket",
 		Mistake: "leaves accepted connections blocking: one client that doesn't read stops everybody",
 		Step:    "step2-asyncserver", Spec: 2,
-		Edits: []Edit{{"sys_linux.go", `unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC`, `unix.SOCK_CLOEXEC`}},
+		Edits: []Edit{
+			{"sys_linux.go", `unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC`, `unix.SOCK_CLOEXEC`},
+			{"sys_other.go", `		err = unix.SetNonblock(fd, true)
+`, ``},
+		},
 	},
 	{
 		Name:    "one-client-at-a-time",
