@@ -33,8 +33,8 @@ type Program struct {
 	done    chan struct{} // closed when the started process has been waited for
 	bomb    func() string // what the fork bomb guard found; "" for nothing
 
-	gone      chan struct{} // closed when no process is left to write anything
-	followers sync.WaitGroup
+	follower  *follower // of what it logs; nil when nobody will see that
+	following sync.WaitGroup
 
 	dismissed bool // see Dismiss
 }
@@ -60,7 +60,8 @@ func startIn(t testing.TB, l *launch, env []string) *Program {
 	tell(t, func(s *story) { s.bombs = append(s.bombs, p.bomb) })
 	Scene(t, p.scene)
 	if tracing() {
-		p.followers.Go(func() { p.follow("stderr") })
+		p.follower = &follower{p: p}
+		p.following.Go(p.follower.run)
 	}
 	return p
 }
@@ -86,7 +87,7 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{t: t, done: make(chan struct{}), gone: make(chan struct{}), started: time.Now()}
+	p := &Program{t: t, done: make(chan struct{}), started: time.Now()}
 	if p.dir, err = os.MkdirTemp(temp, "run-"); err != nil {
 		return nil, err
 	}
@@ -262,8 +263,9 @@ func (p *Program) cleanup() {
 	if err := theWatchdog.forget(p.PID); err != nil {
 		p.t.Error(err)
 	}
-	close(p.gone)
-	p.followers.Wait()
+	if p.following.Wait(); p.follower != nil {
+		p.follower.catchUp() // with what came after that process's end
+	}
 	if crash := findCrash(p.Stderr()); crash != "" {
 		p.t.Errorf("a process of the program crashed: %s", crash)
 	}

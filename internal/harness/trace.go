@@ -7,6 +7,7 @@ package harness
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,31 +50,44 @@ func (tr *trace) String() string {
 	return strings.Join(append(lines, tr.last...), "\n")
 }
 
-// follow adds the lines of a program's output to the trace as they come, until
-// the program's processes are gone. It looks a hundred times a second, which is how
-// exact their times are.
-func (p *Program) follow(name string) {
-	file, err := os.Open(filepath.Join(p.dir, name))
+// A follower adds the lines of a program's standard error to the trace.
+type follower struct {
+	p    *Program
+	read int64  // bytes so far
+	line string // the beginning of a line that is still coming
+}
+
+// run adds lines as they come, until the process that was started has ended. It
+// looks a hundred times a second, which is how exact the lines' times are. Between
+// two looks it has no file open: tests count them.
+func (f *follower) run() {
+	for {
+		f.catchUp()
+		select {
+		case <-f.p.done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (f *follower) catchUp() {
+	file, err := os.Open(filepath.Join(f.p.dir, "stderr"))
 	if err != nil {
 		return
 	}
 	defer file.Close()
+	if _, err := file.Seek(f.read, io.SeekStart); err != nil {
+		return
+	}
 	in := bufio.NewReader(file)
-	line := ""
-	for ended := false; ; {
+	for {
 		part, err := in.ReadString('\n')
-		if line += part; err == nil {
-			saw(p.t, "%d %s: %s", p.PID, name, clip(strings.TrimSuffix(line, "\n")))
-			line = ""
-			continue
-		}
-		if ended {
+		f.read += int64(len(part))
+		if f.line += part; err != nil {
 			return
 		}
-		select {
-		case <-p.gone:
-			ended = true // read once more what was written until then
-		case <-time.After(10 * time.Millisecond):
-		}
+		saw(f.p.t, "%d stderr: %s", f.p.PID, clip(strings.TrimSuffix(f.line, "\n")))
+		f.line = ""
 	}
 }
