@@ -231,6 +231,16 @@ func TestWorkersZombiesAndGone(t *testing.T) {
 	s.Kill() // again: nothing to do
 }
 
+func TestAnotherGroupWithThatNumberIsSpared(t *testing.T) {
+	p, other := shell(t, "exit 0"), shell(t, "sleep 1000")
+	p.Wait(5 * time.Second)
+	p.PID = other.PID // as if the kernel had given it anew
+	p.Kill()
+	p.cleanup()
+	assert.True(t, running(other.PID))
+	p.dismissed = true // the test's own cleanup comes later
+}
+
 func TestSignalToAProgramThatIsGone(t *testing.T) {
 	log := mustFail(t, func(t testing.TB) {
 		p := shell(t, "exit 0")

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ type Program struct {
 	started time.Time     // when
 	done    chan struct{} // closed when the started process has been waited for
 	bomb    func() string // what the fork bomb guard found; "" for nothing
+
+	over    atomic.Bool  // no process is left, so that the number of the group may be another's by now
+	unwatch func() error // ends what is done in case of bombs, and of the test process's death
 
 	follower  *follower // of what it logs; nil when nobody will see that
 	following sync.WaitGroup
@@ -123,10 +127,18 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	p.PID = p.cmd.Process.Pid
 	guardErr := theWatchdog.guard(p.PID)
 	p.bomb = watchForBombs(p.PID)
+	p.unwatch = sync.OnceValue(func() error {
+		forgetBombs(p.PID)
+		return theWatchdog.forget(p.PID)
+	})
 	go func() {
 		_ = p.cmd.Wait() // the result is in p.cmd.ProcessState
+		if left, err := p.members(); err == nil && len(left) == 0 {
+			p.over.Store(true)
+			_ = p.unwatch() // cleanup asks again
+		}
 		close(p.done)
-		saw(t, "pid %d ended with exit code %d", p.PID, p.exitCode())
+		saw(t, "pid %d ended with exit code %d", p.cmd.Process.Pid, p.exitCode())
 	}()
 	if guardErr != nil {
 		p.end()
@@ -229,7 +241,7 @@ func (p *Program) exitCode() int {
 // end kills the group and waits until nothing of it is left.
 func (p *Program) end() error {
 	deadline := time.Now().Add(endTimeout)
-	for {
+	for !p.over.Load() {
 		// Again each time round: a process may just have been starting another.
 		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
 		left, err := p.members()
@@ -237,13 +249,13 @@ func (p *Program) end() error {
 			return err
 		}
 		if p.Ended() && len(left) == 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
+			p.over.Store(true)
+		} else if time.Now().After(deadline) {
 			return fmt.Errorf("not gone %v after SIGKILL: %v", endTimeout, pids(left))
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+	return nil
 }
 
 // cleanup runs at the end of the test: it removes the program and looks for
@@ -259,8 +271,7 @@ func (p *Program) cleanup() {
 	if bomb := p.bomb(); bomb != "" && !p.t.Failed() {
 		p.t.Error(bomb)
 	}
-	forgetBombs(p.PID)
-	if err := theWatchdog.forget(p.PID); err != nil {
+	if err := p.unwatch(); err != nil {
 		p.t.Error(err)
 	}
 	if p.following.Wait(); p.follower != nil {
