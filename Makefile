@@ -95,15 +95,6 @@ fuzz: ## fuzz every parser of bytes from strangers, each for TIME=20s
 		echo "$$dir $$name"; \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(TIME) "./$$dir" || exit 1; done
 
-# How long, and the seed of a run to repeat. The test has five minutes more to
-# begin and to end: Go adds up a duration such as 30s5m.
-LENGTH = 10m
-SEED = 0
-
-.PHONY: soak
-soak: whole install ## random faults for 10 minutes, to watch; LENGTH=1h, SEED=4711 repeats a run
-	@go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestSoak$$' ./final/system -length $(LENGTH) -seed $(SEED)
-
 .PHONY: check
 check: ## formatting, vet, staticcheck, and builds for the other systems
 	@unformatted=$$(find . -name '*.go' ! -path './_*' ! -path './.*/*' -exec gofmt -l {} +); \
