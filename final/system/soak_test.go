@@ -74,7 +74,7 @@ func TestSoak(t *testing.T) {
 	harness.NeedProc(t)
 	seed := *soakSeed
 	if seed == 0 {
-		seed = uint64(time.Now().UnixMilli()) % 1_000_000
+		seed = 1 + uint64(time.Now().UnixMilli())%1_000_000
 	}
 	again := fmt.Sprintf("make soak LENGTH=%v SEED=%d", *soakLength, seed)
 	t.Cleanup(func() {
@@ -275,7 +275,7 @@ func (s *soak) endClients() {
 		c.stopAll()
 		c.client.Close()
 		for _, failure := range c.failures {
-			failures = append(failures, fmt.Sprintf("client %d %s", i, failure))
+			failures = append(failures, fmt.Sprintf("client %d, whose callers began at %.1fs, %s", i, c.began.Sub(s.began).Seconds(), failure))
 		}
 	}
 	assert.Empty(s.t, failures[:min(len(failures), failuresToShow)], "failed calls, %d in all", len(failures))
