@@ -140,8 +140,9 @@ func (c *Client) Call(ctx context.Context, method string, params any) (reply Rep
 		}
 		attempt, cancel := ctx, context.CancelFunc(func() {})
 		if deadline, ok := ctx.Deadline(); ok && hung {
-			// One server has kept us waiting: leave time for all the others.
-			attempt, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(untried))
+			// One server has kept us waiting: leave time for all the others, and
+			// give each as much as an answer takes.
+			attempt, cancel = context.WithTimeout(ctx, max(silence/20, time.Until(deadline)/time.Duration(untried)))
 		}
 		began := time.Now()
 		o := r.call(attempt, frame)

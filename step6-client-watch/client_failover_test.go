@@ -124,3 +124,28 @@ func TestOneServingServerIsEnough(t *testing.T) {
 	}
 	calls.Wait()
 }
+
+// A call that a server has kept waiting leaves time for the others; but to
+// each of many enough for an answer.
+func TestOneOfManyServersHangs(t *testing.T) {
+	t.Parallel()
+	hung := harness.StartStub(t, "", deaf)
+	client, discovery := newClient(t, hung.Addr)
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := client.Call(in5s(t), "ping", 1)
+		done <- err
+	}()
+	harness.Eventually(t, 10*time.Second, "a call at the server that hangs", func() (bool, string) {
+		return hung.Requests() == 1, "none"
+	})
+	servers := []string{hung.Addr}
+	for range 100 {
+		servers = append(servers, harness.StartStub(t, "", func(conn net.Conn, body []byte) error {
+			time.Sleep(50 * time.Millisecond) // the way there and back
+			return good(conn, body)
+		}).Addr)
+	}
+	discovery.list(servers...)
+	assert.NoError(t, <-done)
+}

@@ -135,7 +135,7 @@ func request(caller, i int) (method string, params any, want string) {
 	case i%4 == 3:
 		method, params = "pi", 100*(i%50)+caller
 		result = rpc.PiSum(100*(i%50) + caller)
-	case i%32 == 0: // more than a server reads or writes at once
+	case (caller+i)%32 == 0: // more than a server reads or writes at once
 		params = fmt.Sprintf("%s%40000d", params, i)
 		result = params
 	}

@@ -31,7 +31,7 @@ var kinds []*kind
 
 func init() {
 	kinds = []*kind{
-		// To a server's processes.
+		// To a server's processes. What hangs may do so for longer than a call.
 		{name: "server stopped", says: "SIGTERM to {who}, which starts again after {for}",
 			class: onServer, shortest: 300 * ms, longest: 3000 * ms, begin: stopServer},
 		{name: "master killed", says: "SIGKILL to {who}'s master; {who} starts again after {for}",
@@ -43,11 +43,11 @@ func init() {
 		{name: "workers killed", says: "SIGKILL to {n} of {who}'s workers",
 			class: onServer, least: 1, most: soakWorkers, begin: killWorkers},
 		{name: "worker frozen", says: "SIGSTOP to {who}'s worker {n}, for {for}",
-			class: onServer, shortest: 500 * ms, longest: 4000 * ms, least: 1, most: soakWorkers, begin: freezeWorker},
+			class: onServer, shortest: 500 * ms, longest: 7000 * ms, least: 1, most: soakWorkers, begin: freezeWorker},
 		{name: "master frozen", says: "SIGSTOP to {who}'s master, for {for}",
 			class: onServer, shortest: 500 * ms, longest: 5000 * ms, begin: freezeMaster},
 		{name: "server frozen", says: "SIGSTOP to all of {who}, for {for}",
-			class: onServer, shortest: 500 * ms, longest: 5000 * ms, begin: freezeServer},
+			class: onServer, shortest: 500 * ms, longest: 7000 * ms, begin: freezeServer},
 
 		// Between a server and ZooKeeper.
 		{name: "server's session expired", says: "{who}'s session expires",
@@ -67,11 +67,13 @@ func init() {
 		{name: "link refused", says: "connections to {who} are reset, and refused for {for}",
 			class: onServer, shortest: 300 * ms, longest: 3000 * ms, begin: refuseLink},
 		{name: "link black-holed", says: "what is sent to {who} doesn't arrive for {for}",
-			class: onServer, shortest: 500 * ms, longest: 4000 * ms, begin: holdLink(netproxy.ToServer)},
+			class: onServer, shortest: 500 * ms, longest: 7000 * ms, begin: holdLink(netproxy.ToServer)},
 		{name: "replies black-holed", says: "what {who} replies doesn't arrive for {for}",
-			class: onServer, shortest: 500 * ms, longest: 4000 * ms, begin: holdLink(netproxy.ToClient)},
+			class: onServer, shortest: 500 * ms, longest: 7000 * ms, begin: holdLink(netproxy.ToClient)},
+		// Not so slow that calls would queue for seconds: they stay with a server
+		// that lets them wait as long as it sends something.
 		{name: "link slow", says: "{n} ms to {who} and {n} ms back, for {for}",
-			class: onServer, shortest: 1000 * ms, longest: 4000 * ms, least: 20, most: 150, begin: slowLink},
+			class: onServer, shortest: 1000 * ms, longest: 4000 * ms, least: 10, most: 50, begin: slowLink},
 
 		// To ZooKeeper, and between it and the clients.
 		{name: "ZooKeeper paused", says: "ZooKeeper pauses for {for}",

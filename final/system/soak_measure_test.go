@@ -6,11 +6,10 @@ package system
 
 import (
 	"fmt"
-	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/stretchr/testify/assert"
 
@@ -34,25 +33,12 @@ func memory(what string, bytes, slack int64) figure {
 	return figure{what, bytes, 1 << 20, bytes + bytes/2 + slack}
 }
 
-// descriptors counts a process's open files, pipes and sockets. Go's runtime
-// makes two more when it first needs a timer, sooner or later.
-func descriptors(t *testing.T, pid int) (n int) {
-	for _, target := range harness.Descriptors(t, pid) {
-		if !strings.HasPrefix(target, "anon_inode:") {
-			n++
-		}
-	}
-	return n
-}
-
 func (s *soak) measureServers() []figure {
 	processes, zombies, files, rss := 0, 0, 0, int64(0)
 	for _, v := range s.servers {
 		processes += len(v.Processes(s.t))
 		zombies += len(v.Zombies())
-		for _, pid := range v.Processes(s.t) {
-			files += descriptors(s.t, pid)
-		}
+		files += v.Open(s.t)
 		rss += v.RSS()
 	}
 	nodes, err := s.registry.Nodes()
@@ -74,7 +60,7 @@ func (s *soak) measureOurselves(when string) []figure {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	return []figure{
-		count("descriptors "+when, descriptors(s.t, os.Getpid())),
+		count("descriptors "+when, openFiles(s.t)),
 		count("goroutines "+when, runtime.NumGoroutine()),
 		memory("MiB of heap "+when, int64(mem.HeapAlloc), 4<<20),
 	}
@@ -95,7 +81,12 @@ func (s *soak) wantBack(before []figure, measure func() []figure) {
 			lines = append(lines, fmt.Sprintf("  %-34s %6d → %d%s\n", now.what, then.value/then.unit, now.value/now.unit, mark))
 		}
 		table = strings.Join(lines, "")
-		return ok, table
+		if ok {
+			return true, table
+		}
+		var goroutines strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&goroutines, 1) // 1: as text
+		return false, table + goroutines.String()
 	})
 	fmt.Fprint(s.t.Output(), table)
 }

@@ -12,11 +12,12 @@ import "fmt"
 func (p *Program) Dismiss() {
 	p.t.Helper()
 	Eventually(p.t, endTimeout, fmt.Sprintf("nothing left of program %d", p.PID), func() (bool, string) {
+		ended := p.Ended() // asked first: it may leave a child that a list from before doesn't show
 		left, err := p.members()
 		if err != nil {
 			return false, err.Error()
 		}
-		return p.Ended() && len(left) == 0, p.Tree()
+		return ended && len(left) == 0, p.Tree()
 	})
 	p.cleanup()
 	p.dismissed = true
