@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type Registry struct {
 	t       testing.TB
 	zk      string
 	conn    *zk.Conn // nil until the next look
+	line    *line    // what conn speaks through
 	watches bool     // part of what a report shows
 }
 
@@ -60,7 +62,7 @@ func RegistryT(t testing.TB, s *Server, root string) *Registry {
 	harness.Scene(t, r.scene)
 	t.Cleanup(func() {
 		if r.conn != nil {
-			r.conn.Close() // takes a second at most
+			r.line.end(r.conn)
 		}
 	})
 	return r
@@ -247,7 +249,8 @@ func (r *Registry) connect(within time.Duration) error {
 	}
 	ready := make(chan struct{}, 1)
 	// The library sleeps for a second when it has tried its whole list. So it gets a long one.
-	conn, _, err := zk.Connect(slices.Repeat([]string{r.zk}, 100), 30*time.Second, zk.WithLogger(nowhere{}),
+	line := &line{}
+	conn, _, err := zk.Connect(slices.Repeat([]string{r.zk}, 100), 30*time.Second, zk.WithLogger(nowhere{}), zk.WithDialer(line.dial),
 		zk.WithEventCallback(func(event zk.Event) {
 			if event.State == zk.StateHasSession {
 				select {
@@ -259,7 +262,7 @@ func (r *Registry) connect(within time.Duration) error {
 	if err != nil {
 		return err
 	}
-	r.conn = conn
+	r.conn, r.line = conn, line
 	select {
 	case <-ready:
 		return nil
@@ -272,8 +275,42 @@ func (r *Registry) connect(within time.Duration) error {
 // drop ends the session, and with it what was planted in it. ZooKeeper may be gone: then nobody waits for that.
 func (r *Registry) drop() {
 	if r.conn != nil {
-		go r.conn.Close()
+		go r.line.end(r.conn)
 		r.conn = nil
+	}
+}
+
+// A line is the TCP connection behind a session. The library waits for the answer to a handshake for minutes, also when
+// the session has been closed meanwhile; cut off, it gives up.
+type line struct {
+	mutex sync.Mutex
+	tcp   net.Conn // the latest
+	cut   bool
+}
+
+func (l *line) dial(network, addr string, timeout time.Duration) (net.Conn, error) {
+	tcp, err := net.DialTimeout(network, addr, timeout)
+	if err != nil {
+		return nil, err
+	}
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.cut {
+		tcp.Close()
+		return nil, net.ErrClosed
+	}
+	l.tcp = tcp
+	return tcp, nil
+}
+
+// end closes the session, which takes a second at most, and cuts it off.
+func (l *line) end(conn *zk.Conn) {
+	conn.Close()
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.cut = true
+	if l.tcp != nil {
+		l.tcp.Close()
 	}
 }
 
