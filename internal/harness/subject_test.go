@@ -106,7 +106,7 @@ func TestAnotherProgram(t *testing.T) {
 	s.Kill()
 	again := s.Restart(t)
 	assert.Equal(t, "pong 2", again.Call(t, "ping", 2).String())
-	assert.Equal(t, again.PID, again.PIDOf(again.Dial(t)), "the shell has become the program")
+	assert.Equal(t, []int{again.PID}, again.Owners(t, again.Dial(t)), "the shell has become the program")
 }
 
 func TestCommandsThatCanNotBe(t *testing.T) {

@@ -5,7 +5,6 @@
 package harness
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"example.com/rpcworkbook/internal/carry"
 )
 
 // targets are the flags, see Main. They are no global flags: other programs
@@ -60,7 +61,7 @@ func isCommand(target string) bool { return strings.Contains(target, "{") }
 func findDir(name string) (string, error) {
 	tried := []string{name}
 	if !filepath.IsAbs(name) {
-		root, err := moduleRoot()
+		root, err := carry.FindRoot()
 		if err != nil {
 			return "", err
 		}
@@ -73,24 +74,6 @@ func findDir(name string) (string, error) {
 	}
 	here, _ := os.Getwd()
 	return "", fmt.Errorf("there is no directory %s in %s or in the module's root; a command must have placeholders such as {port}", name, here)
-}
-
-// moduleRoot returns the directory of the go.mod above the working directory.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the module: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("find the module: no go.mod here or above")
-		}
-		dir = parent
-	}
 }
 
 // A role is what a program is for: what to start when nothing else is named.
@@ -142,7 +125,7 @@ func (r role) find(args []string, values map[string]string, required []string) (
 		if err != nil {
 			return nil, fmt.Errorf("-%s: %w", r.flagName(), err)
 		}
-		root, err := moduleRoot()
+		root, err := carry.FindRoot()
 		if err != nil {
 			return nil, err
 		}
@@ -214,7 +197,7 @@ func again(number string) string {
 	}
 	pkg := "."
 	if here, err := os.Getwd(); err == nil {
-		if root, err := moduleRoot(); err == nil {
+		if root, err := carry.FindRoot(); err == nil {
 			if rel, err := filepath.Rel(root, here); err == nil {
 				pkg = "./" + filepath.ToSlash(rel)
 			}
