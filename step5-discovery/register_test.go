@@ -238,6 +238,7 @@ func TestRegistrar(t *testing.T) {
 			r.SetServing(true)
 		}
 		var firsts []time.Duration
+		shortest := slices.Repeat([]time.Duration{soon}, 3) // nothing bounds the longest on a busy machine
 		for i := range servers {
 			what := fmt.Sprintf("create /leaf/leaf/%d:", i)
 			var at []time.Time
@@ -252,11 +253,14 @@ func TestRegistrar(t *testing.T) {
 				pause := at[retry+1].Sub(at[retry])
 				longest := 200 * time.Millisecond << retry
 				assert.GreaterOrEqual(t, pause, longest/2)
-				assert.Less(t, pause, longest+500*time.Millisecond)
+				shortest[retry] = min(shortest[retry], pause)
 				if retry == 0 {
 					firsts = append(firsts, pause)
 				}
 			}
+		}
+		for retry, pause := range shortest {
+			assert.Less(t, pause, 200*time.Millisecond<<retry+500*time.Millisecond)
 		}
 		slices.Sort(firsts)
 		assert.Greater(t, firsts[servers-1]-firsts[0], 10*time.Millisecond, "%v", firsts)

@@ -284,7 +284,7 @@ func TestSpec5(t *testing.T) {
 	t.Run("5.13 ZooKeeper killed and started again: the node stays", func(t *testing.T) {
 		harness.Usually(t, `a lost connection is not a lost session: the znode is still there → step5 README, "A session can end"`)
 		registry, o := begin(t)
-		o.Session = 6 * time.Second // longer than ZooKeeper is down
+		o.Session = 20 * time.Second // longer than ZooKeeper is down
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		for range 2 { // the second time shows what came of the first

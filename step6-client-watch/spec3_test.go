@@ -178,11 +178,12 @@ func TestSpec3(t *testing.T) {
 
 	t.Run("3.9 master killed with SIGKILL: a busy worker still answers, and then ends", func(t *testing.T) {
 		harness.Usually(t, `the worker ends at once, instead of when it has answered → step3 README, "The lifeline"`)
-		s := start(t, 2)
+		grace := theServer.Settle("grace", 20*time.Second, 5*time.Second)
+		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: grace})
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
 		c := s.Dial(t)
-		c.Timeout = 3 * time.Second // less than the grace period
+		c.Timeout = grace - 2*time.Second
 		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 50_000_000)), 2))
 		s.WaitRead(t, c)
 		s.Signal(syscall.SIGKILL)
@@ -192,7 +193,7 @@ func TestSpec3(t *testing.T) {
 		}
 		c.WantEOF()
 		c.Close()
-		harness.Eventually(t, 2*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), fmt.Sprint(len(s.Processes(t))) })
+		harness.Eventually(t, grace-2*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), fmt.Sprint(len(s.Processes(t))) })
 	})
 
 	t.Run("3.10 master killed with SIGKILL: no client keeps a worker longer than the grace period", func(t *testing.T) {

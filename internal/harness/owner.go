@@ -127,7 +127,8 @@ func (s *Server) WaitServing(t testing.TB, n int) []int {
 	// to others.
 	var conns []*Conn
 	var pids []int
-	Eventually(t, 10*time.Second, fmt.Sprintf("%d processes that accept connections", n), func() (bool, string) {
+	within := 10*time.Second + time.Duration(n)*time.Second/2
+	Eventually(t, within, fmt.Sprintf("%d processes that accept connections", n), func() (bool, string) {
 		for range n {
 			conns = append(conns, s.Dial(t))
 		}
