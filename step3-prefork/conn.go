@@ -123,11 +123,9 @@ func (c *Conn) handle(body []byte) {
 // flush sends what it can and decides what to wait for next.
 func (c *Conn) flush() {
 	n, err := unix.Write(c.fd, c.out)
-	if err != nil && !errors.Is(err, unix.EAGAIN) {
-		c.close()
-		return
-	}
 	switch c.out = c.out[max(n, 0):]; {
+	case err != nil && !errors.Is(err, unix.EAGAIN):
+		c.close()
 	case len(c.out) > 0:
 		c.watch(Writable) // alone: with Readable armed too, a client that only sends would make us spin
 	case c.unanswered:
