@@ -113,15 +113,12 @@ func (c *Client) update(s Snapshot) {
 // server serves: a server that owes replies and sends no byte for 2 s doesn't.
 // An error reply is an answer: it comes back as a *ReplyError.
 func (c *Client) Call(ctx context.Context, method string, params any) (reply Reply, server string, err error) {
-	raw, err := encode(params)
+	memory := newCallFrame()
+	defer memory.release()
+	frame, err := memory.build(method, params)
 	if err != nil {
-		return reply, "", fmt.Errorf("%s: params are not JSON: %w", method, err)
+		return reply, "", err
 	}
-	body := Request{Method: method, Params: raw}.Append(nil)
-	if len(body) > MaxRequest {
-		return reply, "", fmt.Errorf("%s: %w", method, &FrameTooLongError{Length: uint32(len(body)), Limit: MaxRequest})
-	}
-	frame := AppendFrame(nil, body)
 	var tried []*remote
 	for hung := false; ; {
 		r, untried := c.pick(tried)

@@ -26,6 +26,9 @@ type Reply struct {
 
 // ParseRequest reads a request body. The request doesn't share its memory.
 func ParseRequest(body []byte) (Request, error) {
+	if method, params, ok := cutMessage(body, `"in":`, `"params":`); ok {
+		return Request{method, bytes.Clone(params)}, nil
+	}
 	var r Request
 	if err := parseObject(body, &r); err != nil {
 		return r, fmt.Errorf("bad request: %w", err)
@@ -38,6 +41,9 @@ func ParseRequest(body []byte) (Request, error) {
 
 // ParseReply reads a reply body.
 func ParseReply(body []byte) (Reply, error) {
+	if kind, result, ok := cutMessage(body, `"out":`, `"result":`); ok {
+		return Reply{kind, bytes.Clone(result)}, nil
+	}
 	var r Reply
 	if err := parseObject(body, &r); err != nil {
 		return r, fmt.Errorf("bad reply: %w", err)
@@ -80,9 +86,8 @@ func (r Reply) Append(dst []byte) []byte {
 // json.Marshal would check it again, drop its white space and escape its <, >
 // and &: then ping would no longer echo what it was sent.
 func appendMessage(dst []byte, key1, name, key2 string, raw json.RawMessage) []byte {
-	quoted, _ := encode(name) // a string never fails
 	dst = append(dst, key1...)
-	dst = append(dst, quoted...)
+	dst = appendName(dst, name)
 	dst = append(dst, key2...)
 	dst = append(dst, raw...)
 	return append(dst, '}')
@@ -90,11 +95,10 @@ func appendMessage(dst []byte, key1, name, key2 string, raw json.RawMessage) []b
 
 // encode is json.Marshal without the escapes that are meant for HTML.
 func encode(value any) (json.RawMessage, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(value)
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
+	e := newEncoder()
+	defer e.release()
+	raw, err := e.encode(value)
+	return bytes.Clone(raw), err
 }
 
 // NewReply returns a reply of that kind with result as JSON, or an error reply

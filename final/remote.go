@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +50,7 @@ type outcome struct {
 
 // call sends a frame and waits for the reply.
 func (r *remote) call(ctx context.Context, frame []byte) outcome {
-	done := make(chan outcome, 1) // whoever answers doesn't wait for us
+	done := outcomes.Get().(chan outcome) // whoever answers doesn't wait for us
 	r.mu.Lock()
 	if r.retired {
 		r.mu.Unlock()
@@ -62,6 +63,7 @@ func (r *remote) call(ctx context.Context, frame []byte) outcome {
 	r.mu.Unlock()
 	select {
 	case o := <-done:
+		outcomes.Put(done)
 		return o
 	case <-ctx.Done():
 		return outcome{err: context.Cause(ctx), written: true} // the reply will be consumed in its place
@@ -131,6 +133,9 @@ func (p *pipe) send(frame []byte, done chan outcome) {
 		p.since = time.Now()
 	}
 	p.out = append(p.out, frame...)
+	if len(p.waiting) == cap(p.waiting) {
+		p.waiting = slices.Grow(p.waiting, 64) // it moves through its memory: not a new one with every call
+	}
 	p.waiting = append(p.waiting, done)
 	p.unsent++
 	select {
