@@ -42,7 +42,7 @@ type limiter struct {
 	Limits
 	server *Server
 	said   time.Time // when we last said that we are out of descriptors
-	seen   map[*Conn]progress
+	seen   map[*Conn]*progress
 }
 
 // progress is what the sweeps know of a connection.
@@ -55,7 +55,7 @@ type progress struct {
 
 // Apply puts the limits on a server. Call it once, before the loop runs.
 func (l Limits) Apply(s *Server) {
-	lim := &limiter{Limits: l, server: s, seen: make(map[*Conn]progress)}
+	lim := &limiter{Limits: l, server: s, seen: make(map[*Conn]*progress)}
 	s.Pause = lim.pause
 	if l.MaxFrame > 0 {
 		s.MaxFrame = min(l.MaxFrame, MaxRequest)
@@ -65,9 +65,7 @@ func (l Limits) Apply(s *Server) {
 	}
 	handler := s.handler
 	s.handler = func(c *Conn, body []byte) {
-		p := lim.seen[c]
-		p.requests++
-		lim.seen[c] = p
+		lim.of(c).requests++
 		handler(c, body)
 	}
 	lim.sweep()
@@ -106,9 +104,13 @@ func (l *limiter) reopen() {
 // for each that every request would have to move.
 func (l *limiter) sweep() {
 	now := time.Now()
-	seen := make(map[*Conn]progress, len(l.server.conns))
+	for c := range l.seen {
+		if c.closed {
+			delete(l.seen, c)
+		}
+	}
 	for c := range l.server.conns {
-		p := l.seen[c]
+		p := l.of(c)
 		if p.since.IsZero() || p.requests != p.counted || c.unanswered {
 			p.since, p.begun, p.counted = now, time.Time{}, p.requests
 		}
@@ -117,7 +119,6 @@ func (l *limiter) sweep() {
 		} else if p.begun.IsZero() {
 			p.begun = now
 		}
-		seen[c] = p
 		switch {
 		case c.unanswered || c.lingering > 0:
 		case over(now, p.begun, l.FrameTimeout):
@@ -129,8 +130,17 @@ func (l *limiter) sweep() {
 			c.linger()
 		}
 	}
-	l.seen = seen
 	l.server.loop.After(l.period(), l.sweep)
+}
+
+// of returns what is known of a connection.
+func (l *limiter) of(c *Conn) *progress {
+	p := l.seen[c]
+	if p == nil {
+		p = &progress{}
+		l.seen[c] = p
+	}
+	return p
 }
 
 // period is a quarter of the shortest timeout, so that none is exceeded by
