@@ -6,9 +6,13 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func BenchmarkAppendFrame(b *testing.B) {
@@ -80,6 +84,59 @@ func BenchmarkParseReply(b *testing.B) {
 	for b.Loop() {
 		if _, err := ParseReply(body); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// One operation is one call over loopback. Header and body in two writes, on a
+// connection that gathers small writes, is what AppendFrame is there to avoid.
+func BenchmarkRoundTrip(b *testing.B) {
+	body := []byte(`{"in":"ping","params":"hello"}`)
+	frame := AppendFrame(nil, body)
+	for _, bench := range []struct {
+		name   string
+		writes [][]byte
+	}{
+		{"one write", [][]byte{frame}},
+		{"header and body apart", [][]byte{frame[:HeaderSize], body}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(b, err)
+			defer listener.Close()
+			go echoFrames(listener, len(frame))
+			conn, err := net.Dial("tcp", listener.Addr().String())
+			require.NoError(b, err)
+			defer conn.Close()
+			require.NoError(b, conn.(*net.TCPConn).SetNoDelay(false)) // as other languages have it by default
+			got := make([]byte, len(frame))
+			for b.Loop() {
+				for _, piece := range bench.writes {
+					if _, err := conn.Write(piece); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if _, err := io.ReadFull(conn, got); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// echoFrames answers each frame of that size, on one connection, with itself.
+func echoFrames(listener net.Listener, size int) {
+	conn, err := listener.Accept()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	for frame := make([]byte, size); ; {
+		if _, err := io.ReadFull(conn, frame); err != nil {
+			return
+		}
+		if _, err := conn.Write(frame); err != nil {
+			return
 		}
 	}
 }
