@@ -97,7 +97,7 @@ fuzz: ## fuzz every parser of bytes from strangers, each for TIME=20s
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(TIME) -fuzzminimizetime 1s "./$$dir" || exit 1; done
 
 .PHONY: check
-check: ## formatting, vet, staticcheck, and builds for the other systems
+check: whole ## formatting, vet, staticcheck, and builds for the other systems
 	@unformatted=$$(find . -name '*.go' ! -path './_*' ! -path './.*/*' -exec gofmt -l {} +); \
 	test -z "$$unformatted" || { echo "gofmt -w would change:"; echo "$$unformatted"; exit 1; }
 	go vet ./...

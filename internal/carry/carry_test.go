@@ -216,6 +216,9 @@ func TestRevision(t *testing.T) {
 		require.Len(t, problems, 1, "%v", idle)
 		assert.Contains(t, problems[0], idle.why)
 	}
+	require.NoError(t, os.RemoveAll(filepath.Join(root, "final"))) // as in a handout
+	beyond := Rules{Revisions: append([]Revision{{Step: "final", File: "a.go"}}, rules.Revisions...)}
+	assert.Empty(t, check(t, root, beyond))
 }
 
 func TestTwoDirectoriesForOneStep(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,9 @@ func (t *Tree) Check() (problems []string, err error) {
 		}
 	}
 	for _, r := range t.rules.Revisions {
+		if !t.has(r.Step) && !t.has(finalDir) {
+			continue // a handout ends before that step
+		}
 		if why, err := t.idle(r); err != nil {
 			return nil, err
 		} else if why != "" {
@@ -79,6 +83,11 @@ func (t *Tree) idle(r Revision) (why string, err error) {
 		return "", nil
 	}
 	return "no earlier step carries such a file into that directory", nil
+}
+
+// has reports whether the tree has that directory.
+func (t *Tree) has(dir string) bool {
+	return slices.ContainsFunc(t.steps, func(s step) bool { return s.dir == dir })
 }
 
 // diff shows how the copy differs from what it should be.
