@@ -1,0 +1,89 @@
+// Computation: what a term of pi's series costs beside the divisions in it,
+// and what computations do to the latency of others on their worker.
+
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"sync"
+	"time"
+
+	rpc "example.com/rpcworkbook/final"
+)
+
+// divisions takes n divisions in eight chains, which don't wait for each other:
+// enough to keep the divider busy. It returns a value made of all of them.
+func divisions(n int) float64 {
+	const by = math.Pi // no short number, for which some processors divide faster
+	a, b, c, d, e, f, g, h := 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8
+	for range n / 8 {
+		a, b, c, d = by/a, by/b, by/c, by/d
+		e, f, g, h = by/e, by/f, by/g, by/h
+	}
+	return a + b + c + d + e + f + g + h
+}
+
+var sink float64 // keeps the compiler from leaving computations out
+
+// compute measures computation on a server with one worker. terms is n of the
+// computations, window how long to look at ping beside them.
+func compute(ctx context.Context, s *server, rounds, terms int, window time.Duration) (c Computation, err error) {
+	frame := rpc.AppendFrame(nil, fmt.Appendf(nil, `{"in":"pi","params":%d}`, terms))
+	want := rpc.AppendFrame(nil, rpc.NewReply("pi_r", rpc.PiSum(terms)).Append(nil))
+	pi := func(conn net.Conn) error { return exchange(conn, frame, want) }
+	var conns [4]net.Conn
+	for i := range conns {
+		if conns[i], err = net.Dial("tcp", s.addr); err != nil {
+			return c, err
+		}
+		defer conns[i].Close()
+	}
+	per := func(f func()) float64 {
+		began := time.Now()
+		f()
+		return float64(time.Since(began)) / float64(terms)
+	}
+	for range rounds {
+		if ctx.Err() != nil {
+			return c, ctx.Err()
+		}
+		c.Division = append(c.Division, per(func() { sink = divisions(terms) }))
+		c.InProcess = append(c.InProcess, per(func() { sink = rpc.PiSum(terms) }))
+		c.Served = append(c.Served, per(func() { err = pi(conns[0]) }))
+		if err != nil {
+			return c, fmt.Errorf("pi: %w", err)
+		}
+	}
+	// The driver's connection is the fifth.
+	over := make(chan struct{})
+	failed := make(chan error, len(conns))
+	var wait sync.WaitGroup
+	for _, conn := range conns {
+		wait.Go(func() {
+			for {
+				if err := pi(conn); err != nil {
+					failed <- fmt.Errorf("pi: %w", err)
+					return
+				}
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		})
+	}
+	c.Beside, err = load(Job{Addr: s.addr, PIDs: s.pids, Conns: 1, Depth: 1, Reply: pong, Warm: window / 4, Window: window})
+	close(over)
+	wait.Wait()
+	select {
+	case err = <-failed:
+	default:
+	}
+	return c, err
+}
