@@ -91,7 +91,7 @@ prove: whole install ## ask the specifications of programs that are wrong in one
 bench: whole ## measure it beside what people would use instead, about 5 minutes; plots go to final/bench
 	@mkdir -p bin
 	@go build -o bin/ ./final/cmd/server ./internal/bench/cmd/bench
-	@bin/bench -markdown -svg final/bench
+	@bin/bench -markdown bin/bench.md -svg final/bench
 
 # Go fuzzes one target of one package at a time. It would try for up to a
 # minute to shorten each input that it finds interesting, and fuzz nothing then.

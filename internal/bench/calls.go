@@ -30,14 +30,17 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	var hist Histogram
-	failed := make(chan error, len(steps))
+	failed, first := make(chan error, len(steps)), make(chan struct{}, len(steps))
 	for _, step := range steps {
 		wait.Go(func() {
-			for phase.Load() < 2 {
+			for calls := 0; phase.Load() < 2; calls++ {
 				d, err := step()
 				if err != nil {
 					failed <- err
 					return
+				}
+				if calls == 0 {
+					first <- struct{}{}
 				}
 				if phase.Load() == 1 {
 					mu.Lock()
@@ -60,6 +63,16 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 			return nil
 		}
 	}
+	late := time.After(patience)
+	for range steps { // see load: each is served once before anything is measured
+		select {
+		case <-first:
+		case err := <-failed:
+			return r, err
+		case <-late:
+			return r, fmt.Errorf("not every caller had a reply within %v", patience)
+		}
+	}
 	if err := sleep(job.Warm); err != nil {
 		return r, err
 	}
@@ -69,15 +82,23 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
+	counted := func() int64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return hist.Count()
+	}
 	phase.Store(1)
 	err = sleep(job.Window)
-	err = errors.Join(err, m.stop(&r))
+	for err == nil && counted() == 0 && time.Since(m.began) < patience {
+		err = sleep(job.Window) // a machine that is very busy
+	}
 	phase.Store(2)
+	err = errors.Join(err, m.stop(&r))
 	runtime.ReadMemStats(&after)
 	mu.Lock()
 	defer mu.Unlock()
 	if hist.Count() == 0 && err == nil {
-		err = fmt.Errorf("no call was answered within %v", job.Window)
+		err = fmt.Errorf("no call was answered within %v", patience)
 	}
 	r.Calls, r.P50, r.P99 = hist.Count(), hist.Percentile(50), hist.Percentile(99)
 	r.Allocs = float64(after.Mallocs-before.Mallocs) / float64(max(r.Calls, 1))

@@ -40,6 +40,9 @@ type loader struct {
 	reply  []byte      // the frame that is expected
 	chunk  []byte      // what is being read
 	hist   Histogram
+
+	answered int       // connections that have had a whole reply
+	heard    time.Time // when the last replies came
 }
 
 // A loadConn is one connection.
@@ -62,7 +65,7 @@ type batch struct {
 
 // load makes calls as the job says and measures them.
 func load(job Job) (r Result, err error) {
-	l := &loader{job: job, chunk: make([]byte, 64<<10), reply: rpc.AppendFrame(nil, []byte(job.Reply))}
+	l := &loader{job: job, chunk: make([]byte, 64<<10), heard: time.Now(), reply: rpc.AppendFrame(nil, []byte(job.Reply))}
 	frame := rpc.AppendFrame(nil, []byte(request))
 	l.frame = len(frame)
 	l.out = bytes.Repeat(frame, job.Depth+1)
@@ -82,6 +85,16 @@ func load(job Job) (r Result, err error) {
 			}
 		}
 	}
+	// First every connection has been served once: thousands are not accepted
+	// all at once, and waiting for that is another matter.
+	for began := time.Now(); l.answered < job.Conns; {
+		if err := l.run(10 * time.Millisecond); err != nil {
+			return r, err
+		}
+		if time.Since(began) > patience {
+			return r, fmt.Errorf("only %d of %d connections were served within %v", l.answered, job.Conns, patience)
+		}
+	}
 	if err := l.run(job.Warm); err != nil {
 		return r, err
 	}
@@ -91,9 +104,13 @@ func load(job Job) (r Result, err error) {
 	}
 	l.hist = Histogram{}
 	err = l.run(job.Window)
+	for err == nil && l.hist.Count() == 0 { // a machine that is very busy
+		err = l.run(job.Window)
+	}
+	err = errors.Join(err, m.stop(&r))
 	r.Calls, r.P50, r.P99 = l.hist.Count(), l.hist.Percentile(50), l.hist.Percentile(99)
 	r.Share = share(job.PIDs, job.Conns)
-	return r, errors.Join(err, m.stop(&r))
+	return r, err
 }
 
 // dial opens a connection to "127.0.0.1:port" or the like.
@@ -132,7 +149,7 @@ func (l *loader) open() error {
 // run keeps the load up for a while.
 func (l *loader) run(d time.Duration) error {
 	end := time.Now().Add(d)
-	for now, heard := time.Now(), time.Now(); now.Before(end); now = time.Now() {
+	for now := time.Now(); now.Before(end); now = time.Now() {
 		events, err := l.poller.Wait(min(end.Sub(now), 100*time.Millisecond))
 		if err != nil {
 			return fmt.Errorf("wait for replies: %w", err)
@@ -143,8 +160,8 @@ func (l *loader) run(d time.Duration) error {
 			}
 		}
 		if len(events) > 0 {
-			heard = now
-		} else if now.Sub(heard) > patience {
+			l.heard = now
+		} else if now.Sub(l.heard) > patience {
 			return fmt.Errorf("the server at %s has been silent for %v", l.job.Addr, patience)
 		}
 	}
@@ -174,7 +191,9 @@ func (l *loader) ready(c *loadConn, events rpc.Events) error {
 		if !bytes.Equal(chunk[:k], l.reply[c.checked:c.checked+k]) {
 			return fmt.Errorf("the reply is not %q: %q", l.reply, chunk[:k])
 		}
-		c.checked += k
+		if c.checked += k; c.checked == len(l.reply) {
+			l.answered++
+		}
 	}
 	replies, err := c.cutter.count(chunk)
 	if err != nil || replies == 0 {

@@ -65,7 +65,7 @@ func (p Plot) WriteSVG(w io.Writer) error {
 	for _, tick := range x.dataTicks() {
 		at := x.place(tick)
 		fmt.Fprintf(&out, `<path d="M%.1f %d V%d" stroke="#e4e4e4"/>`+"\n", at, frameTop, frameFoot)
-		text(&out, at, frameFoot+20, "middle", "", number(tick))
+		text(&out, at, frameFoot+20, "middle", "", exact(tick))
 	}
 	for _, tick := range y.ticks() {
 		at := y.place(tick)
@@ -215,7 +215,20 @@ func down125(v float64) float64 {
 	return decade
 }
 
-// number writes a tick's label.
+// exact writes the label of a value that was chosen: 10000 as 10,000.
+func exact(v float64) string {
+	s := fmt.Sprintf("%.4g", v)
+	if v < 1000 || v >= 1e9 {
+		return s
+	}
+	s = fmt.Sprintf("%.0f", v)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// number writes the label of a round value, short.
 func number(v float64) string {
 	switch {
 	case v >= 1e6:

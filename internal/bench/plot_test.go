@@ -69,7 +69,7 @@ func TestPlotSaysEverythingInsideThePicture(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, example().WriteSVG(&out))
 	texts, xs, ys := parsed(t, out.Bytes())
-	for _, want := range []string{"Throughput & <more>", "connections", "calls/s", "ours", "raw echo", "net/rpc", "1", "8", "64", "256", "1000", "20k", "100k", "200k"} {
+	for _, want := range []string{"Throughput & <more>", "connections", "calls/s", "ours", "raw echo", "net/rpc", "1", "8", "64", "256", "1,000", "20k", "100k", "200k"} {
 		require.Contains(t, texts, want)
 	}
 	for i := range xs {

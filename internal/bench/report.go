@@ -52,7 +52,7 @@ type Table struct {
 
 // Tables returns the tables: the targets first, then the figures behind them.
 func (r *Report) Tables() []Table {
-	tables := []Table{r.targets(), r.figures(targetShapes), r.figures(plotShapes), r.clients(), r.idle(), r.computation()}
+	tables := []Table{r.targets(), r.figures("Servers: medians of the rounds", targetShapes), r.figures("Servers at more loads, for the plots", plotShapes), r.clients(), r.idle(), r.computation()}
 	return slices.DeleteFunc(tables, func(t Table) bool { return len(t.Rows) == 0 })
 }
 
@@ -62,9 +62,9 @@ func (r *Report) targets() Table {
 		if len(target.Values) == 0 {
 			continue
 		}
-		sign, verdict := "at least ", "not met"
+		sign, verdict := "≥ ", "not met"
 		if target.Most {
-			sign = "at most "
+			sign = "≤ "
 		}
 		if target.Met() {
 			verdict = "met"
@@ -76,8 +76,8 @@ func (r *Report) targets() Table {
 }
 
 // figures is all about the contenders at those shapes.
-func (r *Report) figures(shapes []Shape) Table {
-	t := Table{"Servers: medians of the rounds", []string{"load", "server", "calls/s", "min … max", "p50", "p99", "server CPU/call", "resident", "sum of RSS"}, nil}
+func (r *Report) figures(title string, shapes []Shape) Table {
+	t := Table{title, []string{"load", "server", "calls/s", "min … max", "p50", "p99", "server CPU/call", "resident", "sum of RSS"}, nil}
 	for _, shape := range shapes {
 		for _, name := range []string{ours, raw, goroutine, gob, jsonRPC} {
 			if len(r.Rounds.Values(shape.Name, name, rate)) == 0 {
@@ -138,8 +138,8 @@ func (r *Report) computation() Table {
 	line("one division, as fast as the processor starts them", c.Division, "")
 	line("a term of pi (two divisions), in process", c.InProcess, times(SpreadOf(c.ratios(c.InProcess)).Median))
 	line("a term of pi, by a call", c.Served, times(SpreadOf(c.ratios(c.Served)).Median))
-	t.Rows = append(t.Rows, []string{"ping p50 beside 4 x pi(100000000)", duration(float64(c.Beside.P50)), "", ""},
-		[]string{"ping p99 beside 4 x pi(100000000)", duration(float64(c.Beside.P99)), "", ""})
+	t.Rows = append(t.Rows, []string{"ping p50 beside 4 × pi(100000000)", duration(float64(c.Beside.P50)), "", ""},
+		[]string{"ping p99 beside 4 × pi(100000000)", duration(float64(c.Beside.P99)), "", ""})
 	return t
 }
 

@@ -45,7 +45,11 @@ var (
 )
 
 func (s Shape) String() string {
-	return fmt.Sprintf("%s (%d x %d)", s.Name, s.Conns, s.Depth)
+	load := fmt.Sprintf("%d × %d", s.Conns, s.Depth)
+	if s.Name == fmt.Sprintf("%dx%d", s.Conns, s.Depth) {
+		return load
+	}
+	return s.Name + ": " + load
 }
 
 // idlePoints are the numbers of idle connections at which to look at memory.

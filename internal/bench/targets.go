@@ -68,7 +68,7 @@ func (r *Report) Targets() []Target {
 	if points := r.Idle[ours]; len(points) > 0 {
 		idle.Values = []float64{points[len(points)-1].PerConn}
 	}
-	beside := Target{What: "ping p99 beside 4 x pi(100000000)", Most: most, Bound: float64(5 * time.Millisecond), Unit: duration}
+	beside := Target{What: "ping p99 beside 4 × pi(100000000)", Most: most, Bound: float64(5 * time.Millisecond), Unit: duration}
 	if c := r.Computation; c != nil {
 		beside.Values = []float64{float64(c.Beside.P99)}
 	}
@@ -76,7 +76,7 @@ func (r *Report) Targets() []Target {
 }
 
 // The units.
-func times(v float64) string    { return digits(v) + " x" }
+func times(v float64) string    { return digits(v) + " ×" }
 func plain(v float64) string    { return digits(v) }
 func percent(v float64) string  { return fmt.Sprintf("%.0f %%", 100*v) }
 func bytesOf(v float64) string  { return fmt.Sprintf("%.0f B", v) }
@@ -84,10 +84,11 @@ func mebi(v float64) string     { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
 func perSec(v float64) string   { return thousands(v) }
 func duration(v float64) string { return roughly(time.Duration(v)).String() }
 
-// digits writes three digits, or all of those before the point.
+// digits writes three digits, or all of those before the point; of a round
+// number no more than it has.
 func digits(v float64) string {
-	if v == 0 {
-		return "0"
+	if short := fmt.Sprintf("%.15g", v); len(short) <= 4 {
+		return short
 	}
 	return fmt.Sprintf("%.*f", max(0, 2-int(math.Floor(math.Log10(math.Abs(v))))), v)
 }
@@ -103,9 +104,5 @@ func roughly(d time.Duration) time.Duration {
 
 // thousands writes 1234567 as 1,230,000: three digits are what it is worth.
 func thousands(v float64) string {
-	s := fmt.Sprint(int64(roughly(time.Duration(v))))
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return exact(float64(roughly(time.Duration(v))))
 }

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -27,8 +28,8 @@ const about = `bench compares the server and the client with what people would u
 Every server is a process of its own, started afresh for each measurement. In
 each round all of them meet each load, in an order that changes; ratios are
 taken within a round, and the tables give their medians and spreads. The loads:
-C1 is one connection with one call at a time, C2 64 x 1, C3 8 with 64 calls
-outstanding on each, C4 1000 x 1.
+C1 is one connection with one call at a time, C2 64 × 1, C3 8 with 64 calls
+outstanding on each, C4 1000 × 1.
 `
 
 func main() {
@@ -43,7 +44,7 @@ func main() {
 	window := flags.Duration("window", 700*time.Millisecond, "how long each time")
 	only := flags.String("only", "", "the `parts` to measure, as in C2,memory: "+strings.Join(bench.Parts(), ", ")+"; empty: all")
 	svg := flags.String("svg", "", "the `directory` to write plots to; empty: none")
-	markdown := flags.Bool("markdown", false, "write the tables as Markdown, too")
+	markdown := flags.String("markdown", "", "the `file` to write the tables to as Markdown, too; empty: none")
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
 	config := bench.Config{Server: *server, Rounds: *rounds, Window: *window, Log: os.Stderr}
@@ -84,9 +85,14 @@ func main() {
 	for _, note := range report.Notes {
 		fmt.Println(note)
 	}
-	if *markdown {
+	if *markdown != "" {
+		var text bytes.Buffer
 		for _, t := range report.Tables() {
-			t.WriteMarkdown(os.Stdout)
+			t.WriteMarkdown(&text)
+		}
+		if err := os.WriteFile(*markdown, text.Bytes(), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
 		}
 	}
 }
