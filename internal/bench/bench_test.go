@@ -36,7 +36,7 @@ func running(t *testing.T, name string, workers int) *server {
 }
 
 func TestEveryContenderIsMeasured(t *testing.T) {
-	for _, shape := range []Shape{{"", 1, 1}, {"", 3, 5}, {"", 40, 1}} {
+	for _, shape := range []Shape{{"3x5", 3, 5}, {"40x1", 40, 1}} {
 		for _, c := range contenders {
 			t.Run(c.name+" at "+shape.String(), func(t *testing.T) {
 				s := running(t, c.server, c.workers)

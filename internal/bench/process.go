@@ -22,17 +22,13 @@ import (
 // role is the first argument by which this program is told to be a rival.
 const role = "serve-as"
 
-// Rival serves as a rival if the arguments of the program say so, and ends the
-// program when the one that started it is gone. Otherwise it returns at once.
-// Call it first in main: servers are started by running the program again.
+// Rival serves as a rival, and doesn't return, if the arguments of the program
+// say so. Otherwise it returns at once. Call it first in main: servers are
+// started by running the program again.
 func Rival(args []string) {
 	if len(args) != 2 || args[0] != role {
 		return
 	}
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // nobody writes: it ends with the other side
-		os.Exit(0)
-	}()
 	err := serveRival(args[1], func(addr net.Addr) {
 		fmt.Printf("listening on %v\nmaster %d, workers\n", addr, os.Getpid())
 	})
@@ -46,7 +42,6 @@ type server struct {
 	pids []int // all of its processes
 	cmd  *exec.Cmd
 	log  *os.File // its standard error
-	own  io.Closer
 }
 
 // start starts a server and waits until it can be called. binary is our
@@ -58,7 +53,9 @@ func start(ctx context.Context, name, binary string, workers int) (*server, erro
 		cmd = exec.CommandContext(ctx, binary, "-workers", strconv.Itoa(workers), "-max-conns", "0", "-zk", "127.0.0.1:1", "127.0.0.1", "0")
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = patience
+	// If we are killed, so is the server: Go ends no threads, so ours ends with us.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	s := &server{cmd: cmd}
 	var err error
 	if s.log, err = os.CreateTemp("", "bench-*.log"); err != nil {
@@ -66,9 +63,6 @@ func start(ctx context.Context, name, binary string, workers int) (*server, erro
 	}
 	os.Remove(s.log.Name())
 	cmd.Stderr = s.log
-	if s.own, err = cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -102,7 +96,6 @@ func (s *server) stop() {
 	late := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
 	_ = s.cmd.Wait() // it was told to end: how it did doesn't matter
 	late.Stop()
-	s.own.Close()
 }
 
 // lastWords returns the end of the log, for an error, if there is any.
