@@ -7,9 +7,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net"
+	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -28,8 +31,6 @@ func divisions(n int) float64 {
 	return a + b + c + d + e + f + g + h
 }
 
-var sink float64 // keeps the compiler from leaving computations out
-
 // compute measures computation on a server with one worker. terms is n of the
 // computations, window how long to look at ping beside them.
 func compute(ctx context.Context, s *server, rounds, terms int, window time.Duration) (c Computation, err error) {
@@ -43,21 +44,22 @@ func compute(ctx context.Context, s *server, rounds, terms int, window time.Dura
 		}
 		defer conns[i].Close()
 	}
-	per := func(f func()) float64 {
-		began := time.Now()
-		f()
-		return float64(time.Since(began)) / float64(terms)
+	// Processor time, because the machine may have other things to do.
+	per := func(pids []int, f func() error) (float64, error) {
+		before, err := cpuTime(pids)
+		err = errors.Join(err, f())
+		after, err2 := cpuTime(pids)
+		return float64(after-before) / float64(terms), errors.Join(err, err2)
 	}
+	here := []int{os.Getpid()}
 	for range rounds {
-		if ctx.Err() != nil {
-			return c, ctx.Err()
-		}
-		c.Division = append(c.Division, per(func() { sink = divisions(terms) }))
-		c.InProcess = append(c.InProcess, per(func() { sink = rpc.PiSum(terms) }))
-		c.Served = append(c.Served, per(func() { err = pi(conns[0]) }))
-		if err != nil {
+		division, err1 := per(here, func() error { runtime.KeepAlive(divisions(terms)); return ctx.Err() })
+		inProcess, err2 := per(here, func() error { runtime.KeepAlive(rpc.PiSum(terms)); return ctx.Err() })
+		served, err3 := per(s.pids, func() error { return pi(conns[0]) })
+		if err := errors.Join(err1, err2, err3); err != nil {
 			return c, fmt.Errorf("pi: %w", err)
 		}
+		c.Division, c.InProcess, c.Served = append(c.Division, division), append(c.InProcess, inProcess), append(c.Served, served)
 	}
 	// The driver's connection is the fifth.
 	over := make(chan struct{})

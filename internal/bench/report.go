@@ -29,7 +29,7 @@ type IdlePoint struct {
 // Computation is what computing costs. A term has two divisions, so
 // 2 x Division is the least that it can take.
 type Computation struct {
-	Division  []float64 // ns for one, as fast as the processor starts them, in each round
+	Division  []float64 // ns of processor time for one, as fast as the processor starts them, in each round
 	InProcess []float64 // ns a term of PiSum
 	Served    []float64 // ns a term of a call, alone on the server
 	Beside    Result    // ping on another connection while four compute
@@ -126,7 +126,7 @@ func (r *Report) idle() Table {
 }
 
 func (r *Report) computation() Table {
-	t := Table{"Computation", []string{"what", "median", "min … max", "of the limit"}, nil}
+	t := Table{"Computation, in processor time", []string{"what", "median", "min … max", "of the limit"}, nil}
 	c := r.Computation
 	if c == nil {
 		return t
