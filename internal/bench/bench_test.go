@@ -8,9 +8,11 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,12 +81,41 @@ func TestLoadCountsWhatTheServerAnswers(t *testing.T) {
 		c.Reply(service.Answer(body))
 	})
 	const conns, depth = 3, 4
-	r, err := load(Job{Addr: addr, PIDs: []int{os.Getpid()}, Conns: conns, Depth: depth, Reply: pong, Window: 50 * time.Millisecond})
+	l, err := newLoader(Job{Addr: addr, Conns: conns, Depth: depth, Reply: pong})
 	require.NoError(t, err)
+	defer l.close()
+	for l.hist.Count() < 100 {
+		require.NoError(t, l.run(10*time.Millisecond))
+	}
 	total := make(chan int)
 	loop.Post(func() { total <- answered })
-	require.LessOrEqual(t, r.Calls, int64(<-total))
+	unread := <-total - int(l.hist.Count())
+	require.GreaterOrEqual(t, unread, 0)
+	require.LessOrEqual(t, unread, conns*depth, "answered, but not counted")
+}
+
+func TestClosedLoopCountsTheWindowOnly(t *testing.T) {
+	var total atomic.Int64
+	warming := true // the first call takes an hour, it says
+	steps := []step{func() (time.Duration, error) {
+		if total.Add(1); warming {
+			warming = false
+			return time.Hour, nil
+		}
+		return time.Millisecond, nil
+	}}
+	ended := false
+	r, err := closedLoop(Job{PIDs: []int{os.Getpid()}, Window: 10 * time.Millisecond}, steps, func() { ended = true })
+	require.NoError(t, err)
+	require.True(t, ended)
 	require.Positive(t, r.Calls)
+	require.Less(t, r.Calls, total.Load(), "the first call isn't counted")
+	require.InEpsilon(t, time.Millisecond, r.P99, 0.01)
+
+	_, err = closedLoop(Job{PIDs: []int{os.Getpid()}, Window: time.Hour}, []step{func() (time.Duration, error) {
+		return 0, errors.New("refused")
+	}}, func() {})
+	require.ErrorContains(t, err, "refused")
 }
 
 // serving runs a server of ours inside the test.

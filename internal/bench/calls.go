@@ -39,13 +39,13 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 					failed <- err
 					return
 				}
-				if calls == 0 {
-					first <- struct{}{}
-				}
 				if phase.Load() == 1 {
 					mu.Lock()
 					hist.Record(d, 1)
 					mu.Unlock()
+				}
+				if calls == 0 {
+					first <- struct{}{}
 				}
 			}
 		})
@@ -101,7 +101,7 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 		err = fmt.Errorf("no call was answered within %v", patience)
 	}
 	r.Calls, r.P50, r.P99 = hist.Count(), hist.Percentile(50), hist.Percentile(99)
-	r.Allocs = float64(after.Mallocs-before.Mallocs) / float64(max(r.Calls, 1))
+	r.Allocs = float64((after.Mallocs - before.Mallocs) / uint64(max(r.Calls, 1))) // whole ones, as go test -benchmem counts
 	return r, err
 }
 

@@ -63,28 +63,36 @@ type batch struct {
 	n  int
 }
 
-// load makes calls as the job says and measures them.
-func load(job Job) (r Result, err error) {
-	l := &loader{job: job, chunk: make([]byte, 64<<10), heard: time.Now(), reply: rpc.AppendFrame(nil, []byte(job.Reply))}
+// newLoader connects as the job says and sends the first requests.
+func newLoader(job Job) (l *loader, err error) {
+	l = &loader{job: job, chunk: make([]byte, 64<<10), heard: time.Now(), reply: rpc.AppendFrame(nil, []byte(job.Reply))}
 	frame := rpc.AppendFrame(nil, []byte(request))
 	l.frame = len(frame)
 	l.out = bytes.Repeat(frame, job.Depth+1)
 	if l.poller, err = rpc.NewPoller(); err != nil {
-		return r, err
+		return nil, err
 	}
-	defer l.close()
 	for range job.Conns {
-		if err := l.open(); err != nil {
-			return r, err
-		}
+		err = errors.Join(err, l.open())
 	}
 	for _, c := range l.conns {
 		if c != nil {
-			if err := l.send(c, time.Now(), job.Depth); err != nil {
-				return r, err
-			}
+			err = errors.Join(err, l.send(c, time.Now(), job.Depth))
 		}
 	}
+	if err != nil {
+		l.close()
+	}
+	return l, err
+}
+
+// load makes calls as the job says and measures them.
+func load(job Job) (r Result, err error) {
+	l, err := newLoader(job)
+	if err != nil {
+		return r, err
+	}
+	defer l.close()
 	// First every connection has been served once: thousands are not accepted
 	// all at once, and waiting for that is another matter.
 	for began := time.Now(); l.answered < job.Conns; {
