@@ -86,6 +86,13 @@ soak: whole install ## random faults for 10 minutes, to watch; LENGTH=1h, SEED=4
 prove: whole install ## ask the specifications of programs that are wrong in one way each
 	@$(GOTEST) ./internal/broken
 
+# The comparison is of programs as they are used: without the race detector.
+.PHONY: bench
+bench: whole ## measure it beside what people would use instead, about 5 minutes; plots go to final/bench
+	@mkdir -p bin
+	@go build -o bin/ ./final/cmd/server ./internal/bench/cmd/bench
+	@bin/bench -markdown bin/bench.md -svg final/bench
+
 # Go fuzzes one target of one package at a time. It would try for up to a
 # minute to shorten each input that it finds interesting, and fuzz nothing then.
 TIME = 20s

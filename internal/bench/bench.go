@@ -1,0 +1,184 @@
+// The whole comparison: which contenders meet at which load, in interleaved
+// rounds, so that whatever else the machine does meets them all.
+
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"time"
+)
+
+// Config says what to measure.
+type Config struct {
+	Server string        // the program of our server
+	Rounds int           // how often everything is measured
+	Window time.Duration // how long each time
+	Only   []string      // the names of the parts to measure; none: all
+	Log    io.Writer     // one line for each round of a part
+}
+
+// A contender is a server with what drives it.
+type contender struct {
+	name    string // in the tables
+	server  string
+	workers int // of our server
+	reply   string
+	drive   func(Job) (Result, error)
+	most    int // calls outstanding, for what can't do more; 0: no limit
+}
+
+// contenders meet at the shapes of load.
+var contenders = []contender{
+	{name: ours, server: ours, workers: 2, reply: pong, drive: load},
+	{name: raw, server: raw, reply: request, drive: load},
+	{name: goroutine, server: goroutine, reply: pong, drive: load},
+	{name: gob, server: gob, drive: func(j Job) (Result, error) { j.Driver = gob; return stdlib(j) }},
+	{name: jsonRPC, server: jsonRPC, drive: func(j Job) (Result, error) { j.Driver = jsonRPC; return stdlib(j) }},
+}
+
+// clients meet at numbers of goroutines that share one. The server is our own
+// with one worker, as one connection has one; net/rpc has its own server.
+var clients = []contender{
+	{name: ourClient, server: ours, workers: 1, drive: client},
+	{name: bareClient, server: ours, workers: 1, reply: pong, drive: bare, most: 1},
+	{name: gob, server: gob, drive: shared},
+}
+
+// extraRounds is how many rounds suffice for shapes that have no target.
+const extraRounds = 3
+
+// Run measures it all. When ctx ends it stops and returns ctx's error; what it
+// has started is stopped in any case.
+func Run(ctx context.Context, config Config) (*Report, error) {
+	report := &Report{Rounds: Rounds{}, Idle: map[string][]IdlePoint{}}
+	for i := range config.Rounds {
+		for _, shape := range targetShapes {
+			if err := config.round(ctx, report, i, shape, contenders); err != nil {
+				return report, err
+			}
+		}
+		if i < extraRounds {
+			for _, shape := range plotShapes {
+				if err := config.round(ctx, report, i, shape, contenders); err != nil {
+					return report, err
+				}
+			}
+		}
+		for _, shape := range clientShapes {
+			if err := config.round(ctx, report, i, shape, clients); err != nil {
+				return report, err
+			}
+		}
+	}
+	if config.wants("memory") {
+		if err := config.memory(ctx, report); err != nil {
+			return report, err
+		}
+	}
+	if config.wants("pi") {
+		fmt.Fprintln(config.Log, "pi")
+		s, err := start(ctx, ours, config.Server, 1)
+		if err != nil {
+			return report, err
+		}
+		defer s.stop()
+		c, err := compute(ctx, s, config.Rounds, 100_000_000, 3*config.Window)
+		if err != nil {
+			return report, errors.Join(ctx.Err(), err)
+		}
+		report.Computation = &c
+	}
+	return report, nil
+}
+
+// wants reports whether a part is to be measured.
+func (config Config) wants(part string) bool {
+	return len(config.Only) == 0 || slices.Contains(config.Only, part)
+}
+
+// round measures each of the contenders once at one shape, in an order that
+// differs from round to round: none always comes after the same other.
+func (config Config) round(ctx context.Context, report *Report, i int, shape Shape, all []contender) error {
+	if !config.wants(shape.Name) {
+		return nil
+	}
+	order := slices.Clone(all)
+	random := rand.New(rand.NewPCG(uint64(i), uint64(shape.Conns*shape.Depth)))
+	random.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
+	round := Round{}
+	fmt.Fprintf(config.Log, "round %d, %v:", i+1, shape)
+	defer fmt.Fprintln(config.Log)
+	for _, c := range order {
+		if c.most > 0 && shape.Conns*shape.Depth > c.most {
+			continue
+		}
+		result, err := config.measure(ctx, c, shape)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("%s at %v: %w", c.name, shape, err)
+		}
+		round[c.name] = result
+		fmt.Fprintf(config.Log, " %s %.0f/s", c.name, result.Rate())
+	}
+	report.Rounds[shape.Name] = append(report.Rounds[shape.Name], round)
+	return nil
+}
+
+// measure starts a server, loads it and stops it.
+func (config Config) measure(ctx context.Context, c contender, shape Shape) (Result, error) {
+	s, err := start(ctx, c.server, config.Server, c.workers)
+	if err != nil {
+		return Result{}, err
+	}
+	defer s.stop()
+	debug.FreeOSMemory() // the driver begins without what the last one left
+	result, err := c.drive(Job{
+		Addr: s.addr, PIDs: s.pids, Conns: shape.Conns, Depth: shape.Depth, Reply: c.reply,
+		Warm: config.Window / 3, Window: config.Window,
+	})
+	if err != nil {
+		err = fmt.Errorf("%w%s", err, s.lastWords())
+	}
+	return result, err
+}
+
+// memory measures what idle connections cost.
+func (config Config) memory(ctx context.Context, report *Report) error {
+	points := idlePoints
+	if err := allow(points[len(points)-1] + 100); err != nil {
+		report.Notes = append(report.Notes, fmt.Sprintf("Idle connections were not measured: %v.", err))
+		return nil
+	}
+	for _, c := range contenders[:3] { // those that speak frames
+		fmt.Fprintln(config.Log, "idle connections:", c.name)
+		s, err := start(ctx, c.server, config.Server, 1)
+		if err != nil {
+			return err
+		}
+		result, err := idle(ctx, s, c.reply, points)
+		s.stop()
+		if err != nil {
+			return errors.Join(ctx.Err(), fmt.Errorf("%s with idle connections: %w", c.name, err))
+		}
+		report.Idle[c.name] = result
+	}
+	return nil
+}
+
+// Parts are the names that Config.Only may hold.
+func Parts() (names []string) {
+	for _, shape := range slices.Concat(targetShapes, plotShapes, clientShapes) {
+		names = append(names, shape.Name)
+	}
+	return append(names, "memory", "pi")
+}

@@ -1,0 +1,245 @@
+// Calls through clients that are libraries: net/rpc's two and our own. Their
+// drivers are goroutines that call, and call again when the reply is there.
+
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	netrpc "net/rpc"
+	"net/rpc/jsonrpc"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	rpc "example.com/rpcworkbook/final"
+)
+
+// A step completes one call and returns how long it took.
+type step func() (time.Duration, error)
+
+// closedLoop runs each of the steps again and again on a goroutine of its own
+// and measures them together. end makes steps that still wait return.
+func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
+	var phase atomic.Int32 // 0 warming up, 1 counting, 2 over
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	var hist Histogram
+	failed, first := make(chan error, len(steps)), make(chan struct{}, len(steps))
+	for _, step := range steps {
+		wait.Go(func() {
+			for calls := 0; phase.Load() < 2; calls++ {
+				d, err := step()
+				if err != nil {
+					failed <- err
+					return
+				}
+				if phase.Load() == 1 {
+					mu.Lock()
+					hist.Record(d, 1)
+					mu.Unlock()
+				}
+				if calls == 0 {
+					first <- struct{}{}
+				}
+			}
+		})
+	}
+	defer func() {
+		phase.Store(2)
+		end()
+		wait.Wait()
+	}()
+	sleep := func(d time.Duration) error {
+		select {
+		case err := <-failed:
+			return err
+		case <-time.After(d):
+			return nil
+		}
+	}
+	late := time.After(patience)
+	for range steps { // see load: each is served once before anything is measured
+		select {
+		case <-first:
+		case err := <-failed:
+			return r, err
+		case <-late:
+			return r, fmt.Errorf("not every caller had a reply within %v", patience)
+		}
+	}
+	if err := sleep(job.Warm); err != nil {
+		return r, err
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m, err := startMeter(job.PIDs)
+	if err != nil {
+		return r, err
+	}
+	counted := func() int64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return hist.Count()
+	}
+	phase.Store(1)
+	err = sleep(job.Window)
+	for err == nil && counted() == 0 && time.Since(m.began) < patience {
+		err = sleep(job.Window) // a machine that is very busy
+	}
+	phase.Store(2)
+	err = errors.Join(err, m.stop(&r))
+	runtime.ReadMemStats(&after)
+	mu.Lock()
+	defer mu.Unlock()
+	if hist.Count() == 0 && err == nil {
+		err = fmt.Errorf("no call was answered within %v", patience)
+	}
+	r.Calls, r.P50, r.P99 = hist.Count(), hist.Percentile(50), hist.Percentile(99)
+	r.Allocs = float64((after.Mallocs - before.Mallocs) / uint64(max(r.Calls, 1))) // whole ones, as go test -benchmem counts
+	return r, err
+}
+
+// dialers connect the standard library's clients.
+var dialers = map[string]func(network, addr string) (*netrpc.Client, error){
+	gob:     netrpc.Dial,
+	jsonRPC: jsonrpc.Dial,
+}
+
+// stdlib drives Conns connections with Depth calls outstanding on each, by one
+// goroutine a connection.
+func stdlib(job Job) (Result, error) {
+	var clients []*netrpc.Client
+	end := func() {
+		for _, c := range clients {
+			c.Close()
+		}
+	}
+	var steps []step
+	for range job.Conns {
+		c, err := dialers[job.Driver]("tcp", job.Addr)
+		if err != nil {
+			end()
+			return Result{}, err
+		}
+		clients = append(clients, c)
+		steps = append(steps, pipelined(c, job.Depth))
+	}
+	return closedLoop(job, steps, end)
+}
+
+// pipelined keeps depth calls outstanding; a step waits for one of them.
+func pipelined(c *netrpc.Client, depth int) step {
+	done := make(chan *netrpc.Call, depth)
+	began := make(map[*string]time.Time, depth) // by where the reply goes
+	start := func(reply *string) {
+		*reply, began[reply] = "", time.Now()
+		c.Go("Service.Ping", greeting, reply, done)
+	}
+	for range depth {
+		start(new(string))
+	}
+	return func() (time.Duration, error) {
+		call := <-done
+		reply := call.Reply.(*string)
+		d := time.Since(began[reply])
+		if err := check(*reply, call.Error); err != nil {
+			return d, err
+		}
+		start(reply)
+		return d, nil
+	}
+}
+
+func check(reply string, err error) error {
+	if err == nil && reply != greeting {
+		err = fmt.Errorf("the reply is not %q: %q", greeting, reply)
+	}
+	return err
+}
+
+// timed makes a step of a call.
+func timed(call func() error) step {
+	return func() (time.Duration, error) {
+		began := time.Now()
+		err := call()
+		return time.Since(began), err
+	}
+}
+
+// shared drives one client of net/rpc that Depth goroutines share.
+func shared(job Job) (Result, error) {
+	c, err := netrpc.Dial("tcp", job.Addr)
+	if err != nil {
+		return Result{}, err
+	}
+	var steps []step
+	for range job.Depth {
+		steps = append(steps, timed(func() error {
+			var reply string
+			err := c.Call("Service.Ping", greeting, &reply)
+			return check(reply, err)
+		}))
+	}
+	return closedLoop(job, steps, func() { c.Close() })
+}
+
+// one is a Discovery that finds one server.
+type one string
+
+func (addr one) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
+	publish(rpc.Snapshot{Servers: []string{string(addr)}})
+	<-ctx.Done()
+}
+
+// client drives one of our clients, which Depth goroutines share. Each call
+// has a deadline, as calls should.
+func client(job Job) (Result, error) {
+	c := rpc.NewClient(one(job.Addr))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := c.Wait(ctx, 1); err != nil {
+		return Result{}, err
+	}
+	var steps []step
+	for range job.Depth {
+		steps = append(steps, timed(func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			reply, _, err := c.Call(ctx, "ping", greeting)
+			if err == nil && string(reply.Result) != `"`+greeting+`"` {
+				err = fmt.Errorf("the reply is not %q: %s", greeting, reply.Result)
+			}
+			return err
+		}))
+	}
+	return closedLoop(job, steps, c.Close)
+}
+
+// bare drives Depth connections by the least that a goroutine can do: write a
+// frame, read a frame.
+func bare(job Job) (Result, error) {
+	frame, want := rpc.AppendFrame(nil, []byte(request)), rpc.AppendFrame(nil, []byte(job.Reply))
+	var conns []net.Conn
+	end := func() {
+		for _, conn := range conns {
+			conn.Close()
+		}
+	}
+	var steps []step
+	for range job.Depth {
+		conn, err := net.Dial("tcp", job.Addr)
+		if err != nil {
+			end()
+			return Result{}, err
+		}
+		conns = append(conns, conn)
+		steps = append(steps, timed(func() error { return exchange(conn, frame, want) }))
+	}
+	return closedLoop(job, steps, end)
+}

@@ -1,0 +1,112 @@
+// The comparison of the server and the client with what people would use
+// instead, in a few minutes.
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/internal/bench"
+)
+
+const about = `bench compares the server and the client with what people would use instead.
+
+Every server is a process of its own, started afresh for each measurement. In
+each round all of them meet each load, in an order that changes; ratios are
+taken within a round, and the tables give their medians and spreads. The loads:
+C1 is one connection with one call at a time, C2 64 × 1, C3 8 with 64 calls
+outstanding on each, C4 1000 × 1.
+`
+
+func main() {
+	bench.Rival(os.Args[1:])
+	beside := "server"
+	if exe, err := os.Executable(); err == nil {
+		beside = filepath.Join(filepath.Dir(exe), "server")
+	}
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	server := flags.String("server", beside, "the `program` of our server")
+	rounds := flags.Int("rounds", 7, "how often everything is measured")
+	window := flags.Duration("window", 700*time.Millisecond, "how long each time")
+	only := flags.String("only", "", "the `parts` to measure, as in C2,memory: "+strings.Join(bench.Parts(), ", ")+"; empty: all")
+	svg := flags.String("svg", "", "the `directory` to write plots to; empty: none")
+	markdown := flags.String("markdown", "", "the `file` to write the tables to as Markdown, too; empty: none")
+	rpc.Teach(about)
+	rpc.ParseArgs(flags, os.Args[1:])
+	config := bench.Config{Server: *server, Rounds: *rounds, Window: *window, Log: os.Stderr}
+	if *only != "" {
+		config.Only = strings.Split(*only, ",")
+	}
+	for _, part := range config.Only {
+		if !slices.Contains(bench.Parts(), part) {
+			rpc.UsageError(flags, "-only: there is no part %q", part)
+		}
+	}
+	if *rounds < 1 || *window < time.Millisecond {
+		rpc.UsageError(flags, "-rounds must be at least 1 and -window 1ms")
+	}
+	if _, err := os.Stat(*server); err != nil {
+		rpc.UsageError(flags, "-server: %v", err)
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	began := time.Now()
+	report, err := bench.Run(ctx, config)
+	if ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "\nbench: interrupted")
+		os.Exit(130)
+	}
+	if err == nil && *svg != "" {
+		err = report.WritePlots(*svg)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("%s; %d rounds of %v, %.0f s in all\n\n", machine(), *rounds, *window, time.Since(began).Seconds())
+	for _, t := range report.Tables() {
+		t.WriteText(os.Stdout)
+	}
+	for _, note := range report.Notes {
+		fmt.Println(note)
+	}
+	if *markdown != "" {
+		var text bytes.Buffer
+		for _, t := range report.Tables() {
+			t.WriteMarkdown(&text)
+		}
+		if err := os.WriteFile(*markdown, text.Bytes(), 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+// machine says where it was measured.
+func machine() string {
+	model := "unknown processor"
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			model = strings.TrimSpace(value)
+			break
+		}
+	}
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return fmt.Sprintf("%d x %s, Linux %s, %s", runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), runtime.Version())
+}

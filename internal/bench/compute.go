@@ -1,0 +1,91 @@
+// Computation: what a term of pi's series costs beside the divisions in it,
+// and what computations do to the latency of others on their worker.
+
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	rpc "example.com/rpcworkbook/final"
+)
+
+// divisions takes n divisions in eight chains, which don't wait for each other:
+// enough to keep the divider busy. It returns a value made of all of them.
+func divisions(n int) float64 {
+	const by = math.Pi // no short number, for which some processors divide faster
+	a, b, c, d, e, f, g, h := 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8
+	for range n / 8 {
+		a, b, c, d = by/a, by/b, by/c, by/d
+		e, f, g, h = by/e, by/f, by/g, by/h
+	}
+	return a + b + c + d + e + f + g + h
+}
+
+// compute measures computation on a server with one worker. terms is n of the
+// computations, window how long to look at ping beside them.
+func compute(ctx context.Context, s *server, rounds, terms int, window time.Duration) (c Computation, err error) {
+	frame := rpc.AppendFrame(nil, fmt.Appendf(nil, `{"in":"pi","params":%d}`, terms))
+	want := rpc.AppendFrame(nil, rpc.NewReply("pi_r", rpc.PiSum(terms)).Append(nil))
+	pi := func(conn net.Conn) error { return exchange(conn, frame, want) }
+	var conns [4]net.Conn
+	for i := range conns {
+		if conns[i], err = net.Dial("tcp", s.addr); err != nil {
+			return c, err
+		}
+		defer conns[i].Close()
+	}
+	// Processor time, because the machine may have other things to do.
+	per := func(pids []int, f func() error) (float64, error) {
+		before, err := cpuTime(pids)
+		err = errors.Join(err, f())
+		after, err2 := cpuTime(pids)
+		return float64(after-before) / float64(terms), errors.Join(err, err2)
+	}
+	here := []int{os.Getpid()}
+	for range rounds {
+		division, err1 := per(here, func() error { runtime.KeepAlive(divisions(terms)); return ctx.Err() })
+		inProcess, err2 := per(here, func() error { runtime.KeepAlive(rpc.PiSum(terms)); return ctx.Err() })
+		served, err3 := per(s.pids, func() error { return pi(conns[0]) })
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return c, fmt.Errorf("pi: %w", err)
+		}
+		c.Division, c.InProcess, c.Served = append(c.Division, division), append(c.InProcess, inProcess), append(c.Served, served)
+	}
+	// The driver's connection is the fifth.
+	over := make(chan struct{})
+	failed := make(chan error, len(conns))
+	var wait sync.WaitGroup
+	for _, conn := range conns {
+		wait.Go(func() {
+			for {
+				if err := pi(conn); err != nil {
+					failed <- fmt.Errorf("pi: %w", err)
+					return
+				}
+				select {
+				case <-over:
+					return
+				default:
+				}
+			}
+		})
+	}
+	c.Beside, err = load(Job{Addr: s.addr, PIDs: s.pids, Conns: 1, Depth: 1, Reply: pong, Warm: window / 4, Window: window})
+	close(over)
+	wait.Wait()
+	select {
+	case err = <-failed:
+	default:
+	}
+	return c, err
+}

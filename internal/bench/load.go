@@ -1,0 +1,296 @@
+// The load generator. It must cost little, because it shares the machine with
+// the server: one goroutine on the repository's own Poller, frames built
+// beforehand, replies counted by their headers and no JSON read.
+
+//go:build linux
+
+package bench
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	rpc "example.com/rpcworkbook/final"
+)
+
+// What every contender is asked, and what a server that reads JSON answers.
+const (
+	greeting = "hello, world"
+	request  = `{"in":"ping","params":"` + greeting + `"}`
+	pong     = `{"out":"pong","result":"` + greeting + `"}`
+)
+
+// patience is how long a server may be silent before a measurement is given up.
+const patience = 30 * time.Second
+
+// A loader is the load on one server.
+type loader struct {
+	job    Job
+	poller rpc.Poller
+	conns  []*loadConn // by descriptor
+	out    []byte      // requests enough for the deepest write
+	frame  int         // the length of one
+	reply  []byte      // the frame that is expected
+	chunk  []byte      // what is being read
+	hist   Histogram
+
+	answered int       // connections that have had a whole reply
+	heard    time.Time // when the last replies came
+}
+
+// A loadConn is one connection.
+type loadConn struct {
+	fd      int
+	pending int     // bytes to be sent
+	offset  int     // where in a frame they begin
+	sent    []batch // a ring of what is not answered yet
+	first   int     // the oldest in it
+	next    int     // where the next batch goes
+	cutter  cutter
+	checked int // bytes of the first reply that were as expected
+}
+
+// A batch is requests that were sent at one moment.
+type batch struct {
+	at time.Time
+	n  int
+}
+
+// newLoader connects as the job says and sends the first requests.
+func newLoader(job Job) (l *loader, err error) {
+	l = &loader{job: job, chunk: make([]byte, 64<<10), heard: time.Now(), reply: rpc.AppendFrame(nil, []byte(job.Reply))}
+	frame := rpc.AppendFrame(nil, []byte(request))
+	l.frame = len(frame)
+	l.out = bytes.Repeat(frame, job.Depth+1)
+	if l.poller, err = rpc.NewPoller(); err != nil {
+		return nil, err
+	}
+	for range job.Conns {
+		err = errors.Join(err, l.open())
+	}
+	for _, c := range l.conns {
+		if c != nil {
+			err = errors.Join(err, l.send(c, time.Now(), job.Depth))
+		}
+	}
+	if err != nil {
+		l.close()
+	}
+	return l, err
+}
+
+// load makes calls as the job says and measures them.
+func load(job Job) (r Result, err error) {
+	l, err := newLoader(job)
+	if err != nil {
+		return r, err
+	}
+	defer l.close()
+	// First every connection has been served once: thousands are not accepted
+	// all at once, and waiting for that is another matter.
+	for began := time.Now(); l.answered < job.Conns; {
+		if err := l.run(10 * time.Millisecond); err != nil {
+			return r, err
+		}
+		if time.Since(began) > patience {
+			return r, fmt.Errorf("only %d of %d connections were served within %v", l.answered, job.Conns, patience)
+		}
+	}
+	if err := l.run(job.Warm); err != nil {
+		return r, err
+	}
+	m, err := startMeter(job.PIDs)
+	if err != nil {
+		return r, err
+	}
+	l.hist = Histogram{}
+	err = l.run(job.Window)
+	for err == nil && l.hist.Count() == 0 { // a machine that is very busy
+		err = l.run(job.Window)
+	}
+	err = errors.Join(err, m.stop(&r))
+	r.Calls, r.P50, r.P99 = l.hist.Count(), l.hist.Percentile(50), l.hist.Percentile(99)
+	r.Share = share(job.PIDs, job.Conns)
+	return r, err
+}
+
+// dial opens a connection to "127.0.0.1:port" or the like.
+func dial(addr string) (fd int, err error) {
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open a socket: %w", err)
+	}
+	// A reset at the end leaves no thousands of sockets in TIME_WAIT.
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	return fd, nil
+}
+
+// open makes one connection.
+func (l *loader) open() error {
+	fd, err := dial(l.job.Addr)
+	if err != nil {
+		return err
+	}
+	for len(l.conns) <= fd {
+		l.conns = append(l.conns, nil)
+	}
+	l.conns[fd] = &loadConn{fd: fd, sent: make([]batch, l.job.Depth), cutter: cutter{want: uint32(len(l.job.Reply))}}
+	return errors.Join(unix.SetNonblock(fd, true), l.poller.Set(fd, rpc.Readable))
+}
+
+// run keeps the load up for a while.
+func (l *loader) run(d time.Duration) error {
+	end := time.Now().Add(d)
+	for now := time.Now(); now.Before(end); now = time.Now() {
+		events, err := l.poller.Wait(min(end.Sub(now), 100*time.Millisecond))
+		if err != nil {
+			return fmt.Errorf("wait for replies: %w", err)
+		}
+		for _, ev := range events {
+			if err := l.ready(l.conns[ev.FD], ev.Events); err != nil {
+				return err
+			}
+		}
+		if len(events) > 0 {
+			l.heard = now
+		} else if now.Sub(l.heard) > patience {
+			return fmt.Errorf("the server at %s has been silent for %v", l.job.Addr, patience)
+		}
+	}
+	return nil
+}
+
+// ready takes replies and sends as many new requests.
+func (l *loader) ready(c *loadConn, events rpc.Events) error {
+	if events == rpc.Writable {
+		if err := l.poller.Set(c.fd, rpc.Readable); err != nil {
+			return err
+		}
+		return l.flush(c)
+	}
+	n, err := unix.Read(c.fd, l.chunk)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read replies: %w", err)
+	case n == 0:
+		return fmt.Errorf("read replies: %w", net.ErrClosed)
+	}
+	chunk := l.chunk[:n]
+	if c.checked < len(l.reply) {
+		k := min(n, len(l.reply)-c.checked)
+		if !bytes.Equal(chunk[:k], l.reply[c.checked:c.checked+k]) {
+			return fmt.Errorf("the reply is not %q: %q", l.reply, chunk[:k])
+		}
+		if c.checked += k; c.checked == len(l.reply) {
+			l.answered++
+		}
+	}
+	replies, err := c.cutter.count(chunk)
+	if err != nil || replies == 0 {
+		return err
+	}
+	now := time.Now()
+	for left := replies; left > 0; {
+		oldest := &c.sent[c.first]
+		if oldest.n == 0 {
+			return errors.New("a reply that nobody asked for")
+		}
+		k := min(left, oldest.n)
+		l.hist.Record(now.Sub(oldest.at), int64(k))
+		left -= k
+		if oldest.n -= k; oldest.n == 0 {
+			c.first = (c.first + 1) % len(c.sent)
+		}
+	}
+	return l.send(c, now, replies)
+}
+
+// send sends n requests.
+func (l *loader) send(c *loadConn, now time.Time, n int) error {
+	c.sent[c.next] = batch{now, n} // free: no more batches are out than requests may be
+	c.next = (c.next + 1) % len(c.sent)
+	c.pending += n * l.frame
+	return l.flush(c)
+}
+
+// flush sends what is pending as far as the kernel takes it.
+func (l *loader) flush(c *loadConn) error {
+	for c.pending > 0 {
+		n, err := unix.Write(c.fd, l.out[c.offset:c.offset+c.pending])
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return l.poller.Set(c.fd, rpc.Readable|rpc.Writable)
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return fmt.Errorf("send requests: %w", err)
+		default:
+			c.pending -= n
+			c.offset = (c.offset + n) % l.frame
+		}
+	}
+	return nil
+}
+
+func (l *loader) close() {
+	for _, c := range l.conns {
+		if c != nil {
+			_ = errors.Join(l.poller.Remove(c.fd), unix.Close(c.fd))
+		}
+	}
+	_ = l.poller.Close()
+}
+
+// A cutter counts the frames in a stream. All must have bodies of one length:
+// an error reply in between would be noticed by its own.
+type cutter struct {
+	want   uint32
+	skip   int // bytes of a body still to come
+	header [rpc.HeaderSize]byte
+	have   int // bytes of a header that have come
+}
+
+// count takes the next chunk, cut anywhere, and returns how many frames end in
+// it.
+func (c *cutter) count(chunk []byte) (frames int, err error) {
+	for len(chunk) > 0 {
+		if c.skip > 0 {
+			k := min(c.skip, len(chunk))
+			chunk = chunk[k:]
+			if c.skip -= k; c.skip == 0 {
+				frames++
+			}
+			continue
+		}
+		k := copy(c.header[c.have:], chunk)
+		chunk = chunk[k:]
+		if c.have += k; c.have < rpc.HeaderSize {
+			break
+		}
+		c.have = 0
+		if length := binary.LittleEndian.Uint32(c.header[:]); length != c.want {
+			return frames, fmt.Errorf("a reply of %d bytes, not %d: it says something else", length, c.want)
+		}
+		if c.skip = int(c.want); c.skip == 0 {
+			frames++
+		}
+	}
+	return frames, nil
+}

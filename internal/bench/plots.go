@@ -1,0 +1,106 @@
+// The plots of a report.
+
+package bench
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// Plots returns the plots by file name, without those of which nothing was
+// measured.
+func (r *Report) Plots() map[string]Plot {
+	connections := []Shape{c1, {"8x1", 8, 1}, c2, {"256x1", 256, 1}, c4}
+	depths := []Shape{{"8x1", 8, 1}, {"8x4", 8, 4}, {"8x16", 8, 16}, c3}
+	byConns := func(s Shape) float64 { return float64(s.Conns) }
+	byDepth := func(s Shape) float64 { return float64(s.Depth) }
+	milliseconds := func(result Result) float64 { return result.P99.Seconds() * 1e3 }
+	plots := map[string]Plot{
+		"throughput-connections.svg": {
+			Title: "Throughput, one call at a time on each connection", XLabel: "connections", YLabel: "calls/s",
+			LogX: true, LogY: true, Series: r.series(connections, byConns, rate),
+		},
+		"p99-connections.svg": {
+			Title: "p99 latency, one call at a time on each connection", XLabel: "connections", YLabel: "ms",
+			LogX: true, LogY: true, Series: r.series(connections, byConns, milliseconds),
+		},
+		"throughput-depth.svg": {
+			Title: "Throughput of 8 connections", XLabel: "calls outstanding on each connection", YLabel: "calls/s",
+			LogX: true, LogY: true, Series: r.series(depths, byDepth, rate),
+		},
+		"memory-idle.svg": {
+			Title: "Memory of one serving process", XLabel: "idle connections", YLabel: "MiB resident",
+			Series: r.idleSeries(),
+		},
+	}
+	for name, p := range plots {
+		if len(p.Series) == 0 {
+			delete(plots, name)
+		}
+	}
+	return plots
+}
+
+// series are the contenders' medians at those shapes.
+func (r *Report) series(shapes []Shape, x func(Shape) float64, y func(Result) float64) (all []Series) {
+	for _, name := range []string{ours, raw, goroutine, gob, jsonRPC} {
+		s := Series{Name: legend(name)}
+		for _, shape := range shapes {
+			if values := r.Rounds.Values(shape.Name, name, y); len(values) > 0 {
+				s.Points = append(s.Points, Point{x(shape), SpreadOf(values).Median})
+			}
+		}
+		if len(s.Points) > 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (r *Report) idleSeries() (all []Series) {
+	for _, name := range []string{ours, raw, goroutine} {
+		s := Series{Name: legend(name)}
+		for _, p := range r.Idle[name] {
+			s.Points = append(s.Points, Point{float64(p.Conns), float64(p.Resident) / (1 << 20)})
+		}
+		if len(s.Points) > 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// legend is a server's name with what a reader of the picture must know.
+func legend(name string) string {
+	switch name {
+	case ours:
+		return "this server"
+	case raw:
+		return "raw echo, no JSON"
+	case goroutine:
+		return "goroutine + handler"
+	}
+	return name
+}
+
+// WritePlots writes the plots as files to the directory, which it makes if
+// there is none.
+func (r *Report) WritePlots(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, p := range r.Plots() {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		err = p.WriteSVG(f)
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
