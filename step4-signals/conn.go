@@ -18,8 +18,10 @@ import (
 
 // lingerTime bounds how long a connection that we end waits for the peer to
 // take the last replies, or at least some of them, and to end its side;
-// lingerBytes, how many bytes it discards meanwhile.
-const lingerTime, lingerBytes = 500 * time.Millisecond, 64 << 20
+// lingerBytes, how many bytes it discards meanwhile. The time is long because
+// a peer whose buffer is full takes some hundred KiB out of it before its
+// kernel asks for more.
+const lingerTime, lingerBytes = time.Second, 64 << 20
 
 // A Conn is one client's connection. It belongs to its loop's goroutine.
 type Conn struct {
