@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -165,6 +166,11 @@ func (p *pipe) run() {
 			return
 		}
 		p.mu.Lock()
+		if len(p.waiting) > 1 { // others are at work: who is about to call joins this write
+			p.mu.Unlock()
+			runtime.Gosched()
+			p.mu.Lock()
+		}
 		out := p.out
 		p.out, p.unsent = spare[:0], 0
 		p.mu.Unlock()
