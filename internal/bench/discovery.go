@@ -4,6 +4,8 @@
 // discovery_fanout.go what a change costs when there are many of them and many
 // clients; the rest is what both need.
 
+//go:build linux
+
 package bench
 
 import (
@@ -98,7 +100,7 @@ func (r *DiscoveryReport) DelayPlot() Plot {
 	}
 	for _, d := range r.Delays {
 		add(fmt.Sprintf("%s servers, median", withComma(d.Servers)), d.Clients, d.Median)
-		add(fmt.Sprintf("%s servers, last client", withComma(d.Servers)), d.Clients, d.Last)
+		add(fmt.Sprintf("%s servers, last", withComma(d.Servers)), d.Clients, d.Last)
 	}
 	return p
 }

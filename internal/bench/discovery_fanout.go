@@ -1,6 +1,8 @@
 // The discovery benchmark, second part: what one change costs when there are
 // many servers, many clients, or both.
 
+//go:build linux
+
 package bench
 
 import (

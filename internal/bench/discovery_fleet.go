@@ -1,6 +1,8 @@
 // The discovery benchmark's clients as far as they only watch: each a session
 // of its own that notes which servers it learned of, and when.
 
+//go:build linux
+
 package bench
 
 import (

@@ -1,6 +1,8 @@
 // The discovery benchmark's other servers: registrations without a server
 // behind them, all in one session.
 
+//go:build linux
+
 package bench
 
 import (

@@ -1,6 +1,8 @@
 // Counting what clients ask of ZooKeeper: a way to it on which each request is
 // looked at as it passes.
 
+//go:build linux
+
 package bench
 
 import (

@@ -4,6 +4,8 @@
 // that had been waiting at the port since this was open: before, nobody could
 // have been answered.
 
+//go:build linux
+
 package bench
 
 import (

@@ -1,6 +1,8 @@
 // The discovery benchmark's tables: Markdown whose columns are aligned, so that
 // the same text can be read in a terminal.
 
+//go:build linux
+
 package bench
 
 import (

@@ -2,6 +2,8 @@
 // has a process group of its own and ends with this process, however that
 // ends.
 
+//go:build linux
+
 package bench
 
 import (

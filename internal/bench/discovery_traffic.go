@@ -1,5 +1,7 @@
 // The discovery benchmark's clients that call: what became of every call.
 
+//go:build linux
+
 package bench
 
 import (

@@ -1,5 +1,7 @@
 // The discovery benchmark as a command: it measures, and prints tables.
 
+//go:build linux
+
 package main
 
 import (
