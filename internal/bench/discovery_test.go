@@ -138,7 +138,9 @@ func TestMeasureDiscovery(t *testing.T) {
 	t.Logf("\n%s", r)
 	byName := make(map[string]Figure)
 	for _, f := range r.Figures {
-		assert.NotEmpty(t, f.Values, f.What)
+		if !strings.HasSuffix(f.What, "begun before it was gone") { // there may be none
+			assert.NotEmpty(t, f.Values, f.What)
+		}
 		byName[f.What] = f
 	}
 	assert.Equal(t, []float64{1}, byName["1 of 20 servers joins: lists read by each client"].Values)
