@@ -17,15 +17,15 @@ export GORACE := atexit_sleep_ms=0
 GOTEST = go test -count=1 -timeout=5m
 
 # The packages whose tests start ZooKeeper, a JVM each time, run two at a time.
-JVM = /(step5-|step6-|final|internal/zkdev)
+JVM = /(step5-|step6-|final|internal/zkdev|internal/bench)
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help
 help: ## list these targets
 	@hide=; test -d final || hide='/: whole/d;'; \
-	sed -n "$$hide"'s/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
-		printf '  make %-10s %s\n' "$$target" "$$text"; done
+	sed -n "$$hide"'s/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
+		printf '  make %-15s %s\n' "$$target" "$$text"; done
 
 .PHONY: begin
 begin: chapter ## put what you start chapter STEP with into _mine, as in make begin STEP=3
@@ -92,6 +92,14 @@ bench: whole ## measure it beside what people would use instead, about 5 minutes
 	@mkdir -p bin
 	@go build -o bin/ ./final/cmd/server ./internal/bench/cmd/bench
 	@bin/bench -markdown bin/bench.md -svg final/bench
+
+ROUNDS = 10
+
+.PHONY: bench-discovery
+bench-discovery: whole install ## measure how fast clients learn of servers, about a minute; ROUNDS=10, a plot goes to final/bench
+	@mkdir -p bin
+	@go build -o bin/ ./final/cmd/server ./internal/bench/cmd/discovery
+	@bin/discovery -rounds $(ROUNDS) -svg final/bench
 
 # Go fuzzes one target of one package at a time. It would try for up to a
 # minute to shorten each input that it finds interesting, and fuzz nothing then.

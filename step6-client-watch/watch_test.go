@@ -148,6 +148,38 @@ func TestWatch(t *testing.T) {
 		requests.want(t, 1+9+2+1+2+2+2+1) // the library has set the watch again
 	})
 
+	t.Run("asks for all that is new at once, and with 300 servers for no more than with 9", func(t *testing.T) {
+		w := newLookout(t, zookeeper, "/many")
+		var requests requestCounter
+		proxy, err := netproxy.NewTapped(zookeeper.Addr(), requests.tap)
+		require.NoError(t, err)
+		t.Cleanup(proxy.Close)
+		const many = 300
+		var servers []string
+		var asked atomic.Int64 // how many znodes
+		proxy.OnRequest(w.root+"/rpc", func() { proxy.Partition(netproxy.ToClient) })
+		for i := range many {
+			name := fmt.Sprintf("rpc%03d", i)
+			w.create(name, at(100+i))
+			servers = append(servers, fmt.Sprint("h:", 100+i))
+			proxy.OnRequest(w.root+"/"+name, func() { asked.Add(1) })
+		}
+		w.watch(proxy.Addr(), 30*time.Second)
+		harness.Eventually(t, 20*time.Second, "all znodes asked for before the answer to the first", func() (bool, string) {
+			return asked.Load() == many, fmt.Sprint(asked.Load())
+		})
+		require.Empty(t, w.published())
+		require.NoError(t, proxy.Heal())
+		w.wait(false, servers...)
+		requests.want(t, 1+many)
+		w.create("newcomer", at(999))
+		w.wait(false, append(servers, "h:999")...)
+		requests.want(t, 1+many+2)
+		w.remove("/newcomer")
+		w.wait(false, servers...)
+		requests.want(t, 1+many+2+1)
+	})
+
 	t.Run("an address with two znodes is one server", func(t *testing.T) {
 		w := newLookout(t, zookeeper, "/twice")
 		w.create("rpc0", at(1))

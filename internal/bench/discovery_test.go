@@ -1,0 +1,199 @@
+// Tests of the discovery benchmark: of its tables and its counting, and small
+// runs of the whole. How fast anything is, is not for tests.
+
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
+)
+
+func TestNearestRank(t *testing.T) {
+	hundred := make([]float64, 100)
+	for i := range hundred {
+		hundred[i] = float64(100 - i) // 100, 99, ... 1
+	}
+	assert.EqualValues(t, 99, nearestRank(hundred, 99))
+	assert.EqualValues(t, 100, nearestRank(hundred, 100))
+	assert.EqualValues(t, 1, nearestRank(hundred, 0))
+	assert.EqualValues(t, 7, nearestRank([]float64{3, 7, 5}, 99), "of fewer than 100, the greatest")
+	assert.True(t, math.IsNaN(nearestRank(nil, 99)))
+}
+
+func TestVerdict(t *testing.T) {
+	for want, f := range map[string]Figure{
+		"met":          {Target: "< 50 ms", Most: 50, Values: []float64{1, 50}},
+		"not met":      {Target: "0", Values: []float64{0, 0, 1}},
+		"not measured": {Target: "0"},
+		"":             {Values: []float64{1}},
+	} {
+		assert.Equal(t, want, f.verdict(), "%+v", f)
+	}
+}
+
+func TestDiscoveryTables(t *testing.T) {
+	r := &DiscoveryReport{
+		Figures: []Figure{
+			{What: "stop – until all know", Unit: "ms", Values: []float64{1, 2.345, 123.4}, Target: "< 50 ms", Most: 50},
+			{What: "calls", Values: []float64{0}},
+			{What: "nothing", Unit: "ms"},
+		},
+		Delays: []WatchDelay{{Servers: 10, Clients: 1, Median: 0.5, P99: 12.34, Last: 3}, {1_000_000, 200, 1, 2, 3}},
+	}
+	assert.Equal(t, `
+| measured              | target  |  median |    p99 | least – most | values | target met? |
+| --------------------- | ------- | ------: | -----: | -----------: | -----: | ----------: |
+| stop – until all know | < 50 ms | 2.35 ms | 123 ms |      1 – 123 |      3 |     not met |
+| calls                 |         |       0 |      0 |        0 – 0 |      1 |             |
+| nothing               |         |         |        |              |      0 |             |
+
+Until clients know of a change, from the request that makes it:
+
+| servers   | clients | median, ms | p99, ms | last client, ms |
+| --------- | ------- | ---------: | ------: | --------------: |
+| 10        | 1       |       0.50 |    12.3 |               3 |
+| 1,000,000 | 200     |          1 |       2 |               3 |
+`, "\n"+r.String())
+}
+
+func TestDelayPlot(t *testing.T) {
+	r := &DiscoveryReport{Delays: []WatchDelay{{10, 1, 1, 2, 3}, {10, 50, 4, 5, 6}, {1000, 1, 7, 8, 9}}}
+	plot := r.DelayPlot()
+	assert.Equal(t, []Series{
+		{"10 servers, median", []Point{{1, 1}, {50, 4}}},
+		{"10 servers, last", []Point{{1, 3}, {50, 6}}},
+		{"1,000 servers, median", []Point{{1, 7}}},
+		{"1,000 servers, last", []Point{{1, 9}}},
+	}, plot.Series)
+	require.NoError(t, plot.WriteSVG(&strings.Builder{}))
+}
+
+// message returns a message to ZooKeeper: the length, the number, what is
+// wanted, and something more.
+func message(number, want int32) []byte {
+	rest := "/servers/rpc0000000000"
+	m := binary.BigEndian.AppendUint32(nil, uint32(8+len(rest)))
+	m = binary.BigEndian.AppendUint32(m, uint32(number))
+	m = binary.BigEndian.AppendUint32(m, uint32(want))
+	return append(m, rest...)
+}
+
+func TestRequestReader(t *testing.T) {
+	var stream []byte
+	for _, m := range [][]byte{
+		message(0, 12), // the handshake, which only looks like a request
+		message(1, 12), message(2, 4), message(-2, 11), message(3, 4), message(4, 1), message(5, 4),
+	} {
+		stream = append(stream, m...)
+	}
+	for _, size := range []int{1, 3, 7, 34, len(stream)} {
+		var counts turnstile
+		r := &requestReader{turnstile: &counts}
+		for left := stream; len(left) > 0; {
+			n, err := r.Write(left[:min(size, len(left))])
+			require.NoError(t, err)
+			left = left[n:]
+		}
+		assert.Equal(t, [3]int64{1, 3, 1}, [3]int64{counts.lists.Load(), counts.gets.Load(), counts.others.Load()},
+			"lists, gets and others, in chunks of %d bytes", size)
+	}
+}
+
+func TestFailedCalls(t *testing.T) {
+	at := time.Now()
+	n, err := failedCalls([]benchCall{{}, {began: at, ended: at.Add(time.Second), err: errors.New("lost")}, {err: errors.New("later")}})
+	assert.Equal(t, 2, n)
+	assert.EqualError(t, err, "after 1s: lost")
+	n, err = failedCalls([]benchCall{{}})
+	assert.Zero(t, n)
+	assert.NoError(t, err)
+}
+
+// small is a run that takes a moment.
+func small(t *testing.T) DiscoveryOptions {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // built with the race detector, a server would take a second longer to end
+	return DiscoveryOptions{Server: harness.Build(t, "../../final/cmd/server"), Rounds: 1, Clients: 3, Servers: 20, Watchers: []int{1, 3},
+		Progress: func(what string) { t.Log(what) }}
+}
+
+func TestMeasureDiscovery(t *testing.T) {
+	r, err := MeasureDiscovery(t.Context(), small(t))
+	require.NoError(t, err)
+	t.Logf("\n%s", r)
+	byName := make(map[string]Figure)
+	for _, f := range r.Figures {
+		if !strings.HasSuffix(f.What, "begun before it was gone") { // there may be none
+			assert.NotEmpty(t, f.Values, f.What)
+		}
+		byName[f.What] = f
+	}
+	assert.Equal(t, []float64{1}, byName["1 of 20 servers joins: lists read by each client"].Values)
+	assert.Equal(t, []float64{1}, byName["1 of 20 servers joins: znodes read by each client"].Values)
+	assert.Equal(t, []float64{1}, byName["1 of 20 servers leaves: lists read by each client"].Values)
+	assert.Equal(t, []float64{0}, byName["1 of 20 servers leaves: znodes read by each client"].Values)
+	assert.Equal(t, []float64{0}, byName["failed calls, per SIGKILL"].Values)
+	assert.Equal(t, []float64{0}, byName["failed calls, per rolling restart of 3 servers"].Values)
+	assert.Greater(t, byName["calls made meanwhile"].Values[0], 3.0)
+	var points []string
+	for _, d := range r.Delays {
+		points = append(points, fmt.Sprintf("%d/%d", d.Servers, d.Clients))
+		assert.Positive(t, d.Median)
+		assert.LessOrEqual(t, d.Median, d.P99)
+	}
+	assert.Equal(t, []string{"10/1", "10/3", "20/1", "20/3"}, points)
+	assert.Empty(t, children(t))
+}
+
+// Interrupted in the middle, it ends what it has started.
+func TestMeasureDiscoveryInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	o := small(t)
+	o.Rounds = 1_000_000
+	parts := 0
+	o.Progress = func(string) { parts++ }
+	done := make(chan error, 1)
+	go func() {
+		_, err := MeasureDiscovery(ctx, o)
+		done <- err
+	}()
+	harness.Eventually(t, 30*time.Second, "a server beside ZooKeeper", func() (bool, string) {
+		all := children(t)
+		return len(all) >= 2, fmt.Sprint(all)
+	})
+	cancel(why)
+	assert.ErrorIs(t, <-done, why)
+	assert.Equal(t, 1, parts)
+	assert.Empty(t, children(t))
+}
+
+// children are the programs that this process has started and that live.
+func children(t *testing.T) (programs []string) {
+	t.Helper()
+	table, err := exec.Command("ps", "-A", "-o", "ppid=,stat=,comm=").Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		name := fields[len(fields)-1]
+		if fields[0] == strconv.Itoa(os.Getpid()) && fields[1][0] != 'Z' && (strings.HasSuffix(name, "server") || strings.HasSuffix(name, "java")) {
+			programs = append(programs, name)
+		}
+	}
+	return programs
+}
