@@ -27,5 +27,7 @@ func TestOnRequest(t *testing.T) {
 	receiveNothing(t, conn)
 	require.NoError(t, p.Heal())
 	receive(t, conn, "more magic")
-	assert.Zero(t, len(p.triggers))
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	assert.Empty(t, p.triggers)
 }
