@@ -8,6 +8,7 @@
 package rpc
 
 import (
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"runtime/debug"
@@ -45,7 +46,12 @@ func (c *Conn) Reply(r Reply) {
 		return
 	}
 	c.unanswered = false
-	c.out = AppendFrame(c.out, r.Append(nil))
+	if c.out == nil {
+		c.out = spareBuffer()
+	}
+	at := len(c.out)
+	c.out = r.Append(append(c.out, make([]byte, HeaderSize)...)) // in place: no copy of it
+	binary.LittleEndian.PutUint32(c.out[at:], uint32(len(c.out)-at-HeaderSize))
 	if !c.processing {
 		c.process(nil) // a late reply: go on with the requests behind it
 	}
@@ -125,6 +131,7 @@ func (c *Conn) handle(body []byte) {
 // flush sends what it can and decides what to wait for next.
 func (c *Conn) flush() {
 	n, err := unix.Write(c.fd, c.out)
+	sent := c.out
 	switch c.out = c.out[max(n, 0):]; {
 	case err != nil && !errors.Is(err, unix.EAGAIN):
 		c.close()
@@ -135,6 +142,7 @@ func (c *Conn) flush() {
 	case c.last:
 		c.linger()
 	default:
+		keepBuffer(sent)
 		c.out = nil // an idle connection holds no buffer
 		c.watch(Readable)
 		if c.finishing > 0 {

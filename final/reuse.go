@@ -1,6 +1,6 @@
-// Reuse: what a call needs of memory, the next one uses again. A client that
-// makes 100,000 calls a second would otherwise keep the garbage collector busy
-// with nothing but frames and channels that lived for some microseconds.
+// Reuse: what a call needs of memory, the next one uses again. At 100,000 calls
+// a second and more the garbage collector would otherwise be busy with nothing
+// but frames and channels that lived for some microseconds.
 
 package rpc
 
@@ -45,3 +45,28 @@ func (f *callFrame) release() {
 // outcomes are channels that have room for the outcome of one call. One whose
 // call was abandoned is not put back: its outcome may still come.
 var outcomes = sync.Pool{New: func() any { return make(chan outcome, 1) }}
+
+// spares is memory for replies between two visits of connections: as much as
+// those need that are visited in one turn, and none for those that wait.
+var spares = make(chan []byte, 16)
+
+// spareBuffer returns empty memory that was used before, or nil.
+func spareBuffer() []byte {
+	select {
+	case b := <-spares:
+		return b[:0]
+	default:
+		return nil
+	}
+}
+
+// keepBuffer takes memory that is not used any more.
+func keepBuffer(b []byte) {
+	if cap(b) == 0 || cap(b) > mostKept {
+		return
+	}
+	select {
+	case spares <- b:
+	default:
+	}
+}

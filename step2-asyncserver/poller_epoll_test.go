@@ -54,7 +54,7 @@ func TestPollerSignalIsNoError(t *testing.T) {
 		defer p.Close()
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		pipe := newPipe(t)
+		pipe := newTestPipe(t)
 		require.NoError(t, p.Set(pipe.r, Readable))
 		pipe.put(t)
 		require.Len(t, look(t, p), 1) // what could be reported once more by mistake

@@ -31,11 +31,11 @@ func eachPoller(t *testing.T, test func(t *testing.T, p Poller)) {
 	}
 }
 
-// A pipe to watch: it is ready when it has been put into.
-type pipe struct{ r, w int }
+// A testPipe is one to watch: it is ready when it has been put into.
+type testPipe struct{ r, w int }
 
-// newPipe returns a pipe that is closed with the test.
-func newPipe(t testing.TB) *pipe {
+// newTestPipe returns a pipe that is closed with the test.
+func newTestPipe(t testing.TB) *testPipe {
 	t.Helper()
 	p := openPipe(t)
 	t.Cleanup(func() {
@@ -46,29 +46,29 @@ func newPipe(t testing.TB) *pipe {
 }
 
 // openPipe returns a pipe that the test must close.
-func openPipe(t testing.TB) *pipe {
+func openPipe(t testing.TB) *testPipe {
 	t.Helper()
 	var fds [2]int
 	require.NoError(t, unix.Pipe(fds[:]))
 	for _, fd := range fds {
 		require.NoError(t, unix.SetNonblock(fd, true))
 	}
-	return &pipe{fds[0], fds[1]}
+	return &testPipe{fds[0], fds[1]}
 }
 
-func (p *pipe) put(t testing.TB) {
+func (p *testPipe) put(t testing.TB) {
 	t.Helper()
 	_, err := unix.Write(p.w, []byte{0})
 	assert.NoError(t, err)
 }
 
-func (p *pipe) take(t testing.TB) {
+func (p *testPipe) take(t testing.TB) {
 	t.Helper()
 	_, err := unix.Read(p.r, make([]byte, 1))
 	assert.NoError(t, err)
 }
 
-func (p *pipe) hangUp() {
+func (p *testPipe) hangUp() {
 	_ = unix.Close(p.w)
 	p.w = -1
 }
@@ -98,7 +98,7 @@ func look(t testing.TB, p Poller) map[int]Events {
 func TestPollerIsLevelTriggered(t *testing.T) {
 	eachPoller(t, func(t *testing.T, p Poller) {
 		defer p.Close()
-		pipe := newPipe(t)
+		pipe := newTestPipe(t)
 		require.NoError(t, p.Set(pipe.r, Readable))
 		assert.Empty(t, look(t, p))
 		pipe.put(t)
@@ -151,9 +151,9 @@ func TestPollerRemove(t *testing.T) {
 	eachPoller(t, func(t *testing.T, p Poller) {
 		defer p.Close()
 		ready := map[int]Events{}
-		var pipes []*pipe
+		var pipes []*testPipe
 		for range 5 {
-			pipe := newPipe(t)
+			pipe := newTestPipe(t)
 			pipe.put(t)
 			require.NoError(t, p.Set(pipe.r, Readable))
 			pipes, ready[pipe.r] = append(pipes, pipe), Readable
@@ -177,7 +177,7 @@ func TestPollerRemove(t *testing.T) {
 func TestPollerRemoveOfADescriptorThatOthersShare(t *testing.T) {
 	eachPoller(t, func(t *testing.T, p Poller) {
 		defer p.Close()
-		pipe := newPipe(t)
+		pipe := newTestPipe(t)
 		pipe.put(t)
 		shared, err := unix.Dup(pipe.r)
 		require.NoError(t, err)
@@ -193,7 +193,7 @@ func TestPollerRemoveOfADescriptorThatOthersShare(t *testing.T) {
 func TestPollerReportsAllInTurn(t *testing.T) {
 	eachPoller(t, func(t *testing.T, p Poller) {
 		defer p.Close()
-		first := newPipe(t)
+		first := newTestPipe(t)
 		first.put(t)
 		missing := map[int]bool{}
 		for range 300 {
@@ -215,7 +215,7 @@ func TestPollerReportsAllInTurn(t *testing.T) {
 func TestPollerNeverReturnsEarly(t *testing.T) {
 	eachPoller(t, func(t *testing.T, p Poller) {
 		defer p.Close()
-		pipe := newPipe(t)
+		pipe := newTestPipe(t)
 		require.NoError(t, p.Set(pipe.r, Readable))
 		for _, timeout := range []time.Duration{
 			1, time.Microsecond, 20 * time.Microsecond, 999 * time.Microsecond,
@@ -240,7 +240,7 @@ func TestPollerNeverReturnsEarly(t *testing.T) {
 func TestPollerWaitsForEverIfTold(t *testing.T) {
 	eachPoller(t, func(t *testing.T, p Poller) {
 		defer p.Close()
-		pipe := newPipe(t)
+		pipe := newTestPipe(t)
 		require.NoError(t, p.Set(pipe.r, Readable))
 		const delay = 20 * time.Millisecond
 		began := time.Now()
@@ -256,7 +256,7 @@ func TestPollerWaitsForEverIfTold(t *testing.T) {
 
 func TestPollerCloseLeavesWhatItWatchedOpen(t *testing.T) {
 	eachPoller(t, func(t *testing.T, p Poller) {
-		pipe := newPipe(t)
+		pipe := newTestPipe(t)
 		require.NoError(t, p.Set(pipe.r, Readable))
 		require.NoError(t, p.Close())
 		pipe.put(t)

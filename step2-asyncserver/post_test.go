@@ -115,7 +115,7 @@ func TestLoopPostAfterRun(t *testing.T) {
 		r.start()
 		r.Drain()
 		r.wantEnd()
-		other := newPipe(t)
+		other := newTestPipe(t)
 		for fd := 0; fd < 100; { // fill every gap: one of these has the number
 			var err error
 			fd, err = unix.Dup(other.w)

@@ -42,8 +42,8 @@ type rig struct {
 	*Loop
 	t      testing.TB
 	poller *countingPoller
-	ended  chan error // what Run returned
-	pipes  []*pipe    // to be hung up when the loop has ended
+	ended  chan error  // what Run returned
+	pipes  []*testPipe // to be hung up when the loop has ended
 }
 
 // newRig returns a loop that doesn't run yet: its methods belong to the test.
@@ -62,7 +62,7 @@ func newRig(t testing.TB, p Poller) *rig {
 }
 
 // newPipe returns a pipe whose r belongs to the loop, like all that it watches.
-func (r *rig) newPipe() *pipe {
+func (r *rig) newPipe() *testPipe {
 	r.t.Helper()
 	p := openPipe(r.t)
 	r.pipes = append(r.pipes, p)

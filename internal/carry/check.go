@@ -34,7 +34,7 @@ func (t *Tree) Check() (problems []string, err error) {
 		}
 	}
 	for _, r := range t.rules.Revisions {
-		if !t.has(r.Step) && !t.has(finalDir) {
+		if !t.has(r.Step) && !t.FinalIsThere() {
 			continue // a handout ends before that step
 		}
 		if why, err := t.idle(r); err != nil {

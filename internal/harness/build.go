@@ -63,7 +63,7 @@ func goBuild(dir string) (bin string, err error) {
 	}
 	bin = filepath.Join(temp, fmt.Sprintf("bin%d", len(builds.done)), filepath.Base(dir))
 	args := []string{"build", "-C", dir, "-buildvcs=false", "-o", bin}
-	if raceEnabled {
+	if RaceEnabled {
 		args = append(args, "-race")
 	}
 	if output, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {

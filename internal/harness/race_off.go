@@ -4,4 +4,5 @@
 
 package harness
 
-const raceEnabled = false
+// RaceEnabled says so.
+const RaceEnabled = false

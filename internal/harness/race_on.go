@@ -4,4 +4,5 @@
 
 package harness
 
-const raceEnabled = true
+// RaceEnabled says so.
+const RaceEnabled = true

@@ -1,0 +1,85 @@
+// Files of the chapters that are different here, for speed, must do all that
+// the chapters' own tests ask of them.
+
+//go:build unix
+
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/carry"
+	"example.com/rpcworkbook/internal/harness"
+)
+
+// testsOf has, for each file that is revised here, the tests of the chapters
+// that look inside it, and what those stand on.
+var testsOf = map[string][]string{
+	"message.go": {"step1-framing/message_test.go", "step1-framing/service_test.go", "step1-framing/service_fuzz_test.go"},
+	"conn.go":    {"step2-asyncserver/[c-s]*_test.go"},
+	"client.go":  {"step6-client-watch/client*_test.go"},
+	"remote.go":  {"step6-client-watch/remote*_test.go"},
+}
+
+// The tests of this package make room for the others as long as that takes: go
+// is told that their files are not there, and that the others are.
+func TestRevisedFilesPassTheTestsOfTheirChapters(t *testing.T) {
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	replace := map[string]string{}
+	ours, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	for _, name := range ours {
+		replace[filepath.Join(here, name)] = ""
+	}
+	dir := t.TempDir()
+	for _, revision := range carry.Workbook().Revisions {
+		patterns := testsOf[revision.File]
+		require.NotEmpty(t, patterns, "%s is revised: which tests look inside it?", revision.File)
+		for _, pattern := range patterns {
+			paths, err := filepath.Glob(filepath.Join("..", pattern))
+			require.NoError(t, err)
+			require.NotEmpty(t, paths, pattern)
+			for _, path := range paths {
+				name := filepath.Base(path)
+				if blackBox(name) {
+					continue
+				}
+				source, err := os.ReadFile(path)
+				require.NoError(t, err)
+				copied := filepath.Join(dir, name)
+				source = bytes.Replace(source, []byte("\npackage main\n"), []byte("\npackage rpc\n"), 1)
+				require.NoError(t, os.WriteFile(copied, source, 0o600))
+				replace[filepath.Join(here, name)] = copied
+			}
+		}
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	require.NoError(t, err)
+	file := filepath.Join(dir, "overlay.json")
+	require.NoError(t, os.WriteFile(file, overlay, 0o600))
+	args := []string{"test", "-count=1", "-overlay", file, "."}
+	if harness.RaceEnabled {
+		args = append(args, "-race")
+	}
+	output, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
+	assert.NoError(t, err, "%s", output)
+}
+
+// blackBox tells tests of programs from tests that look inside.
+func blackBox(name string) bool {
+	for _, pattern := range []string{"spec*", "program_test.go", "commands_test.go", "bench_test.go"} {
+		if matched, _ := filepath.Match(pattern, name); matched {
+			return true
+		}
+	}
+	return false
+}
