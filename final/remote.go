@@ -26,6 +26,10 @@ const (
 	silence    = 2 * time.Second
 	firstAside = 100 * time.Millisecond // how long to avoid a server after its first failure
 	mostAside  = 5 * time.Second
+	// atOnce is the longest frame, in bytes, that a caller sends itself if no
+	// call is under way. Whatever was sent before is answered then: the kernel
+	// has room, and nobody waits.
+	atOnce = 2048
 )
 
 // errRetired answers calls to a server that is no longer listed.
@@ -130,14 +134,22 @@ func (p *pipe) send(frame []byte, done chan outcome) {
 		done <- outcome{err: p.err}
 		return
 	}
+	direct := false
 	if len(p.waiting) == 0 {
 		p.since = time.Now()
+		if p.conn != nil && len(frame) <= atOnce {
+			_, err := p.conn.Write(frame)
+			direct = err == nil // if not, the writer will see that error
+		}
 	}
-	p.out = append(p.out, frame...)
 	if len(p.waiting) == cap(p.waiting) {
 		p.waiting = slices.Grow(p.waiting, 64) // it moves through its memory: not a new one with every call
 	}
 	p.waiting = append(p.waiting, done)
+	if direct {
+		return
+	}
+	p.out = append(p.out, frame...)
 	p.unsent++
 	select {
 	case p.wake <- struct{}{}:
@@ -188,9 +200,12 @@ func (p *pipe) run() {
 func (p *pipe) read(conn net.Conn) {
 	decoder := NewDecoder(MaxReply)
 	buf := make([]byte, 16<<10)
+	var deadline time.Time // it stays as it is until it is over: to move it with every reply costs more than that
 	for n := 0; ; {
-		deadline := p.patience(n > 0)
-		_ = conn.SetReadDeadline(deadline)
+		if due := p.patience(n > 0); deadline.IsZero() {
+			deadline = due
+			_ = conn.SetReadDeadline(deadline)
+		}
 		var err error
 		n, err = conn.Read(buf)
 		for body, frameErr := range decoder.Frames(buf[:n]) {
@@ -203,7 +218,8 @@ func (p *pipe) read(conn net.Conn) {
 			}
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && p.patience(false).After(deadline) {
-			continue // it was not owing us replies all that time
+			deadline = time.Time{} // it was not owing us replies all that time
+			continue
 		}
 		if err != nil {
 			p.fail(fmt.Errorf("connection lost: %w", err))

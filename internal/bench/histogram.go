@@ -27,6 +27,14 @@ func (h *Histogram) Record(d time.Duration, n int64) {
 	h.count += n
 }
 
+// Add counts what other has counted, too.
+func (h *Histogram) Add(other *Histogram) {
+	for i, n := range other.buckets {
+		h.buckets[i] += n
+	}
+	h.count += other.count
+}
+
 // Count returns how many have been recorded.
 func (h *Histogram) Count() int64 { return h.count }
 

@@ -1,6 +1,8 @@
 // The load generator. It must cost little, because it shares the machine with
-// the server: one goroutine on the repository's own Poller, frames built
-// beforehand, replies counted by their headers and no JSON read.
+// the server: goroutines on the repository's own Poller, one for each
+// processor, frames built beforehand, replies counted by their headers and no
+// JSON read. A single one would be busy all the time from 64 connections on: it
+// would be its own speed that is measured, and its own queue.
 
 //go:build linux
 
@@ -30,7 +32,7 @@ const (
 // patience is how long a server may be silent before a measurement is given up.
 const patience = 30 * time.Second
 
-// A loader is the load on one server.
+// A loader is the load on one server, or one goroutine's part of it.
 type loader struct {
 	job    Job
 	poller rpc.Poller
@@ -84,41 +86,6 @@ func newLoader(job Job) (l *loader, err error) {
 		l.close()
 	}
 	return l, err
-}
-
-// load makes calls as the job says and measures them.
-func load(job Job) (r Result, err error) {
-	l, err := newLoader(job)
-	if err != nil {
-		return r, err
-	}
-	defer l.close()
-	// First every connection has been served once: thousands are not accepted
-	// all at once, and waiting for that is another matter.
-	for began := time.Now(); l.answered < job.Conns; {
-		if err := l.run(10 * time.Millisecond); err != nil {
-			return r, err
-		}
-		if time.Since(began) > patience {
-			return r, fmt.Errorf("only %d of %d connections were served within %v", l.answered, job.Conns, patience)
-		}
-	}
-	if err := l.run(job.Warm); err != nil {
-		return r, err
-	}
-	m, err := startMeter(job.PIDs)
-	if err != nil {
-		return r, err
-	}
-	l.hist = Histogram{}
-	err = l.run(job.Window)
-	for err == nil && l.hist.Count() == 0 { // a machine that is very busy
-		err = l.run(job.Window)
-	}
-	err = errors.Join(err, m.stop(&r))
-	r.Calls, r.P50, r.P99 = l.hist.Count(), l.hist.Percentile(50), l.hist.Percentile(99)
-	r.Share = share(job.PIDs, job.Conns)
-	return r, err
 }
 
 // dial opens a connection to "127.0.0.1:port" or the like.
