@@ -134,10 +134,10 @@ func TestSpec6(t *testing.T) {
 		harness.Usually(t, "one server is chosen once, not at random for each call")
 		s := begin(t)
 		servers := []string{s.server(session).Addr, s.server(session).Addr, s.server(session).Addr}
-		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Interval = 150, 0 })
+		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Interval = 150, 10*time.Millisecond })
 		summary := s.check(client, client.WaitSummary())
-		for _, server := range servers { // 100 each, give or take 8
-			harness.Check(t, summary.Answered[server] >= 50, "at least 50 of 300 calls at "+server, "%v", summary.Answered)
+		for _, server := range servers { // 100 each, give or take 8, unless a slow one is avoided for a moment
+			harness.Check(t, summary.Answered[server] >= 20, "at least 20 of 300 calls at "+server, "%v", summary.Answered)
 		}
 	})
 
