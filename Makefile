@@ -96,7 +96,7 @@ bench: whole ## measure it beside what people would use instead, about 5 minutes
 ROUNDS = 10
 
 .PHONY: bench-discovery
-bench-discovery: whole install ## measure how fast clients learn of servers, about a minute; ROUNDS=10, a plot goes to final/bench
+bench-discovery: whole install ## measure how fast clients learn of servers, half a minute; ROUNDS=10, a plot goes to final/bench
 	@mkdir -p bin
 	@go build -o bin/ ./final/cmd/server ./internal/bench/cmd/discovery
 	@bin/discovery -rounds $(ROUNDS) -svg final/bench

@@ -20,7 +20,6 @@ import (
 func BenchmarkClient(b *testing.B) {
 	for _, callers := range []int{1, 64, 512} {
 		b.Run(fmt.Sprintf("%d callers", callers), func(b *testing.B) {
-
 			client := NewClient(only(startPonger(b)))
 			defer client.Close()
 			require.NoError(b, client.Wait(b.Context(), 1))

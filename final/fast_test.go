@@ -48,7 +48,7 @@ func TestFastPathTakesTheUsualForm(t *testing.T) {
 	}
 }
 
-func TestFastPathLeavesWhatItIsNotSureOf(t *testing.T) {
+func TestFastPathIsRightAboutTheUnusual(t *testing.T) {
 	for _, body := range unusual {
 		checkMessage(t, body)
 	}

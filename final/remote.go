@@ -26,10 +26,6 @@ const (
 	silence    = 2 * time.Second
 	firstAside = 100 * time.Millisecond // how long to avoid a server after its first failure
 	mostAside  = 5 * time.Second
-	// atOnce is the longest frame, in bytes, that a caller sends itself if no
-	// call is under way. Whatever was sent before is answered then: the kernel
-	// has room, and nobody waits.
-	atOnce = 2048
 )
 
 // errRetired answers calls to a server that is no longer listed.
@@ -102,7 +98,8 @@ func (r *remote) retire() {
 
 // A pipe is one connection. Callers append to out; a writer goroutine sends
 // what has gathered there since its last write, in one; a reader goroutine
-// hands the replies to those who wait.
+// hands the replies to those who wait. A caller that finds nobody waiting sends
+// itself what the kernel takes without waiting.
 type pipe struct {
 	remote *remote
 	wake   chan struct{}   // holds one token when out has something
@@ -110,7 +107,9 @@ type pipe struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	conn    net.Conn // nil while connecting
+	conn    net.Conn      // nil while connecting
+	direct  *directWriter // nil while connecting
+	writing bool          // the writer may be waiting for the kernel
 	out     []byte
 	waiting []chan outcome // first in, first out
 	unsent  int            // how many of those, at the end, are still in out
@@ -134,23 +133,24 @@ func (p *pipe) send(frame []byte, done chan outcome) {
 		done <- outcome{err: p.err}
 		return
 	}
-	direct := false
+	taken := 0
 	if len(p.waiting) == 0 {
 		p.since = time.Now()
-		if p.conn != nil && len(frame) <= atOnce {
-			_, err := p.conn.Write(frame)
-			direct = err == nil // if not, the writer will see that error
+		if p.direct != nil && !p.writing && len(p.out) == 0 { // a server may answer what has not left yet
+			taken = p.direct.write(frame)
 		}
 	}
 	if len(p.waiting) == cap(p.waiting) {
 		p.waiting = slices.Grow(p.waiting, 64) // it moves through its memory: not a new one with every call
 	}
 	p.waiting = append(p.waiting, done)
-	if direct {
+	if taken == len(frame) {
 		return
 	}
-	p.out = append(p.out, frame...)
-	p.unsent++
+	p.out = append(p.out, frame[taken:]...)
+	if taken == 0 {
+		p.unsent++
+	}
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -167,7 +167,7 @@ func (p *pipe) run() {
 	}
 	defer conn.Close()
 	p.mu.Lock()
-	p.conn, p.since = conn, time.Now()
+	p.conn, p.since, p.direct = conn, time.Now(), newDirectWriter(conn.(*net.TCPConn))
 	p.mu.Unlock()
 	go p.read(conn)
 	var spare []byte
@@ -183,13 +183,21 @@ func (p *pipe) run() {
 			runtime.Gosched()
 			p.mu.Lock()
 		}
+		select {
+		case <-p.wake: // put there meanwhile, for what leaves now
+		default:
+		}
 		out := p.out
-		p.out, p.unsent = spare[:0], 0
+		p.out, p.unsent, p.writing = spare[:0], 0, true
 		p.mu.Unlock()
-		if _, err := conn.Write(out); err != nil {
+		_, err := conn.Write(out)
+		if err != nil {
 			p.fail(err)
 			return
 		}
+		p.mu.Lock()
+		p.writing = false
+		p.mu.Unlock()
 		if spare = out; cap(spare) > 64<<10 {
 			spare = nil // one long request should not cost us its memory for ever
 		}

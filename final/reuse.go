@@ -46,9 +46,10 @@ func (f *callFrame) release() {
 // call was abandoned is not put back: its outcome may still come.
 var outcomes = sync.Pool{New: func() any { return make(chan outcome, 1) }}
 
-// spares is memory for replies between two visits of connections: as much as
-// those need that are visited in one turn, and none for those that wait.
-var spares = make(chan []byte, 16)
+// spares is memory for replies between two visits of connections. One piece is
+// enough for a process with one loop: a visit sends its replies before the next
+// one begins.
+var spares = make(chan []byte, 1)
 
 // spareBuffer returns empty memory that was used before, or nil.
 func spareBuffer() []byte {

@@ -55,6 +55,36 @@ func TestSilenceEndsAWriteThatHangs(t *testing.T) {
 	assert.Less(t, int(n), length, "bytes that came")
 }
 
+// A server may answer a long request that it has only seen the beginning of, and
+// hang then. Nobody must wait for it with a lock that others need.
+func TestServerThatAnswersEarlyAndHangs(t *testing.T) {
+	t.Parallel()
+	peer, r := listen(t)
+	long := begin(t, t.Context(), r, make([]byte, 32<<20)) // more than socket buffers hold
+	conn := peer.accept()
+	_, err := io.ReadFull(conn, make([]byte, HeaderSize))
+	require.NoError(t, err)
+	conn.reply("too long")
+	long.wantPong("too long")
+	next := begin(t, t.Context(), r, ping("next"))
+	next.wantLost(false)
+}
+
+func TestLongCallOnAnIdleConnectionComesWhole(t *testing.T) {
+	t.Parallel()
+	peer, r := listen(t)
+	first := begin(t, t.Context(), r, ping("first"))
+	conn := peer.accept()
+	conn.want("first")
+	conn.reply("first")
+	first.wantPong("first")
+	params := strings.Repeat("x", 32<<20)
+	long := begin(t, t.Context(), r, ping(params))
+	conn.want(params)
+	conn.reply("long")
+	long.wantPong("long")
+}
+
 func TestIdleConnectionIsNotBroken(t *testing.T) {
 	t.Parallel()
 	peer, r := listen(t)

@@ -239,7 +239,8 @@ func bare(job Job) (Result, error) {
 			return Result{}, err
 		}
 		conns = append(conns, conn)
-		steps = append(steps, timed(func() error { return exchange(conn, frame, want) }))
+		buf := make([]byte, len(want))
+		steps = append(steps, timed(func() error { return exchange(conn, frame, buf, want) })) // end closes it, should it hang
 	}
 	return closedLoop(job, steps, end)
 }

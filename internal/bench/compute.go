@@ -36,7 +36,10 @@ func divisions(n int) float64 {
 func compute(ctx context.Context, s *server, rounds, terms int, window time.Duration) (c Computation, err error) {
 	frame := rpc.AppendFrame(nil, fmt.Appendf(nil, `{"in":"pi","params":%d}`, terms))
 	want := rpc.AppendFrame(nil, rpc.NewReply("pi_r", rpc.PiSum(terms)).Append(nil))
-	pi := func(conn net.Conn) error { return exchange(conn, frame, want) }
+	pi := func(conn net.Conn) error {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		return exchange(conn, frame, make([]byte, len(want)), want)
+	}
 	var conns [4]net.Conn
 	for i := range conns {
 		if conns[i], err = net.Dial("tcp", s.addr); err != nil {

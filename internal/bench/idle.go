@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"time"
 
@@ -39,9 +38,12 @@ func idle(ctx context.Context, s *server, reply string, points []int) (result []
 			if err != nil {
 				return result, err
 			}
+			for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
+				_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &unix.Timeval{Sec: int64(patience / time.Second)})
+			}
 			f := os.NewFile(uintptr(fd), "connection")
 			open = append(open, f)
-			if err := exchange(f, frame, want); err != nil {
+			if err := exchange(f, frame, make([]byte, len(want)), want); err != nil {
 				return result, fmt.Errorf("connection %d: %w", len(open), err)
 			}
 		}
@@ -63,21 +65,16 @@ func idle(ctx context.Context, s *server, reply string, points []int) (result []
 	return result, nil
 }
 
-// exchange sends a frame and reads the one that answers it.
-func exchange(conn io.ReadWriter, frame, want []byte) error {
-	if c, ok := conn.(net.Conn); ok {
-		_ = c.SetDeadline(time.Now().Add(patience))
-	}
+// exchange sends a frame and reads the one that answers it, into buf.
+func exchange(conn io.ReadWriter, frame, buf, want []byte) error {
 	if _, err := conn.Write(frame); err != nil {
 		return err
 	}
-	var buf [256]byte
-	got, err := io.ReadFull(conn, buf[:len(want)])
-	if err != nil {
+	if _, err := io.ReadFull(conn, buf); err != nil {
 		return err
 	}
-	if !bytes.Equal(buf[:got], want) {
-		return fmt.Errorf("the reply is not %q: %q", want, buf[:got])
+	if !bytes.Equal(buf, want) {
+		return fmt.Errorf("the reply is not %q: %q", want, buf)
 	}
 	return nil
 }

@@ -56,9 +56,9 @@ func (m meter) stop(r *Result) error {
 // nanosecond: their CPU clocks. /proc/PID/stat counts in steps of 10 ms.
 func cpuTime(pids []int) (sum time.Duration, err error) {
 	for _, pid := range pids {
-		const ofAllThreads = 2
+		const scheduled = 2 // the kind of clock; without another bit it counts all threads
 		var ts unix.Timespec
-		if err := unix.ClockGettime(int32(^pid<<3|ofAllThreads), &ts); err != nil {
+		if err := unix.ClockGettime(int32(^pid<<3|scheduled), &ts); err != nil {
 			return 0, fmt.Errorf("read the CPU clock of process %d: %w", pid, err)
 		}
 		sum += time.Duration(ts.Nano())

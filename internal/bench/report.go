@@ -144,6 +144,9 @@ func (r *Report) computation() Table {
 }
 
 func between(s Spread, unit func(float64) string) string {
+	if s.Min == s.Max { // measured once, or always the same
+		return ""
+	}
 	return unit(s.Min) + " … " + unit(s.Max)
 }
 

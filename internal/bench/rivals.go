@@ -6,6 +6,7 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	netrpc "net/rpc"
@@ -90,7 +91,9 @@ func answer(conn net.Conn) {
 			if err != nil {
 				return
 			}
-			out = rpc.AppendFrame(out, service.Answer(body).Append(nil))
+			at := len(out)
+			out = service.Answer(body).Append(append(out, make([]byte, rpc.HeaderSize)...)) // in place, as ours does it
+			binary.LittleEndian.PutUint32(out[at:], uint32(len(out)-at-rpc.HeaderSize))
 		}
 		if _, err := conn.Write(out); err != nil {
 			return

@@ -76,7 +76,7 @@ func TestTablesInBothForms(t *testing.T) {
 	require.NotContains(t, text.String(), "C1")
 	for line := range strings.Lines(markdown.String()) {
 		if row, ok := strings.CutPrefix(line, "| C2 calls/s"); ok && strings.Contains(row, "| net/rpc/jsonrpc ") {
-			require.Regexp(t, `\| ≥ 1\.5 × *\| 1\.48 × *\| 1\.48 × … 1\.48 × *\| not met *\|$`, strings.TrimSpace(row))
+			require.Regexp(t, `\| ≥ 1\.5 × *\| 1\.48 × *\| *\| not met *\|$`, strings.TrimSpace(row))
 			return
 		}
 	}

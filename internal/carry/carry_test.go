@@ -187,7 +187,7 @@ func TestRevision(t *testing.T) {
 		"final/a.go":   strings.Replace(second, "package main", "package rpc", 1),
 	}
 	root := write(t, files)
-	rules := Rules{Revisions: []Revision{{Step: "step2-b", File: "a.go", Reason: "A learns to count"}}}
+	rules := Rules{Revisions: []Revision{{Step: "step2-b", File: "a.go", Lines: 2, Reason: "A learns to count"}}}
 	assert.Len(t, check(t, root, Rules{}), 3, "without the table all three differ")
 	assert.Empty(t, check(t, root, rules), "the table lets step 2 change the file, and its text is carried on")
 
@@ -216,6 +216,11 @@ func TestRevision(t *testing.T) {
 		require.Len(t, problems, 1, "%v", idle)
 		assert.Contains(t, problems[0], idle.why)
 	}
+	rules.Revisions[0].Lines = 3
+	problems = check(t, root, rules)
+	require.Len(t, problems, 1)
+	assert.Contains(t, problems[0], "step2-b/a.go revises step1-a/a.go in 2 lines, and not in 3")
+	rules.Revisions[0].Lines = 2
 	require.NoError(t, os.RemoveAll(filepath.Join(root, "final"))) // as in a handout
 	beyond := Rules{Revisions: append([]Revision{{Step: "final", File: "a.go"}}, rules.Revisions...)}
 	assert.Empty(t, check(t, root, beyond))

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -37,12 +38,12 @@ func (t *Tree) Check() (problems []string, err error) {
 		if !t.has(r.Step) && !t.FinalIsThere() {
 			continue // a handout ends before that step
 		}
-		if why, err := t.idle(r); err != nil {
+		problem, err := t.revision(r)
+		if err != nil {
 			return nil, err
-		} else if why != "" {
-			problems = append(problems, fmt.Sprintf(
-				"the revision of %s in %s has no effect (%s): take it out of the table in internal/carry/rules.go",
-				r.File, r.Step, why))
+		}
+		if problem != "" {
+			problems = append(problems, problem)
 		}
 	}
 	parts, err := t.Count()
@@ -59,8 +60,11 @@ func (t *Tree) Check() (problems []string, err error) {
 	return problems, nil
 }
 
-// idle says why a revision does nothing; "" if it does something.
-func (t *Tree) idle(r Revision) (why string, err error) {
+// revision says what is wrong with one; "" if it does what the table says.
+func (t *Tree) revision(r Revision) (problem string, err error) {
+	idle := func(why string) (string, error) {
+		return fmt.Sprintf("the revision of %s in %s has no effect (%s): take it out of the table in internal/carry/rules.go", r.File, r.Step, why), nil
+	}
 	without := Tree{root: t.root, steps: t.steps}
 	for _, other := range t.rules.Revisions {
 		if other != r {
@@ -76,14 +80,21 @@ func (t *Tree) idle(r Revision) (why string, err error) {
 		case err != nil:
 			return "", err
 		case got == nil:
-			return "the file is not there", nil
+			return idle("the file is not there")
 		case bytes.Equal(want, got):
-			return "the file is as in " + c.from, nil
+			return idle("the file is as in " + c.from)
+		}
+		diff := t.diff(c, want)
+		if lines := len(changedLine.FindAllString(diff, -1)) - 2; lines != r.Lines { // the two names aren't lines of the files
+			return fmt.Sprintf("%s/%s revises %s/%s in %d lines, and not in %d: make the last change to the one in the other, too, or enter the new number in internal/carry/rules.go\n%s",
+				r.Step, r.File, c.from, r.File, lines, r.Lines, diff), nil
 		}
 		return "", nil
 	}
-	return "no earlier step carries such a file into that directory", nil
+	return idle("no earlier step carries such a file into that directory")
 }
+
+var changedLine = regexp.MustCompile(`(?m)^[-+]`)
 
 // has reports whether the tree has that directory.
 func (t *Tree) has(dir string) bool {

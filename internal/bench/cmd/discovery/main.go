@@ -23,7 +23,7 @@ import (
 )
 
 const about = `discovery measures, with a ZooKeeper of its own, how fast servers and clients come
-to know of each other, and what that costs: in about a minute. It prints tables
+to know of each other, and what that costs: in half a minute. It prints tables
 in Markdown. The server's program must lie beside this one. Nothing is left
 running, also after Ctrl-C.
 
