@@ -23,12 +23,14 @@ import (
 // no time at all, unless the machine is very busy.
 const headStart = 150 * time.Millisecond
 
-// ErrNoSession says that there is no session at the moment; nothing was sent.
-var ErrNoSession = errors.New("no ZooKeeper session")
-
-// ErrUnanswered says that ZooKeeper didn't answer in time: the request may or
-// may not have been carried out, or may be later.
-var ErrUnanswered = errors.New("no answer from ZooKeeper")
+var (
+	// ErrNoSession says that there is no session at the moment; nothing was
+	// sent.
+	ErrNoSession = errors.New("no ZooKeeper session")
+	// ErrUnanswered says that ZooKeeper didn't answer in time: the request may
+	// or may not have been carried out, or may be later.
+	ErrUnanswered = errors.New("no answer from ZooKeeper")
+)
 
 // A Session is one client's relation to ZooKeeper: a chain of sessions, at
 // most one alive. It is safe for concurrent use.
@@ -150,7 +152,7 @@ func (s *Session) dial(made int, network, addr string, timeout time.Duration) (n
 		conn.Close()
 		return nil, errors.Join(zk.ErrClosing, err)
 	}
-	s.tcp = &watched{Conn: conn, patience: s.timeout / 2, again: !s.won.IsZero()}
+	s.tcp = &watched{Conn: conn, patience: s.timeout / 2}
 	return s.tcp, nil
 }
 
@@ -184,8 +186,7 @@ func (h *hostList) Next() (host string, pause bool) {
 type watched struct {
 	net.Conn
 	patience  time.Duration
-	again     bool // there has been a session before
-	deadlines int  // set so far
+	deadlines int // set so far
 	broken    atomic.Bool
 }
 
@@ -193,7 +194,7 @@ func (c *watched) SetReadDeadline(t time.Time) error {
 	switch c.deadlines++; {
 	case c.deadlines <= 2:
 		t = time.Now().Add(c.patience)
-	case c.deadlines == 3 && c.again: // before, there was nothing to watch
+	case c.deadlines == 3:
 		time.Sleep(headStart)
 	}
 	return c.Conn.SetReadDeadline(t)

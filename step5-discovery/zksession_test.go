@@ -279,33 +279,6 @@ func TestSession(t *testing.T) {
 		require.True(t, c.broken.Load())
 	})
 
-	t.Run("the library has a head start when it reconnects, and the first answer of all is not held up", func(t *testing.T) {
-		proxy := netproxy.StartT(t, zookeeper.Addr())
-		fastest := time.Hour
-		for range 10 {
-			began := time.Now()
-			s := openSession(t, proxy.Addr(), soon)
-			_, err := exists(s, "/")
-			require.NoError(t, err)
-			fastest = min(fastest, time.Since(began))
-		}
-		assert.Less(t, fastest, headStart)
-
-		s := openSession(t, proxy.Addr(), soon)
-		_, err := exists(s, "/") // so that it has read an answer
-		require.NoError(t, err)
-		id := s.Conn().SessionID()
-		proxy.Refuse()
-		proxy.Reset()
-		waitNoSession(t, s)
-		began := time.Now()
-		require.NoError(t, proxy.Heal())
-		require.Equal(t, id, waitSession(t, s, soon))
-		_, err = exists(s, "/")
-		require.NoError(t, err)
-		assert.GreaterOrEqual(t, time.Since(began), headStart)
-	})
-
 	t.Run("ZooKeeper wiped: a new session, on a new connection", func(t *testing.T) {
 		s := openSession(t, zookeeper.Addr(), time.Second)
 		for range 3 { // transactions that the wiped one has not seen
