@@ -108,7 +108,8 @@ func TestPasswordIsNotInTheProcessList(t *testing.T) {
 	a.wantClosed(a.registered(s))
 	first := s.WaitServing(t, 2)
 	s.SignalEach(syscall.SIGKILL, first[0]) // its successor is started later
-	workers := s.WaitWorkers(t, soon, 2, first[0])
+	s.WaitWorkers(t, soon, 2, first[0])
+	workers := s.WaitServing(t, 2) // before its exec a new process is a copy of the master
 	read := func(pid int, file string) string {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 		require.NoError(t, err)
