@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// countedClients is how many clients' requests are countedClients.
+// countedClients is how many clients' requests are counted.
 const countedClients = 10
 
 // measureFewServers measures the watch delay in a short list.

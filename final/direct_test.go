@@ -1,0 +1,69 @@
+// Tests of what a caller sends itself, and of the memory that is used again.
+
+//go:build unix
+
+package rpc
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// directPipe returns a pipe without goroutines, and the other end of its
+// connection.
+func directPipe(t *testing.T) (*pipe, net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	peer, err := listener.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { peer.Close() })
+	require.NoError(t, peer.SetDeadline(time.Now().Add(soon)))
+	return &pipe{wake: make(chan struct{}, 1), conn: conn, direct: newDirectWriter(conn.(*net.TCPConn))}, peer
+}
+
+func TestCallerSendsItselfWhenNobodyWaits(t *testing.T) {
+	p, peer := directPipe(t)
+	p.send([]byte("frame"), make(chan outcome, 1))
+	require.Empty(t, p.out)
+	got := make([]byte, len("frame"))
+	_, err := io.ReadFull(peer, got)
+	require.NoError(t, err)
+	require.Equal(t, "frame", string(got))
+	p.send([]byte("second"), make(chan outcome, 1))
+	require.Equal(t, "second", string(p.out), "somebody waits: it is the writer's")
+	require.Equal(t, 1, p.unsent)
+}
+
+// A server may have answered a request whose end has not left yet.
+func TestNothingOvertakesTheRestOfAFrame(t *testing.T) {
+	p, _ := directPipe(t)
+	p.out = []byte("rest, ")
+	p.send([]byte("frame"), make(chan outcome, 1))
+	require.Equal(t, "rest, frame", string(p.out))
+}
+
+func TestDirectWriteNeverWaits(t *testing.T) {
+	p, _ := directPipe(t)
+	for chunk := make([]byte, 1<<20); p.direct.write(chunk) > 0; { // until the kernel has no room
+	}
+	require.Zero(t, p.direct.write([]byte("x")))
+	p.conn.Close()
+	require.Zero(t, p.direct.write([]byte("x")), "an error is for the writer to see")
+}
+
+func TestLongRepliesMemoryIsNotKept(t *testing.T) {
+	spareBuffer() // what other tests have left
+	keepBuffer(make([]byte, mostKept+1))
+	require.Nil(t, spareBuffer())
+	keepBuffer(make([]byte, mostKept))
+	require.Equal(t, mostKept, cap(spareBuffer()))
+}
