@@ -4,6 +4,8 @@
 package book
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -249,4 +251,54 @@ $ kill $!; wait $!
 '''
 `))
 	assert.Empty(t, replay(t, d, d.blocks[0], replayLimit))
+}
+
+// help runs the program of a package with -h.
+func help(root string) func(dir string, args ...string) (string, error) {
+	return func(dir string, args ...string) (string, error) {
+		bin, err := built(filepath.Join(root, dir))
+		if err != nil {
+			return "", err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, bin, append(args, "-h")...)
+		cmd.Env = append(os.Environ(), "ZK_HOSTS="+nowhere)
+		output, err := cmd.CombinedOutput()
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
+			err = nil // wrong usage is told by a program that has several commands
+		}
+		return string(output), err
+	}
+}
+
+// built builds the program of a package, if it isn't one of those that replays
+// have.
+func built(dir string) (bin string, err error) {
+	common, err := programs()
+	if err != nil {
+		return "", err
+	}
+	bin = filepath.Join(common, filepath.Base(dir))
+	if exists(bin) {
+		return bin, nil
+	}
+	temp, err := harness.TempDir()
+	if err != nil {
+		return "", err
+	}
+	bin = filepath.Join(temp, "others", filepath.Base(dir))
+	cmd := exec.Command("go", "build", "-C", dir, "-buildvcs=false", "-o", bin, ".")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", dir, err, output)
+	}
+	return bin, nil
+}
+
+func TestCommandsRun(t *testing.T) {
+	root, docs := workbook(t)
+	checker := &Checker{Root: root, Help: help(root)}
+	for _, d := range docs {
+		report(t, checker.Check(d))
+	}
 }
