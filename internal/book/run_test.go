@@ -4,8 +4,6 @@
 package book
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -254,21 +252,14 @@ $ kill $!; wait $!
 }
 
 // help runs the program of a package with -h.
-func help(root string) func(dir string, args ...string) (string, error) {
+func help(t *testing.T, root string) func(dir string, args ...string) (string, error) {
 	return func(dir string, args ...string) (string, error) {
 		bin, err := built(filepath.Join(root, dir))
 		if err != nil {
 			return "", err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, bin, append(args, "-h")...)
-		cmd.Env = append(os.Environ(), "ZK_HOSTS="+nowhere)
-		output, err := cmd.CombinedOutput()
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
-			err = nil // wrong usage is told by a program that has several commands
-		}
-		return string(output), err
+		stdout, stderr, _ := harness.Run(t, bin, "", append(args, "-h")...)
+		return stdout + stderr, nil
 	}
 }
 
@@ -297,7 +288,7 @@ func built(dir string) (bin string, err error) {
 
 func TestCommandsRun(t *testing.T) {
 	root, docs := workbook(t)
-	checker := &Checker{Root: root, Help: help(root)}
+	checker := &Checker{Root: root, Help: help(t, root)}
 	for _, d := range docs {
 		report(t, checker.Check(d))
 	}
