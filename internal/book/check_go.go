@@ -58,6 +58,10 @@ func (s *session) goCommand(args []word) {
 	for _, name := range packages {
 		if found := s.packages(name); len(found) > 0 {
 			dirs = append(dirs, found...)
+		} else if own := path.Join(s.dir, name); strings.HasPrefix(name, "./") && strings.HasPrefix(own, "_mine") {
+			if to := values["o"]; to != "" {
+				s.built[path.Join(s.dir, output(to, own))] = own
+			}
 		} else if !strings.Contains(name, "@") { // that is another module's
 			s.fault("go %s: there is no package %s", verb, name)
 			return

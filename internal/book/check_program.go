@@ -69,8 +69,8 @@ func (s *session) run(program string, args []word) {
 		s.fault("%s isn't built before that in this text: say how, as in `go build -o bin/ ./step1-framing`", program)
 		return
 	}
-	if len(args) == 0 {
-		return // it says itself what it wants
+	if len(args) == 0 || strings.HasPrefix(dir, "_mine") {
+		return // it says itself what it wants; and the reader's is his
 	}
 	u := s.usage(dir)
 	name := program

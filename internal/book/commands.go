@@ -28,11 +28,13 @@ type session struct {
 	*Checker
 	doc      *Doc
 	built    map[string]string // programs, by path, to the directories of their packages
-	line     int               // of the command
+	aliases  map[string]bool
+	line     int // of the command
 	problems []string
 
 	// Of the present block, which begins in the root.
 	dir     string          // where it is; "" if that is outside
+	outer   []string        // where the shells are that the present one is in
 	made    map[string]bool // files and directories that it makes
 	isolate bool            // it runs in a directory of its own, which has programs only
 	loose   bool            // it is a command in a line of text, which may leave things out
@@ -40,9 +42,9 @@ type session struct {
 
 // Check returns what is wrong with the commands of a text.
 func (c *Checker) Check(d *Doc) []string {
-	s := &session{Checker: c, doc: d, built: map[string]string{}}
+	s := &session{Checker: c, doc: d, built: map[string]string{}, aliases: map[string]bool{}}
 	for _, p := range d.scripts() {
-		s.dir, s.made, s.isolate, s.loose = ".", map[string]bool{}, p.replayed, p.inline
+		s.dir, s.outer, s.made, s.isolate, s.loose = ".", nil, map[string]bool{}, p.replayed, p.inline
 		for _, part := range p.parts {
 			commands, err := shellCommands(part.text)
 			if s.line = part.line; err != nil {
@@ -131,6 +133,20 @@ func (s *session) command(words []word) {
 	name := words[0].text
 	switch {
 	case words[0].varies || s.dir == "" && strings.Contains(name, "/"):
+	case s.aliases[name]:
+	case name == "(":
+		s.outer = append(s.outer, s.dir)
+		return
+	case name == ")":
+		if last := len(s.outer) - 1; last >= 0 { // else it is one of case
+			s.dir, s.outer = s.outer[last], s.outer[:last]
+		}
+		return
+	case name == "alias":
+		for _, w := range words[1:] {
+			name, _, _ := strings.Cut(w.text, "=")
+			s.aliases[name] = true
+		}
 	case name == "cd":
 		s.cd(words[1:])
 		return
@@ -145,7 +161,7 @@ func (s *session) command(words []word) {
 		s.fault("%s is nothing that a replay may use: it has bash, coreutils, grep, sed, awk, ps, and our programs", name)
 		return
 	case !s.isolate && !replayable[name] && !tools[name]:
-		s.fault("the command %s isn't known: it is a slip, or it belongs in the list in internal/book/known.go", name)
+		s.fault("the command %s isn't known: it is a slip, or no command and belongs in a fence with another language, such as text, or belongs in the list in internal/book/known.go", name)
 		return
 	}
 	if name == "mkdir" || name == "touch" || name == "git" || name == "cp" {

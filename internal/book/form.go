@@ -47,7 +47,7 @@ var chapterSections = []section{
 		has: []*regexp.Regexp{regexp.MustCompile(`(?m)^\| *Symptom *\| *Usual cause *\| *Look *\|`)}},
 	{title: "Check yourself", least: 5, most: 5},
 	{title: "Exercises", least: 3},
-	{title: "Further reading", want: "three to six links", has: []*regexp.Regexp{regexp.MustCompile(`(?s)(https://.*){3}`)}},
+	{title: "Further reading", want: "a list of three or more", has: []*regexp.Regexp{regexp.MustCompile(`(?s)(\n- .*){3}`)}},
 }
 
 // CheckChapter returns what is wrong with the form of the text of a chapter.

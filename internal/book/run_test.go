@@ -258,7 +258,10 @@ func help(t *testing.T, root string) func(dir string, args ...string) (string, e
 		if err != nil {
 			return "", err
 		}
-		stdout, stderr, _ := harness.Run(t, bin, "", append(args, "-h")...)
+		var stdout, stderr string
+		t.Run(strings.Join(append([]string{filepath.Base(dir)}, args...), "-"), func(t *testing.T) { // so that what it prints isn't reported
+			stdout, stderr, _ = harness.Run(t, bin, "", append(args, "-h")...)
+		})
 		return stdout + stderr, nil
 	}
 }

@@ -17,7 +17,8 @@ type word struct {
 	varies bool // it holds a variable, a substitution or a pattern: what it is shows when it runs
 }
 
-// A simple is a command with its arguments, without redirections.
+// A simple is a command with its arguments, without redirections. Where a shell
+// of its own begins and ends, there are two of them, "(" and ")".
 type simple struct {
 	line   int // in the script, from 0
 	words  []word
@@ -27,7 +28,10 @@ type simple struct {
 // keywords stand before a command, or between commands.
 var keywords = []string{"if", "then", "elif", "else", "fi", "while", "until", "do", "done", "{", "}", "!", "time"}
 
-var assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+var (
+	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*\+?=`)
+	arrayHead  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*\+?=$`)
+)
 
 // shellCommands returns the simple commands of a script, in its order.
 // Assignments in front of one are left out.
@@ -68,7 +72,11 @@ func (r *shellReader) next() {
 		r.hereDocuments()
 	case strings.HasPrefix(r.rest, "&>"):
 		r.take(1)
-	case strings.ContainsRune(";|&()", rune(c)):
+	case c == '(' || c == ')':
+		r.finish()
+		r.done = append(r.done, simple{line: r.line, words: []word{{text: string(c)}}})
+		r.take(1)
+	case strings.ContainsRune(";|&", rune(c)):
 		r.finish()
 		r.take(1)
 	case redirection.MatchString(r.rest):
@@ -139,6 +147,11 @@ func (r *shellReader) word() (w word) {
 		}
 	}
 	w.text = out.String()
+	if first(r.rest) == '(' && arrayHead.MatchString(w.text) {
+		r.take(1)
+		r.bracketed() // an array's elements
+		w.varies = true
+	}
 	return w
 }
 
@@ -181,10 +194,13 @@ func (r *shellReader) inner(script string) {
 	if err != nil && r.err == nil {
 		r.err = err
 	}
+	bracket := func(b string) { r.done = append(r.done, simple{line: r.line, words: []word{{text: b}}}) }
+	bracket("(")
 	for _, c := range commands {
 		c.line = r.line
 		r.done = append(r.done, c)
 	}
+	bracket(")")
 }
 
 // bracketed reads up to the bracket that closes one, and that bracket.
