@@ -107,7 +107,9 @@ func split(printed string, count int) (outputs []string, finished int) {
 
 // What a shell says about its background jobs. An interactive one says other
 // things than one that runs a script, so it counts for nothing.
-var jobNotice = regexp.MustCompile(`^(\[[0-9]+\][-+ ]?( +[A-Z0-9].*| [0-9]+)$|\S*: line [0-9]+: +[0-9]+ (Killed|Terminated|Hangup|Quit|Interrupt|Aborted|Stopped)\b)`)
+var jobNotice = regexp.MustCompile(`^(\[[0-9]+\]([-+]? +` + jobEnd + `.*| [0-9]+)|\S+: line [0-9]+: +[0-9]+ ` + jobEnd + `.*)$`)
+
+const jobEnd = `(Done|Exit|Running|Stopped|Terminated|Killed|Hangup|Quit|Interrupt|Aborted)\b`
 
 // masked returns lines as they are compared: digits don't matter, nor how many
 // spaces there are, which depends on them.
