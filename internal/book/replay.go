@@ -54,6 +54,16 @@ func script(steps []step, ports map[string]string) string {
 	var out strings.Builder
 	out.WriteString("exec 2>&1\ncd \"$1\" || exit\n")
 	for i, s := range steps {
+		// The file that a job writes is there when a reader types the next
+		// command. Here the job may not have opened it yet.
+		if strings.HasSuffix(strings.TrimSpace(s.command), "&") {
+			commands, _ := shellCommands(s.command) // what can't be read fails when it is run
+			for _, c := range commands {
+				for _, file := range c.writes {
+					fmt.Fprintf(&out, ": >> %s\n", shellQuote(file))
+				}
+			}
+		}
 		// eval: a mistake in the syntax of one doesn't end the shell.
 		fmt.Fprintf(&out, "eval %s\nprintf '%%s%d\\n' '%s'\n", shellQuote(withPorts(s.command, ports)), i, mark)
 	}
