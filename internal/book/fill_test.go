@@ -189,7 +189,7 @@ func TestStaleShowsWhatWouldChange(t *testing.T) {
 
 func TestLoadLeavesOutWhatGitDoesNotHave(t *testing.T) {
 	root := tree(t, map[string]string{
-		"b.md": "b", "a/c.md": "c", "a/bin/d.md": "d", "a/e.txt": "e",
+		"b.md": "b", "a/c.md": "c", "a/binary/d.md": "d", "a/e.txt": "e", "a/bin/x.md": "x",
 		"bin/x.md": "x", "_mine/x.md": "x", ".git/x.md": "x", "a/_old/x.md": "x",
 	})
 	docs, err := Load(root)
@@ -198,5 +198,23 @@ func TestLoadLeavesOutWhatGitDoesNotHave(t *testing.T) {
 	for _, doc := range docs {
 		paths = append(paths, doc.Path)
 	}
-	assert.Equal(t, []string{"a/bin/d.md", "a/c.md", "b.md"}, paths)
+	assert.Equal(t, []string{"a/binary/d.md", "a/c.md", "b.md"}, paths)
+}
+
+func TestFillWritesWhatHasChanged(t *testing.T) {
+	root := tree(t, map[string]string{
+		"a.go": "one\n", "ch/a.go": "two\n", "right.md": ticks("<!-- quote a.go \"one\" -->\n'''go\none\n'''\n"),
+		"ch/README.md": "<!-- quote a.go \"two\" -->\n<!-- quote z.go \"x\" -->", "_mine/x.md": "<!-- quote ../a.go \"one\" -->\n",
+	})
+	written, problems, err := Fill(root)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"ch/README.md"}, written)
+	require.Len(t, problems, 1)
+	assert.Contains(t, problems[0], "ch/README.md:2: the marker's file z.go isn't there")
+	text, err := os.ReadFile(filepath.Join(root, "ch/README.md"))
+	require.NoError(t, err)
+	assert.Equal(t, ticks("<!-- quote a.go \"two\" -->\n'''go\ntwo\n'''\n<!-- quote z.go \"x\" -->\n"), string(text))
+	written, _, err = Fill(root)
+	require.NoError(t, err)
+	assert.Empty(t, written, "the second time there is nothing to do")
 }
