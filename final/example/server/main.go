@@ -1,0 +1,49 @@
+// A server with a method of its own beside ping and pi: the beginning of
+// yours. See the README of final.
+
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"log"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	rpc "example.com/rpcworkbook/final"
+)
+
+// upper answers with its params, a text, in capitals.
+func upper(params json.RawMessage) (rpc.Reply, error) {
+	var text *string // a pointer, because null is no text: into a string it would pass as ""
+	if err := json.Unmarshal(params, &text); err != nil || text == nil || *text == "" {
+		return rpc.Reply{}, errors.New("params must be a string, not empty")
+	}
+	return rpc.NewReply("upper_r", strings.ToUpper(*text)), nil
+}
+
+func main() {
+	flags := flag.NewFlagSet("server", flag.ExitOnError)
+	zookeeper := rpc.NewZKFlags(flags)
+	pos := rpc.ParseArgs(flags, os.Args[1:], "HOST", "PORT")
+	service := rpc.NewService() // ping and pi
+	service["upper"] = upper
+	err := rpc.Serve(rpc.Config{
+		Host: pos[0], Port: pos[1],
+		Workers: 2,
+		Grace:   5 * time.Second,
+		Service: service,
+		Tasks:   map[string]rpc.TaskMethod{"pi": rpc.PiTask},
+		Register: func(addr *net.TCPAddr) (rpc.Registration, error) {
+			return zookeeper.Register(rpc.Endpoint{Host: pos[0], Port: addr.Port}), nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+}
