@@ -38,7 +38,8 @@ func (r Recording) WriteSVG(w io.Writer) error {
 	lines := append([]Line{{Text: "$ " + r.Command}}, r.Lines...)
 	end := lines[len(lines)-1].At
 	var out bytes.Buffer
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %d" width="%[1].0f" height="%[2]d" role="img">`+"\n", width, height)
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %d" width="%.0f" height="%d" role="img">`+"\n",
+		width, height, width, height)
 	fmt.Fprintf(&out, "<title>%s, played as it ran</title>\n<style>\n"+style, escape(r.Command), (end + rest).Seconds())
 	for i, line := range lines {
 		if i+1 == len(lines) || lines[i+1].At > line.At { // the last of those that come together

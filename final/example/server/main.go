@@ -9,11 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"log"
 	"net"
 	"os"
 	"strings"
-	"time"
 
 	rpc "example.com/rpcworkbook/final"
 )
@@ -29,21 +27,15 @@ func upper(params json.RawMessage) (rpc.Reply, error) {
 
 func main() {
 	flags := flag.NewFlagSet("server", flag.ExitOnError)
+	server := rpc.NewServerFlags(flags)
 	zookeeper := rpc.NewZKFlags(flags)
 	pos := rpc.ParseArgs(flags, os.Args[1:], "HOST", "PORT")
-	service := rpc.NewService() // ping and pi
-	service["upper"] = upper
-	err := rpc.Serve(rpc.Config{
-		Host: pos[0], Port: pos[1],
-		Workers: 2,
-		Grace:   5 * time.Second,
-		Service: service,
-		Tasks:   map[string]rpc.TaskMethod{"pi": rpc.PiTask},
-		Register: func(addr *net.TCPAddr) (rpc.Registration, error) {
-			return zookeeper.Register(rpc.Endpoint{Host: pos[0], Port: addr.Port}), nil
-		},
-	})
-	if err != nil {
-		log.Fatal(err)
+	config, host := server.Config(pos[0], pos[1])
+	config.Service = rpc.NewService() // ping and pi
+	config.Service["upper"] = upper
+	config.Tasks = map[string]rpc.TaskMethod{"pi": rpc.PiTask}
+	config.Register = func(addr *net.TCPAddr) (rpc.Registration, error) {
+		return zookeeper.Register(rpc.Endpoint{Host: host, Port: addr.Port}), nil
 	}
+	server.Serve(config)
 }
