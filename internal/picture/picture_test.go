@@ -76,6 +76,7 @@ func TestRecordingIsATerminal(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, r.WriteSVG(&out))
 	texts := elements(t, out.Bytes())
+	assert.Contains(t, out.String(), ` viewBox="0 0 656 482" width="656" height="482" `)
 	assert.Equal(t, "heading", texts["1. The servers join"]["class"])
 	assert.Equal(t, "clock", texts["1.5s"]["class"])
 	assert.Equal(t, "prompt", texts["$ make demo"]["class"])
