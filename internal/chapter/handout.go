@@ -188,14 +188,13 @@ func (h *handout) copy(from, to string) {
 	}
 }
 
-// pictures takes those that the README shows.
+// pictures takes what the README shows.
 func (h *handout) pictures() {
 	entries, err := os.ReadDir(filepath.Join(h.b.root, "pictures"))
 	h.fail(err)
 	for _, entry := range entries {
-		if name := path.Join("pictures", entry.Name()); path.Ext(name) == ".svg" {
-			h.copy(name, name)
-		}
+		name := path.Join("pictures", entry.Name())
+		h.copy(name, name)
 	}
 }
 
