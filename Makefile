@@ -139,6 +139,14 @@ zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
 	@go build -o bin/zookeeper ./internal/zkdev/cmd/zookeeper
 	@bin/zookeeper
 
+# The demo shows how long things took: each run draws another picture.
+.PHONY: pictures
+pictures: whole install ## for authors: draw the README's pictures again, one from a new run of the demo
+	@go build -o bin/ ./final/cmd/server ./final/cmd/demo ./internal/picture/cmd/picture
+	@bin/demo >bin/demo.txt || { cat bin/demo.txt; exit 1; }
+	@cp bin/demo.txt pictures/
+	@bin/picture pictures
+
 .PHONY: carry
 carry: ## copy each file from the step that introduces it into the later ones
 	@go run ./internal/carry/cmd/carry

@@ -52,9 +52,10 @@ func (b *Book) Handout(c carry.Chapter, out string) error {
 	for _, tool := range tools {
 		h.tool(tool)
 	}
-	for _, name := range []string{"Makefile", "LICENSE", ".gitignore", "go.mod", "go.sum"} {
+	for _, name := range []string{"AGENTS.md", "Makefile", "LICENSE", ".gitignore", "go.mod", "go.sum"} {
 		h.copy(name, name)
 	}
+	h.pictures()
 	h.readme(c)
 	if h.err != nil {
 		return fmt.Errorf("write the handout: %w", h.err)
@@ -184,6 +185,16 @@ func (h *handout) copy(from, to string) {
 		} else {
 			h.fail(fmt.Errorf("%s imports %s, which a class must not get", from, imported))
 		}
+	}
+}
+
+// pictures takes what the README shows.
+func (h *handout) pictures() {
+	entries, err := os.ReadDir(filepath.Join(h.b.root, "pictures"))
+	h.fail(err)
+	for _, entry := range entries {
+		name := path.Join("pictures", entry.Name())
+		h.copy(name, name)
 	}
 }
 
