@@ -35,3 +35,8 @@ func TestQuotesAreWhatTheFilesSay(t *testing.T) {
 		report(t, doc.Stale(root))
 	}
 }
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	root, docs := workbook(t)
+	report(t, CheckLinks(root, docs))
+}
