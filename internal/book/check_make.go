@@ -4,10 +4,12 @@ package book
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -60,7 +62,8 @@ func (s *session) make(args []word) {
 			}
 		}
 	}
-	for name, value := range variables {
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		value := variables[name]
 		used := false
 		for _, target := range targets {
 			used = used || rules.uses(target, name)
