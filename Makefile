@@ -17,7 +17,7 @@ export GORACE := atexit_sleep_ms=0
 GOTEST = go test -count=1 -timeout=5m
 
 # The packages whose tests start ZooKeeper, a JVM each time, run two at a time.
-JVM = /(step5-|step6-|final|internal/zkdev|internal/bench)
+JVM = /(step5-|step6-|final|internal/zkdev|internal/bench|internal/book)
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -154,6 +154,10 @@ carry: ## copy each file from the step that introduces it into the later ones
 .PHONY: budget
 budget: ## show how many lines of code each chapter has, and may have
 	@go run ./internal/carry/cmd/carry -budget
+
+.PHONY: readme
+readme: whole ## write what the texts quote into them, from the files that they quote
+	@go run ./internal/book/cmd/book
 
 .PHONY: install
 install:

@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,7 +119,7 @@ func (h *handout) complete(dir string) {
 		case entry.IsDir() && (name[0] == '.' || name[0] == '_'):
 			return fs.SkipDir
 		case !entry.Type().IsRegular() || name[0] == '.':
-		case path.Ext(name) == ".go" || path.Ext(name) == ".md" || strings.Contains(rel, "/testdata/"):
+		case slices.Contains([]string{".go", ".md", ".svg"}, path.Ext(name)) || strings.Contains(rel, "/testdata/"):
 			h.copy(rel, rel)
 		}
 		return nil
@@ -135,7 +136,7 @@ func (h *handout) begun(c carry.Chapter) {
 	entries, err := os.ReadDir(filepath.Join(h.b.root, c.Dir))
 	h.fail(err)
 	for _, entry := range entries {
-		if specification.MatchString(entry.Name()) {
+		if specification.MatchString(entry.Name()) || path.Ext(entry.Name()) == ".svg" { // the text's drawings
 			h.copy(path.Join(c.Dir, entry.Name()), path.Join(c.Dir, entry.Name()))
 		}
 	}
