@@ -196,7 +196,9 @@ func TestIdleConnectionsAreOpenWhileMemoryIsReadAndClosedAfterwards(t *testing.T
 }
 
 func TestComputation(t *testing.T) {
-	c, err := compute(t.Context(), running(t, ours, 1), 2, 10_000, 50*time.Millisecond)
+	// 10 ms a computation: the kernel counts the time of a thread that has not
+	// been interrupted since up to its last tick only, of which there are 250 a second.
+	c, err := compute(t.Context(), running(t, ours, 1), 2, 5_000_000, 50*time.Millisecond)
 	require.NoError(t, err)
 	for _, values := range [][]float64{c.Division, c.InProcess, c.Served} {
 		require.Len(t, values, 2)

@@ -52,6 +52,27 @@ func (d *Doc) Fill(root string) (content string, problems []string) {
 	return strings.Join(append(out, d.lines[done:]...), "\n") + "\n", problems
 }
 
+// Fill fills all texts below root and writes those that have changed: it
+// returns their paths, and what is wrong with markers.
+func Fill(root string) (written, problems []string, err error) {
+	docs, err := Load(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range docs {
+		content, wrong := d.Fill(root)
+		problems = append(problems, wrong...)
+		if content == d.Content() {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(d.Path)), []byte(content), 0o644); err != nil {
+			return written, problems, fmt.Errorf("fill %s: %w", d.Path, err)
+		}
+		written = append(written, d.Path)
+	}
+	return written, problems, nil
+}
+
 // Stale says which fences Fill would change, and what is wrong with markers:
 // one problem each, which says where, and what to do.
 func (d *Doc) Stale(root string) (problems []string) {

@@ -200,3 +200,21 @@ func TestLoadLeavesOutWhatGitDoesNotHave(t *testing.T) {
 	}
 	assert.Equal(t, []string{"a/bin/d.md", "a/c.md", "b.md"}, paths)
 }
+
+func TestFillWritesWhatHasChanged(t *testing.T) {
+	root := tree(t, map[string]string{
+		"a.go": "one\n", "ch/a.go": "two\n", "right.md": ticks("<!-- quote a.go \"one\" -->\n'''go\none\n'''\n"),
+		"ch/README.md": "<!-- quote a.go \"two\" -->\n<!-- quote z.go \"x\" -->", "_mine/x.md": "<!-- quote ../a.go \"one\" -->\n",
+	})
+	written, problems, err := Fill(root)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"ch/README.md"}, written)
+	require.Len(t, problems, 1)
+	assert.Contains(t, problems[0], "ch/README.md:2: the marker's file z.go isn't there")
+	text, err := os.ReadFile(filepath.Join(root, "ch/README.md"))
+	require.NoError(t, err)
+	assert.Equal(t, ticks("<!-- quote a.go \"two\" -->\n'''go\ntwo\n'''\n<!-- quote z.go \"x\" -->\n"), string(text))
+	written, _, err = Fill(root)
+	require.NoError(t, err)
+	assert.Empty(t, written, "the second time there is nothing to do")
+}

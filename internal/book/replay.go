@@ -54,6 +54,16 @@ func script(steps []step, ports map[string]string) string {
 	var out strings.Builder
 	out.WriteString("exec 2>&1\ncd \"$1\" || exit\n")
 	for i, s := range steps {
+		// The file that a job writes is there when a reader types the next
+		// command. Here the job may not have opened it yet.
+		if strings.HasSuffix(strings.TrimSpace(s.command), "&") {
+			commands, _ := shellCommands(s.command) // what can't be read fails when it is run
+			for _, c := range commands {
+				for _, file := range c.writes {
+					fmt.Fprintf(&out, ": >> %s\n", shellQuote(file))
+				}
+			}
+		}
 		// eval: a mistake in the syntax of one doesn't end the shell.
 		fmt.Fprintf(&out, "eval %s\nprintf '%%s%d\\n' '%s'\n", shellQuote(withPorts(s.command, ports)), i, mark)
 	}
@@ -107,7 +117,9 @@ func split(printed string, count int) (outputs []string, finished int) {
 
 // What a shell says about its background jobs. An interactive one says other
 // things than one that runs a script, so it counts for nothing.
-var jobNotice = regexp.MustCompile(`^(\[[0-9]+\][-+ ]?( +[A-Z0-9].*| [0-9]+)$|\S*: line [0-9]+: +[0-9]+ (Killed|Terminated|Hangup|Quit|Interrupt|Aborted|Stopped)\b)`)
+var jobNotice = regexp.MustCompile(`^(\[[0-9]+\]([-+]? +` + jobEnd + `.*| [0-9]+)|\S+: line [0-9]+: +[0-9]+ ` + jobEnd + `.*)$`)
+
+const jobEnd = `(Done|Exit|Running|Stopped|Terminated|Killed|Hangup|Quit|Interrupt|Aborted)\b`
 
 // masked returns lines as they are compared: digits don't matter, nor how many
 // spaces there are, which depends on them.

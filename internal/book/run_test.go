@@ -250,3 +250,49 @@ $ kill $!; wait $!
 `))
 	assert.Empty(t, replay(t, d, d.blocks[0], replayLimit))
 }
+
+// help runs the program of a package with -h.
+func help(t *testing.T, root string) func(dir string, args ...string) (string, error) {
+	return func(dir string, args ...string) (string, error) {
+		bin, err := built(filepath.Join(root, dir))
+		if err != nil {
+			return "", err
+		}
+		var stdout, stderr string
+		t.Run(strings.Join(append([]string{filepath.Base(dir)}, args...), "-"), func(t *testing.T) { // so that what it prints isn't reported
+			stdout, stderr, _ = harness.Run(t, bin, "", append(args, "-h")...)
+		})
+		return stdout + stderr, nil
+	}
+}
+
+// built builds the program of a package, if it isn't one of those that replays
+// have.
+func built(dir string) (bin string, err error) {
+	common, err := programs()
+	if err != nil {
+		return "", err
+	}
+	bin = filepath.Join(common, filepath.Base(dir))
+	if exists(bin) {
+		return bin, nil
+	}
+	temp, err := harness.TempDir()
+	if err != nil {
+		return "", err
+	}
+	bin = filepath.Join(temp, "others", filepath.Base(dir))
+	cmd := exec.Command("go", "build", "-C", dir, "-buildvcs=false", "-o", bin, ".")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", dir, err, output)
+	}
+	return bin, nil
+}
+
+func TestCommandsRun(t *testing.T) {
+	root, docs := workbook(t)
+	checker := &Checker{Root: root, Help: help(t, root)}
+	for _, d := range docs {
+		report(t, checker.Check(d))
+	}
+}

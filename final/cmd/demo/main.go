@@ -1,7 +1,4 @@
-// The demo: the whole system on this machine, watched by a client that makes
-// calls all the time while servers come, go and crash. script.go tells what
-// happens, stage.go has the processes, traffic.go the calls, list.go the
-// client's list of servers; screen.go, meters.go and scoreboard.go show it all.
+// The demo, with ZooKeeper. The server's program must lie beside this one.
 
 //go:build unix
 
@@ -9,63 +6,53 @@ package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
+	"path/filepath"
+	"time"
 
 	rpc "example.com/rpcworkbook/final"
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/demo"
+	"example.com/rpcworkbook/internal/zkdev"
 )
 
-const about = `demo shows the whole system at work, in about 20 seconds: a ZooKeeper of its own,
-two servers of two workers each, and a client that calls them all the time.
-Servers join, are stopped and started again, and lose first a worker and then
-the master to SIGKILL. In the end a table says what happened when, and how long
-it took to reach the client. Nothing is left running, also after Ctrl-C.
-
-Colours are for terminals only; NO_COLOR=1 turns them off.
-
-Exit codes: 0 every call was answered and nothing was left behind, 1 otherwise
-or interrupted, 2 wrong usage.
-`
+const (
+	root    = "/demo"         // the znode under which the servers register
+	session = 6 * time.Second // the servers' default, and the client's
+)
 
 func main() {
-	rpc.Teach(about)
-	rpc.ParseArgs(flag.NewFlagSet("demo", flag.ExitOnError), os.Args[1:])
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // what the client logs is not for this screen
-	ctx, stop := signal.NotifyContext(context.Background(),
-		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE) // the last one: demo | head
-	// A second Ctrl-C ends the demo at once, and the watchdog cleans up. Not so
-	// SIGPIPE, which comes with each line that nobody reads.
-	context.AfterFunc(ctx, stop)
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	ok := run(ctx)
-	harness.End()
-	if !ok {
-		os.Exit(1)
-	}
+	demo.Main(demo.Registry{
+		Name: "ZooKeeper", One: "a ZooKeeper", Entry: "znode", Lease: "session", Timeout: session,
+		Program: beside,
+		Start: func(ctx context.Context) (demo.Running, error) {
+			server, err := zkdev.Start(ctx)
+			return zookeeper{server}, err
+		},
+	})
 }
 
-// run plays the script, ends whatever runs then, and shows the score. It
-// reports whether all went well.
-func run(ctx context.Context) (ok bool) {
-	stage, err := newStage()
+func beside(context.Context) (path string, err error) {
+	self, err := os.Executable()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo:", err)
-		return false
+		return "", fmt.Errorf("find the server's program: %w", err)
 	}
-	screen := newScreen(os.Stdout)
-	show, err := newShow(screen, stage)
-	if err == nil {
-		err = show.play(ctx)
+	path = filepath.Join(filepath.Dir(self), "server")
+	if _, err := os.Stat(path); err != nil {
+		return "", errors.New("no program named server beside the demo: type make demo, which builds both")
 	}
+	return path, nil
+}
+
+type zookeeper struct{ *zkdev.Server }
+
+func (z zookeeper) ServerArgs() []string { return []string{"-zk", z.Addr(), "-root", root} }
+
+func (z zookeeper) Discovery() (rpc.Discovery, error) {
+	ours, err := rpc.NewSession(z.Addr(), session)
 	if err != nil {
-		screen.trouble(ctx, err, stage) // before the logs are gone
+		return nil, err
 	}
-	show.close()
-	left := stage.clear()
-	return show.score(left).print(screen) && err == nil
+	return rpc.NewZKDiscovery(ours, root), nil
 }

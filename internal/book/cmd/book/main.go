@@ -3,10 +3,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"example.com/rpcworkbook/internal/book"
 	"example.com/rpcworkbook/internal/carry"
@@ -24,27 +22,15 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	docs, err := book.Load(root)
-	if err != nil {
-		return err
+	written, problems, err := book.Fill(root)
+	for _, path := range written {
+		fmt.Println("wrote", path)
 	}
-	wrong := false
-	for _, doc := range docs {
-		content, problems := doc.Fill(root)
-		for _, problem := range problems {
-			fmt.Fprintln(os.Stderr, problem)
-			wrong = true
-		}
-		if content == doc.Content() {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join(root, doc.Path), []byte(content), 0o644); err != nil {
-			return fmt.Errorf("fill %s: %w", doc.Path, err)
-		}
-		fmt.Println("wrote", doc.Path)
+	for _, problem := range problems {
+		fmt.Fprintln(os.Stderr, problem)
 	}
-	if wrong {
-		return errors.New("these markers can't be filled; the others are")
+	if err == nil && len(problems) > 0 {
+		err = fmt.Errorf("%d problems with markers, whose fences stay as they are", len(problems))
 	}
-	return nil
+	return err
 }

@@ -4,11 +4,10 @@
 
 //go:build unix
 
-package main
+package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,11 +23,9 @@ import (
 
 	"example.com/rpcworkbook/internal/freeport"
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
 )
 
 const (
-	root      = "/demo"         // the znode under which the servers register
 	workers   = 2               // per server
 	endTime   = 8 * time.Second // for a server that was told to end; its workers' grace period is 5 s
 	sweepTime = 2 * time.Second // for the last of a group to be gone
@@ -36,11 +33,12 @@ const (
 
 // A stage is everything that runs outside this process.
 type stage struct {
-	program   string // the server's
-	dir       string // for logs; removed when the demo ends
-	zookeeper *zkdev.Server
-	servers   []*server
-	groups    []group // of every program ever started
+	kind     Registry
+	registry Running // nil: not yet
+	program  string  // the server's
+	dir      string  // for logs; removed when the demo ends
+	servers  []*server
+	groups   []group // of every program ever started
 }
 
 // A group is a process group.
@@ -49,27 +47,24 @@ type group struct {
 	what string
 }
 
-// newStage returns an empty stage. The server's program must lie beside the
-// demo's.
-func newStage() (*stage, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find the server's program: %w", err)
-	}
-	s := &stage{program: filepath.Join(filepath.Dir(self), "server")}
-	if _, err := os.Stat(s.program); err != nil {
-		return nil, errors.New("no program named server beside the demo: type make demo, which builds both")
+// newStage returns an empty stage.
+func newStage(ctx context.Context, kind Registry) (s *stage, err error) {
+	s = &stage{kind: kind}
+	if s.program, err = kind.Program(ctx); err != nil {
+		return nil, err
 	}
 	s.dir, err = harness.TempDir()
 	return s, err
 }
 
-// startZooKeeper starts one and returns when it serves.
-func (s *stage) startZooKeeper(ctx context.Context) (err error) {
-	if s.zookeeper, err = zkdev.Start(ctx); err != nil {
+// startRegistry starts one and returns when it serves.
+func (s *stage) startRegistry(ctx context.Context) error {
+	running, err := s.kind.Start(ctx)
+	if err != nil {
 		return err
 	}
-	s.groups = append(s.groups, group{s.zookeeper.PID(), "ZooKeeper"})
+	s.registry = running
+	s.groups = append(s.groups, group{running.PID(), s.kind.Name})
 	return nil
 }
 
@@ -96,8 +91,8 @@ func (s *stage) clear() (left []string) {
 		}
 		v.release()
 	}
-	if s.zookeeper != nil {
-		if err := s.zookeeper.Stop(); err != nil {
+	if s.registry != nil {
+		if err := s.registry.Stop(); err != nil {
 			left = append(left, err.Error())
 		}
 	}
@@ -144,8 +139,8 @@ func (v *server) start() error {
 	defer log.Close()
 	host, port, _ := net.SplitHostPort(v.addr)
 	// -v: each call is logged when a worker takes it up, with the worker's pid.
-	v.cmd = exec.Command(v.stage.program, "-v", "-workers", strconv.Itoa(workers),
-		"-zk", v.stage.zookeeper.Addr(), "-root", root, host, port)
+	args := append([]string{"-v", "-workers", strconv.Itoa(workers)}, v.stage.registry.ServerArgs()...)
+	v.cmd = exec.Command(v.stage.program, append(args, host, port)...)
 	v.cmd.Stdout, v.cmd.Stderr = log, log
 	v.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := v.cmd.Start(); err != nil {

@@ -4,7 +4,7 @@
 
 //go:build unix
 
-package main
+package demo
 
 import (
 	"context"

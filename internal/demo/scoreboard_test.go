@@ -3,7 +3,7 @@
 
 //go:build unix
 
-package main
+package demo
 
 import (
 	"bytes"
@@ -22,9 +22,13 @@ func page() (*screen, *bytes.Buffer) {
 	return &screen{out: &buf, began: time.Now()}, &buf
 }
 
+// zookeeper has the longest names.
+var zookeeper = Registry{Name: "ZooKeeper", One: "a ZooKeeper", Entry: "znode", Lease: "session", Timeout: 6 * time.Second}
+
 // example has the longest texts that there can be.
 func example() scoreboard {
 	return scoreboard{
+		kind: zookeeper,
 		rows: []row{
 			{522 * time.Millisecond, "A starts", "shows A in 140 ms", "A answers in 151 ms"},
 			{5700 * time.Millisecond, "B is told to stop: SIGTERM", "drops B in 999 ms", "B's last after 999 ms"},
@@ -87,7 +91,7 @@ func TestScoreboardLeftBehind(t *testing.T) {
 	assert.Contains(t, buf.String(), "\n  left behind  processes [7] of server A\n               processes [8 9] of ZooKeeper\n")
 }
 
-// As when no ZooKeeper is installed.
+// As when the registry can't be started.
 func TestScoreboardEmpty(t *testing.T) {
 	screen, buf := page()
 	scoreboard{}.print(screen)

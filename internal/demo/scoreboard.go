@@ -4,7 +4,7 @@
 
 //go:build unix
 
-package main
+package demo
 
 import (
 	"fmt"
@@ -15,6 +15,7 @@ import (
 
 // A scoreboard is what the demo has to show for itself.
 type scoreboard struct {
+	kind    Registry
 	rows    []row
 	tally   tally
 	servers []*server
@@ -41,8 +42,8 @@ func (b scoreboard) print(s *screen) (ok bool) {
 		s.line(rowFormat, at, r.what, r.list, r.calls)
 	}
 	if slices.ContainsFunc(b.rows, func(r row) bool { return strings.HasSuffix(r.list, "*") }) {
-		s.line("  * A killed master can't say goodbye: its znode stays until ZooKeeper has\n"+
-			"    heard nothing from it for %v, the session timeout.", session)
+		s.line("  * A killed master can't say goodbye: its %s stays until %s has\n"+
+			"    heard nothing from it for %v, the %s timeout.", b.kind.Entry, b.kind.Name, b.kind.Timeout, b.kind.Lease)
 	}
 
 	failed := s.paint(green, "0")

@@ -4,7 +4,7 @@
 
 //go:build unix
 
-package main
+package demo
 
 import (
 	"context"
@@ -20,7 +20,6 @@ import (
 )
 
 const (
-	session    = 6 * time.Second         // the servers' default, and the client's
 	changeTime = 10 * time.Second        // for processes to start, be replaced and end
 	lookOn     = 1800 * time.Millisecond // for the audience, after a change
 	longPi     = 20_000_000              // terms: some 150 ms of computing
@@ -48,9 +47,9 @@ func newShow(screen *screen, stage *stage) (s *show, err error) {
 
 // play goes through the acts until one fails or ctx ends.
 func (s *show) play(ctx context.Context) error {
-	s.screen.line("Two servers register in ZooKeeper. A client watches the list there and sends\n"+
+	s.screen.line("Two servers register in %s. A client watches the list there and sends\n"+
 		"every ping and pi of its %d callers to a random server. Then servers come, go and\n"+
-		"crash: will a call fail? Twice a second a line shows who answered how many.", callers)
+		"crash: will a call fail? Twice a second a line shows who answered how many.", s.stage.kind.Name, callers)
 	for i, act := range []struct {
 		title string
 		play  func(context.Context) error
@@ -71,19 +70,19 @@ func (s *show) play(ctx context.Context) error {
 	return nil
 }
 
-// join starts ZooKeeper, the client and both servers.
+// join starts the registry, the client and both servers.
 func (s *show) join(ctx context.Context) error {
-	if err := s.stage.startZooKeeper(ctx); err != nil {
+	if err := s.stage.startRegistry(ctx); err != nil {
 		return err
 	}
-	zookeeper := s.stage.zookeeper
-	s.screen.note("ZooKeeper serves at %s, process %d", zookeeper.Addr(), zookeeper.PID())
+	registry := s.stage.registry
+	s.screen.note("%s serves at %s, process %d", s.stage.kind.Name, registry.Addr(), registry.PID())
 
-	ours, err := rpc.NewSession(zookeeper.Addr(), session)
+	servers, err := registry.Discovery()
 	if err != nil {
 		return err
 	}
-	s.list = &list{source: rpc.NewZKDiscovery(ours, root)}
+	s.list = &list{source: servers}
 	client := rpc.NewClient(s.list)
 	s.calls = newTraffic(client)
 	s.calls.start(ctx) // they wait for a server
@@ -230,12 +229,12 @@ func (s *show) killMaster(ctx context.Context) error {
 	if err := s.whoAnswered(ctx, began); err != nil {
 		return err
 	}
-	s.screen.note("A stays listed until its session times out; what it refuses goes to B")
+	s.screen.note("A stays listed until its %s times out; what it refuses goes to B", s.stage.kind.Lease)
 	gone, err := s.list.await(ctx, began, s.a.addr, false)
 	if err != nil {
 		return err
 	}
-	s.screen.note("off the client's list after %s: the session has timed out", short(gone))
+	s.screen.note("off the client's list after %s: the %s has timed out", short(gone), s.stage.kind.Lease)
 	s.happened(began, "master of A killed: SIGKILL", "drops A in "+short(gone)+" *",
 		"A's last after "+short(s.calls.lastAnswer(began, s.a.addr)))
 	return pause(ctx, lookOn)
@@ -313,7 +312,7 @@ func (s *show) name(addr string) string {
 
 // score adds everything up.
 func (s *show) score(left []string) scoreboard {
-	b := scoreboard{rows: s.rows, left: left, took: time.Since(s.screen.began), servers: s.stage.servers}
+	b := scoreboard{kind: s.stage.kind, rows: s.rows, left: left, took: time.Since(s.screen.began), servers: s.stage.servers}
 	if s.calls != nil {
 		b.tally = sum(s.calls.endedIn(time.Time{}, time.Now()))
 	}

@@ -1,0 +1,84 @@
+// The server command, but for its registry: the flags that every server has,
+// what it prints when it has started and how it ends.
+
+//go:build unix
+
+package rpc
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// minFrame is the least that -max-frame may be: with less, a server could
+// hardly be called.
+const minFrame = 1024
+
+// ServerFlags are the flags -v, -workers, -grace, -advertise and those of the
+// limits.
+type ServerFlags struct {
+	config    Config
+	advertise string
+	flags     *flag.FlagSet
+}
+
+// NewServerFlags adds the flags to a set.
+func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
+	f := &ServerFlags{flags: flags}
+	c := &f.config
+	flags.BoolVar(&c.Verbose, "v", false, "log every call")
+	flags.IntVar(&c.Workers, "workers", runtime.NumCPU(), "number of worker processes")
+	flags.DurationVar(&c.Grace, "grace", 5*time.Second, "time for workers to finish what they have when told to end")
+	flags.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a connection may stay without a request; 0: for ever")
+	flags.DurationVar(&c.Limits.FrameTimeout, "frame-timeout", 10*time.Second, "how long a request may take to come in whole; 0: for ever")
+	flags.IntVar(&c.Limits.MaxConns, "max-conns", 10_000, "connections per worker; 0: no limit")
+	flags.IntVar(&c.Limits.MaxFrame, "max-frame", MaxRequest, fmt.Sprintf("the longest request accepted, in `bytes`: from %d to %d, the protocol's limit", minFrame, MaxRequest))
+	flags.StringVar(&f.advertise, "advertise", "", "the `host` to register, if clients reach this server by another than HOST")
+	return f
+}
+
+// Config returns the Config of a server that listens at host and port and
+// prints where, and the host to register for it. The flags must have been
+// parsed; the program ends with exit code 2 and a message when one of them is
+// wrong. What the server does (Service, Tasks) and Register are still to be set.
+func (f *ServerFlags) Config(host, port string) (config Config, registered string) {
+	config = f.config
+	switch limits := config.Limits; {
+	case config.Workers < 1:
+		UsageError(f.flags, "-workers must be at least 1, not %d", config.Workers)
+	case config.Grace < 0 || limits.IdleTimeout < 0 || limits.FrameTimeout < 0:
+		UsageError(f.flags, "-grace, -idle-timeout and -frame-timeout must not be negative")
+	case limits.MaxConns < 0:
+		UsageError(f.flags, "-max-conns must not be negative: %d", limits.MaxConns)
+	case limits.MaxFrame < minFrame || limits.MaxFrame > MaxRequest:
+		UsageError(f.flags, "-max-frame must be from %d to %d bytes, not %d", minFrame, MaxRequest, limits.MaxFrame)
+	}
+	registered, err := RegisterableHost(f.advertise, host)
+	if err != nil {
+		UsageError(f.flags, "%v", err)
+	}
+	config.Host, config.Port = host, port
+	config.OnStart = func(addr *net.TCPAddr, pids []int) {
+		fmt.Printf("listening on %v\nmaster %d, workers %s\n", addr, os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
+	}
+	return config, registered
+}
+
+// Serve is the function of that name for a command: after an error it says
+// what went wrong and ends the program, with exit code 3 if no worker was ever
+// ready, otherwise 1.
+func (f *ServerFlags) Serve(config Config) {
+	if err := Serve(config); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", f.flags.Name(), err)
+		if errors.Is(err, ErrNeverReady) {
+			os.Exit(3)
+		}
+		os.Exit(1)
+	}
+}
