@@ -47,8 +47,8 @@ func Load(root string) ([]*Doc, error) {
 // foreign reports whether a path, relative to the root, is no part of the
 // repository.
 func foreign(rel string) bool {
-	for i, name := range strings.Split(rel, "/") {
-		if name != ".." && name != "." && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) || i == 0 && name == "bin" {
+	for name := range strings.SplitSeq(rel, "/") {
+		if name == "bin" || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") && name != ".." && name != "." {
 			return true
 		}
 	}

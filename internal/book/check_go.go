@@ -28,7 +28,7 @@ var (
 )
 
 // goCommand looks at the arguments of go.
-func (s *session) goCommand(args []word) {
+func (s *reader) goCommand(args []word) {
 	if len(args) == 0 || args[0].varies {
 		s.fault("go what?")
 		return
@@ -80,7 +80,7 @@ func (s *session) goCommand(args []word) {
 }
 
 // goFlags cuts flags and packages apart.
-func (s *session) goFlags(verb string, args []word) (values map[string]string, packages []string, ok bool) {
+func (s *reader) goFlags(verb string, args []word) (values map[string]string, packages []string, ok bool) {
 	values = map[string]string{}
 	for i := 0; i < len(args); i++ {
 		text := args[i].text
@@ -114,7 +114,7 @@ func (s *session) goFlags(verb string, args []word) (values map[string]string, p
 
 // packages returns the directories that a package's name, beginning with a
 // dot, means: several if it ends in "...".
-func (s *session) packages(name string) (dirs []string) {
+func (s *reader) packages(name string) (dirs []string) {
 	if !strings.HasPrefix(name, ".") {
 		return nil
 	}
@@ -170,7 +170,7 @@ var testFunction = regexp.MustCompile(`(?m)^func (Test|Benchmark|Fuzz|Example)(\
 
 // patterns looks whether those of go test match anything in each package, or,
 // if one is enough, in any.
-func (s *session) patterns(values map[string]string, dirs []string, one bool) {
+func (s *reader) patterns(values map[string]string, dirs []string, one bool) {
 	kinds := map[string][]string{"run": {"Test", "Fuzz", "Example"}, "bench": {"Benchmark"}, "fuzz": {"Fuzz"}}
 	for _, flag := range []string{"run", "bench", "fuzz"} {
 		pattern, ok := values[flag]

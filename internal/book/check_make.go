@@ -25,7 +25,7 @@ func (c *Checker) rules(dir string) makefile {
 }
 
 // make looks at the arguments of make.
-func (s *session) make(args []word) {
+func (s *reader) make(args []word) {
 	dir := s.dir
 	if s.isolate {
 		s.fault("a replay has no Makefile: make belongs in a block without <!-- replay -->")
@@ -81,7 +81,7 @@ var placeholder = regexp.MustCompile(`^N(\.[a-z0-9])?$`)
 
 // variable says what is wrong with the value of one that names a chapter or a
 // milestone.
-func (s *session) variable(name, value, step string) string {
+func (s *reader) variable(name, value, step string) string {
 	if s.loose && placeholder.MatchString(value) {
 		return ""
 	}
@@ -114,7 +114,7 @@ func (c *Checker) chapter(number string) string {
 }
 
 // cd goes to another directory.
-func (s *session) cd(args []word) {
+func (s *reader) cd(args []word) {
 	switch {
 	case s.isolate || s.dir == "" || len(args) == 1 && args[0].varies:
 	case len(args) == 0:
@@ -140,7 +140,7 @@ func (s *session) cd(args []word) {
 
 // paths looks for the files that words name: whatever begins with ./ or with a
 // directory of the workbook.
-func (s *session) paths(words []word) {
+func (s *reader) paths(words []word) {
 	if s.dir == "" || s.isolate {
 		return
 	}
@@ -151,7 +151,7 @@ func (s *session) paths(words []word) {
 	}
 }
 
-func (s *session) path(w word) string {
+func (s *reader) path(w word) string {
 	top, _, _ := strings.Cut(strings.TrimPrefix(w.text, "./"), "/")
 	dotted := strings.HasPrefix(w.text, "./")
 	switch {

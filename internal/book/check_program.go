@@ -60,7 +60,7 @@ func (c *Checker) usage(dir string, command ...string) usageText {
 }
 
 // run looks at the arguments of one of our programs.
-func (s *session) run(program string, args []word) {
+func (s *reader) run(program string, args []word) {
 	dir, ok := s.built[program]
 	if !ok && (s.isolate || s.loose) {
 		dir, ok = s.known(path.Base(program))
@@ -91,7 +91,7 @@ func (s *session) run(program string, args []word) {
 }
 
 // known finds a program of the workbook by its name.
-func (s *session) known(name string) (dir string, ok bool) {
+func (s *reader) known(name string) (dir string, ok bool) {
 	for _, pattern := range []string{name, "final/cmd/" + name, "internal/*/cmd/" + name} {
 		found, _ := filepath.Glob(filepath.Join(s.Root, pattern, "main.go"))
 		if len(found) == 1 {
@@ -105,7 +105,7 @@ func (s *session) known(name string) (dir string, ok bool) {
 var negative = regexp.MustCompile(`^-[0-9]`)
 
 // flags looks at a program's flags, and counts what follows them.
-func (s *session) flags(name string, u usageText, args []word) {
+func (s *reader) flags(name string, u usageText, args []word) {
 	for len(args) > 0 && strings.HasPrefix(args[0].text, "-") && !negative.MatchString(args[0].text) {
 		flag, _, joined := strings.Cut(strings.TrimLeft(args[0].text, "-"), "=")
 		takes, known := u.flags[flag]

@@ -23,8 +23,8 @@ type Checker struct {
 	helps     map[string]usageText
 }
 
-// A session is a reader who types what a text says.
-type session struct {
+// A reader types what a text says.
+type reader struct {
 	*Checker
 	doc      *Doc
 	built    map[string]string // programs, by path, to the directories of their packages
@@ -42,7 +42,7 @@ type session struct {
 
 // Check returns what is wrong with the commands of a text.
 func (c *Checker) Check(d *Doc) []string {
-	s := &session{Checker: c, doc: d, built: map[string]string{}, aliases: map[string]bool{}}
+	s := &reader{Checker: c, doc: d, built: map[string]string{}, aliases: map[string]bool{}}
 	for _, p := range d.scripts() {
 		s.dir, s.outer, s.made, s.isolate, s.loose = ".", nil, map[string]bool{}, p.replayed, p.inline
 		for _, part := range p.parts {
@@ -62,7 +62,7 @@ func (c *Checker) Check(d *Doc) []string {
 	return s.problems
 }
 
-func (s *session) fault(format string, args ...any) {
+func (s *reader) fault(format string, args ...any) {
 	s.problems = append(s.problems, s.doc.at(s.line, format, args...))
 }
 
@@ -129,7 +129,7 @@ func (d *Doc) commands(b block) (parts []part) {
 }
 
 // command looks at one.
-func (s *session) command(words []word) {
+func (s *reader) command(words []word) {
 	name := words[0].text
 	switch {
 	case words[0].varies || s.dir == "" && strings.Contains(name, "/"):
@@ -164,10 +164,13 @@ func (s *session) command(words []word) {
 		s.fault("the command %s isn't known: it is a slip, or no command and belongs in a fence with another language, such as text, or belongs in the list in internal/book/known.go", name)
 		return
 	}
-	if name == "mkdir" || name == "touch" || name == "git" || name == "cp" {
+	switch name {
+	case "mkdir", "touch", "git":
 		for _, w := range words[1:] {
 			s.made[w.text] = true
 		}
+	case "cp", "mv":
+		s.made[words[len(words)-1].text] = true
 	}
 	s.paths(words)
 	for i, w := range words { // also behind strace, time, exec, …
@@ -180,8 +183,8 @@ func (s *session) command(words []word) {
 
 // program returns the path of the program that a word names, relative to the
 // root, "" if it names none.
-func (s *session) program(name string) string {
-	if s.dir == "" {
+func (s *reader) program(name string) string {
+	if s.dir == "" || path.IsAbs(name) {
 		return ""
 	}
 	full := path.Join(s.dir, name)

@@ -189,7 +189,7 @@ func TestStaleShowsWhatWouldChange(t *testing.T) {
 
 func TestLoadLeavesOutWhatGitDoesNotHave(t *testing.T) {
 	root := tree(t, map[string]string{
-		"b.md": "b", "a/c.md": "c", "a/bin/d.md": "d", "a/e.txt": "e",
+		"b.md": "b", "a/c.md": "c", "a/binary/d.md": "d", "a/e.txt": "e", "a/bin/x.md": "x",
 		"bin/x.md": "x", "_mine/x.md": "x", ".git/x.md": "x", "a/_old/x.md": "x",
 	})
 	docs, err := Load(root)
@@ -198,7 +198,7 @@ func TestLoadLeavesOutWhatGitDoesNotHave(t *testing.T) {
 	for _, doc := range docs {
 		paths = append(paths, doc.Path)
 	}
-	assert.Equal(t, []string{"a/bin/d.md", "a/c.md", "b.md"}, paths)
+	assert.Equal(t, []string{"a/binary/d.md", "a/c.md", "b.md"}, paths)
 }
 
 func TestFillWritesWhatHasChanged(t *testing.T) {

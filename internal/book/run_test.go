@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -254,7 +255,7 @@ $ kill $!; wait $!
 // help runs the program of a package with -h.
 func help(t *testing.T, root string) func(dir string, args ...string) (string, error) {
 	return func(dir string, args ...string) (string, error) {
-		bin, err := built(filepath.Join(root, dir))
+		bin, err := built(root, dir)
 		if err != nil {
 			return "", err
 		}
@@ -268,21 +269,21 @@ func help(t *testing.T, root string) func(dir string, args ...string) (string, e
 
 // built builds the program of a package, if it isn't one of those that replays
 // have.
-func built(dir string) (bin string, err error) {
+func built(root, dir string) (bin string, err error) {
 	common, err := programs()
 	if err != nil {
 		return "", err
 	}
-	bin = filepath.Join(common, filepath.Base(dir))
-	if exists(bin) {
-		return bin, nil
+	if parent := path.Dir(dir); parent == "." || parent == "final/cmd" {
+		return filepath.Join(common, path.Base(dir)), nil
 	}
 	temp, err := harness.TempDir()
 	if err != nil {
 		return "", err
 	}
-	bin = filepath.Join(temp, "others", filepath.Base(dir))
-	cmd := exec.Command("go", "build", "-C", dir, "-buildvcs=false", "-o", bin, ".")
+	bin = filepath.Join(temp, "others", filepath.FromSlash(dir))
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", bin, ".")
+	cmd.Dir = filepath.Join(root, filepath.FromSlash(dir)) // it may be of another module
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", dir, err, output)
 	}
