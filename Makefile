@@ -59,6 +59,12 @@ demo: whole install ## watch the whole system at work, about 20 seconds
 	@go build -o bin/ ./final/cmd/server ./final/cmd/demo
 	@bin/demo
 
+.PHONY: demo-etcd
+demo-etcd: whole ## the same with etcd instead of ZooKeeper, which the exercise brings along
+	@mkdir -p bin
+	@cd exercise-etcd && go build -o ../bin/demo-etcd/ ./cmd/server ./cmd/demo
+	@bin/demo-etcd/demo
+
 .PHONY: test
 test: install ## run all tests but those of the next targets (installs ZooKeeper when it is missing)
 	@race='$(RACE)'; test -n "$$race" || echo 'no working cgo and C compiler here: testing without the race detector'; \
@@ -121,12 +127,25 @@ check: whole ## formatting, vet, staticcheck, and builds for the other systems
 	GOOS=windows CGO_ENABLED=0 go build $$(GOOS=windows go list ./... | grep -v /internal/)
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+	cd exercise-etcd && go vet ./...
+	cd exercise-etcd && GOOS=darwin CGO_ENABLED=0 go vet ./...
+	cd exercise-etcd && GOOS=windows CGO_ENABLED=0 go build $$(GOOS=windows go list ./... | grep -v /internal/)
+	cd exercise-etcd && go run $(STATICCHECK) ./...
+	cd exercise-etcd && go mod tidy -diff
 
 .PHONY: zookeeper
 zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
 	@mkdir -p bin
 	@go build -o bin/zookeeper ./internal/zkdev/cmd/zookeeper
 	@bin/zookeeper
+
+# The demo shows how long things took: each run draws another picture.
+.PHONY: pictures
+pictures: whole install ## for authors: draw the README's pictures again, one from a new run of the demo
+	@go build -o bin/ ./final/cmd/server ./final/cmd/demo ./internal/picture/cmd/picture
+	@bin/demo >bin/demo.txt || { cat bin/demo.txt; exit 1; }
+	@cp bin/demo.txt pictures/
+	@bin/picture pictures
 
 .PHONY: carry
 carry: ## copy each file from the step that introduces it into the later ones

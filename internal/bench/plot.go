@@ -215,13 +215,13 @@ func down125(v float64) float64 {
 	return decade
 }
 
-// exact writes the label of a value that was chosen: 10000 as 10,000.
+// exact writes the label of a value that was chosen: 10000 as 10,000. Longer
+// ones would touch.
 func exact(v float64) string {
-	s := fmt.Sprintf("%.4g", v)
-	if v < 1000 || v >= 1e9 {
-		return s
+	if v < 1000 || v >= 1e6 {
+		return number(v)
 	}
-	s = fmt.Sprintf("%.0f", v)
+	s := fmt.Sprintf("%.0f", v)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}

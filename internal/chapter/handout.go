@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,9 +53,10 @@ func (b *Book) Handout(c carry.Chapter, out string) error {
 	for _, tool := range tools {
 		h.tool(tool)
 	}
-	for _, name := range []string{"Makefile", "LICENSE", ".gitignore", "go.mod", "go.sum"} {
+	for _, name := range []string{"AGENTS.md", "Makefile", "LICENSE", ".gitignore", "go.mod", "go.sum"} {
 		h.copy(name, name)
 	}
+	h.pictures()
 	h.readme(c)
 	if h.err != nil {
 		return fmt.Errorf("write the handout: %w", h.err)
@@ -117,7 +119,7 @@ func (h *handout) complete(dir string) {
 		case entry.IsDir() && (name[0] == '.' || name[0] == '_'):
 			return fs.SkipDir
 		case !entry.Type().IsRegular() || name[0] == '.':
-		case path.Ext(name) == ".go" || path.Ext(name) == ".md" || strings.Contains(rel, "/testdata/"):
+		case slices.Contains([]string{".go", ".md", ".svg"}, path.Ext(name)) || strings.Contains(rel, "/testdata/"):
 			h.copy(rel, rel)
 		}
 		return nil
@@ -134,7 +136,7 @@ func (h *handout) begun(c carry.Chapter) {
 	entries, err := os.ReadDir(filepath.Join(h.b.root, c.Dir))
 	h.fail(err)
 	for _, entry := range entries {
-		if specification.MatchString(entry.Name()) {
+		if specification.MatchString(entry.Name()) || path.Ext(entry.Name()) == ".svg" { // the text's drawings
 			h.copy(path.Join(c.Dir, entry.Name()), path.Join(c.Dir, entry.Name()))
 		}
 	}
@@ -184,6 +186,16 @@ func (h *handout) copy(from, to string) {
 		} else {
 			h.fail(fmt.Errorf("%s imports %s, which a class must not get", from, imported))
 		}
+	}
+}
+
+// pictures takes what the README shows.
+func (h *handout) pictures() {
+	entries, err := os.ReadDir(filepath.Join(h.b.root, "pictures"))
+	h.fail(err)
+	for _, entry := range entries {
+		name := path.Join("pictures", entry.Name())
+		h.copy(name, name)
 	}
 }
 

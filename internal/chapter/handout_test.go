@@ -24,9 +24,12 @@ func whole(t *testing.T, more map[string]string) (root string) {
 	root = t.TempDir()
 	write(t, root, small)
 	write(t, root, map[string]string{
-		"README.md": "# The title\n\nThe text.\n", "Makefile": "all:\n", "LICENSE": "free\n", ".gitignore": "*.md\n/bin/\n",
+		"README.md": "# The title\n\nThe text.\n", "AGENTS.md": "Hints.\n", "TEACHING.md": "Answers.\n", "Makefile": "all:\n", "LICENSE": "free\n", ".gitignore": "*.md\n/bin/\n",
 		"go.mod": "module example.com/rpcworkbook\n", "go.sum": "\n", ".ci/run": "make\n", "bin/x": "x", "_mine/a.go": "package main\n",
+		"pictures/a.svg": "<svg/>", "pictures/demo.txt": "text",
 		"step1-a/testdata/fuzz/a":                "1",
+		"step1-a/a.svg":                          "<svg/>",
+		"step2-b/b.svg":                          "<svg/>",
 		"step1-a/a.test":                         "a program",
 		"step1-a/.a.go.swp":                      "an editor's",
 		"step1-a/_old/a.go":                      "package main\n",
@@ -67,19 +70,20 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 	said, err := handoutOf2(t, root, out)
 	require.NoError(t, err)
 	want := []string{
-		".gitignore", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
+		".gitignore", "AGENTS.md", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
 		"internal/carry/carry.go", "internal/carry/cmd/carry/main.go", "internal/carry/gate_test.go",
 		"internal/chapter/cmd/chapter/main.go", "internal/deep/deep.go", "internal/verbs/verbs.go",
 		"internal/zkdev/cmd/zookeeper/main.go", "internal/zkdev/install.sh", "internal/zkdev/zkdev.go",
-		"step1-a/README.md", "step1-a/a.go", "step1-a/a_test.go", "step1-a/main.go", "step1-a/spec1_test.go", "step1-a/testdata/fuzz/a",
-		"step2-b/README.md", "step2-b/a.go", "step2-b/given.go", "step2-b/main.go",
+		"pictures/a.svg", "pictures/demo.txt",
+		"step1-a/README.md", "step1-a/a.go", "step1-a/a.svg", "step1-a/a_test.go", "step1-a/main.go", "step1-a/spec1_test.go", "step1-a/testdata/fuzz/a",
+		"step2-b/README.md", "step2-b/a.go", "step2-b/b.svg", "step2-b/given.go", "step2-b/main.go",
 		"step2-b/program_test.go", "step2-b/spec1_test.go", "step2-b/spec2_test.go",
 	}
 	has := tree(t, out)
 	maps.DeleteFunc(has, func(name, _ string) bool { return strings.HasPrefix(name, ".git/") })
 	assert.Equal(t, want, slices.Sorted(maps.Keys(has)))
 	assert.Equal(t, small["step1-a/main.go"], has["step2-b/main.go"], "the wiring is that of the step before")
-	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 28 files.\n")
+	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 33 files.\n")
 	assert.True(t, strings.HasPrefix(has["README.md"], "# The title\n\n**This is a handout: chapter 2, [step2-b](step2-b/README.md)"))
 	assert.True(t, strings.HasSuffix(has["README.md"], "\n\nThe text.\n"))
 

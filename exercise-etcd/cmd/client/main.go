@@ -1,0 +1,50 @@
+// The client of package rpc, which finds servers in etcd.
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	etcd "example.com/rpcworkbook/exercise-etcd"
+	rpc "example.com/rpcworkbook/final"
+)
+
+const about = `client finds servers in etcd and calls ping and pi at them, one round of both
+every half second, each call at a random server. It prints a line per answer
+and, at the end or at Ctrl-C, a summary:
+
+  127.0.0.1:8080 pong ireader 93
+  127.0.0.1:8080 pi_r 3.1382045832
+
+Servers may come, go and crash meanwhile: a call that one of them fails moves to
+another. Without any server the client ends; -wait has it wait for one.
+
+Exit codes: 0 done or interrupted, 1 no live server or no list of them, 2 wrong usage.
+`
+
+func main() {
+	flags := flag.NewFlagSet("client", flag.ExitOnError)
+	calls := rpc.NewRoundsFlags(flags)
+	store := etcd.NewFlags(flags)
+	rpc.Teach(about)
+	rpc.ParseArgs(flags, os.Args[1:])
+	rounds := calls.Rounds()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	discovery := etcd.NewDiscovery(store.Config(), *store.Root, *store.Session)
+	client := rpc.NewClient(discovery)
+	defer client.Close()
+	if err := rounds.Run(ctx, client); err != nil {
+		why := ""
+		if err := discovery.Err(); err != nil {
+			why = fmt.Sprintf(": %v", err)
+		}
+		fmt.Fprintf(os.Stderr, "client: %v under %s in etcd at %s%s\n", err, *store.Root, *store.Endpoints, why)
+		os.Exit(1)
+	}
+}

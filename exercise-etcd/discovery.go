@@ -1,0 +1,201 @@
+// Watching: the client learns from etcd which servers there are, and of every
+// change. It gets all keys at a revision and watches from the next one on, so
+// that nothing is missed between the two; whatever goes wrong, it gets again.
+
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	rpc "example.com/rpcworkbook/final"
+)
+
+// A Discovery finds the servers registered in etcd. It implements rpc.Discovery;
+// Watch may be called once.
+type Discovery struct {
+	config  clientv3.Config
+	prefix  string
+	session time.Duration
+	client  *clientv3.Client
+	err     atomic.Pointer[error]
+
+	servers   map[string]string // address by key, "" for data that is none; nil: not known yet
+	revision  int64             // of etcd, at which that was so
+	stale     bool              // etcd doesn't answer
+	recovered time.Time         // when it was got again after trouble
+
+	published bool
+	last      rpc.Snapshot // what was published last
+}
+
+// NewDiscovery returns a Discovery of what is registered under root + "/rpc/".
+// session is how long etcd may be silent before its word counts as stale, and an
+// empty list must last after trouble before it is believed: the servers' time to
+// live, at least 1 s. config is what clientv3.New takes.
+func NewDiscovery(config clientv3.Config, root string, session time.Duration) *Discovery {
+	d := &Discovery{config: config, prefix: root + "/rpc/", session: max(session, time.Second)}
+	d.err.Store(new(error))
+	return d
+}
+
+// Err returns what the latest attempt to read the set failed with, nil if it
+// didn't fail. It is safe for concurrent use.
+func (d *Discovery) Err() error { return *d.err.Load() }
+
+// Watch implements rpc.Discovery.
+func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
+	failures := 0
+	for {
+		err := d.get(ctx)
+		d.err.Store(&err)
+		d.stale = err != nil
+		d.publish(publish)
+		if err == nil {
+			failures = 0
+			err = d.follow(ctx, publish)
+		}
+		select {
+		case <-ctx.Done():
+			if d.client != nil {
+				d.client.Close()
+			}
+			return
+		default:
+		}
+		slog.Debug("etcd is read again", "err", err)
+		select {
+		case <-time.After(pause(failures)):
+		case <-ctx.Done():
+		}
+		failures++
+	}
+}
+
+// get reads all that is registered.
+func (d *Discovery) get(ctx context.Context) (err error) {
+	if d.client == nil {
+		if d.client, err = connect(d.config); err != nil {
+			return err
+		}
+	}
+	all, err := request(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return d.client.Get(ctx, d.prefix, clientv3.WithPrefix())
+	})
+	if err != nil {
+		return fmt.Errorf("list %s: %w", d.prefix, err)
+	}
+	if d.servers != nil {
+		d.recovered = time.Now()
+	}
+	d.servers, d.revision = make(map[string]string, len(all.Kvs)), all.Header.Revision
+	for _, kv := range all.Kvs {
+		d.put(string(kv.Key), kv.Value)
+	}
+	return nil
+}
+
+func (d *Discovery) put(key string, data []byte) {
+	addr, err := rpc.ParseEndpoint(data)
+	if err != nil {
+		slog.Warn("key skipped", "key", key, "err", err)
+	}
+	d.servers[key] = addr
+}
+
+var errSilent = errors.New("etcd is silent")
+
+// follow applies every change until something goes wrong, which it returns.
+//
+// A watch that is silent may have nothing to say, or nobody behind it: etcd
+// hangs, or it is a new one whose revisions have yet to come to ours. So etcd is
+// asked, three times in a session, how far it is, on the stream of the watch.
+// It doesn't answer before it has reached the revision that we watch from. So
+// that is the one that we have: its last change comes again, and does no harm.
+func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) error {
+	// Without it a member that has lost the others would keep the watch, and quiet.
+	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
+	defer cancel(nil)
+	watcher := clientv3.NewWatcher(d.client) // not the client's own, whose one stream may hang
+	defer watcher.Close()
+	patience := d.session * 2 / 3
+	silence := time.AfterFunc(patience, func() { cancel(errSilent) })
+	defer silence.Stop()
+	// Watch blocks until etcd has said yes, or the silence is over.
+	changes := watcher.Watch(ctx, d.prefix, clientv3.WithPrefix(), clientv3.WithRev(d.revision))
+	heartbeat := time.NewTicker(d.session / 3)
+	defer heartbeat.Stop()
+	for {
+		var believe <-chan time.Time
+		if hold := d.publish(publish); hold > 0 {
+			believe = time.After(hold)
+		}
+		select {
+		case change, ok := <-changes:
+			if !ok {
+				return context.Cause(ctx)
+			}
+			if err := d.apply(change); err != nil {
+				return err
+			}
+			silence.Reset(patience)
+		case <-heartbeat.C:
+			if err := watcher.RequestProgress(ctx); err != nil {
+				return errors.Join(err, context.Cause(ctx))
+			}
+		case <-believe:
+		}
+	}
+}
+
+// apply applies one answer of the watch.
+func (d *Discovery) apply(change clientv3.WatchResponse) error {
+	if err := change.Err(); err != nil { // such as: what we ask for was compacted away
+		return err
+	}
+	if change.Header.Revision < d.revision {
+		return fmt.Errorf("etcd has gone back from revision %d to %d", d.revision, change.Header.Revision)
+	}
+	for _, event := range change.Events {
+		if event.Type == clientv3.EventTypeDelete {
+			delete(d.servers, string(event.Kv.Key))
+		} else {
+			d.put(string(event.Kv.Key), event.Kv.Value)
+		}
+	}
+	d.revision = change.Header.Revision
+	return nil
+}
+
+// publish publishes the known set if it differs from the last. An empty list
+// just after trouble is likelier an etcd that has lost its leases than the end
+// of all servers: it is believed only if it lasts for a session. Until then
+// publish returns how long.
+func (d *Discovery) publish(publish func(rpc.Snapshot)) (hold time.Duration) {
+	if d.servers == nil {
+		return 0
+	}
+	servers := slices.Compact(slices.Sorted(maps.Values(d.servers))) // one server may have two keys for a while
+	if len(servers) > 0 && servers[0] == "" {
+		servers = servers[1:]
+	}
+	now := rpc.Snapshot{Servers: servers, Stale: d.stale}
+	if len(servers) == 0 && len(d.last.Servers) > 0 {
+		if hold = d.session - time.Since(d.recovered); hold > 0 || d.stale {
+			now = rpc.Snapshot{Servers: d.last.Servers, Stale: true}
+		}
+	}
+	if !d.published || d.last.Stale != now.Stale || !slices.Equal(d.last.Servers, now.Servers) {
+		d.last, d.published = now, true
+		publish(now)
+	}
+	return hold
+}

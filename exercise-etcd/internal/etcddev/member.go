@@ -1,0 +1,85 @@
+// What runs in the process of a member: etcd itself, embedded. The program that
+// starts members is the one that they run, too, so that nothing has to be
+// installed; see Main.
+
+package etcddev
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// memberEnv tells a process that it is to be a member, and which one.
+const memberEnv = "ETCDDEV_MEMBER"
+
+// A member is what one etcd server has to know of itself.
+type member struct {
+	Name    string // in its cluster
+	Dir     string // for the data; made if missing
+	Client  string // the address for clients, "127.0.0.1:port"
+	Peer    string // the same for other members
+	Cluster string // all members, as "name=http://address,name=http://address"
+	TLS     *TLS   // how it shows clients who it is; nil: not at all
+}
+
+// Main does nothing, unless this process was started as a member: then it is
+// one, until SIGTERM, and doesn't return. A program that starts members, and the
+// TestMain of a test that does, must call it before anything else.
+func Main() {
+	text := os.Getenv(memberEnv)
+	if text == "" {
+		return
+	}
+	var m member
+	err := json.Unmarshal([]byte(text), &m)
+	if err == nil {
+		err = m.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "etcd:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func (m *member) run() error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // whoever started us decides when we end
+	config := embed.NewConfig()
+	config.Name, config.Dir = m.Name, filepath.Join(m.Dir, "data")
+	config.LogLevel, config.LogOutputs = "error", []string{"stderr"}
+	config.TickMs, config.ElectionMs = 50, 500 // leases of a second, and elections that a test can wait for
+	config.UnsafeNoFsync = true                // what the kernel holds survives SIGKILL; fsync only adds the disk's stalls
+	config.BcryptCost = 4                      // passwords as quick as can be: the race detector makes them slow
+	config.InitialCluster = m.Cluster
+	scheme := "http"
+	if m.TLS != nil {
+		scheme = "https"
+		config.ClientTLSInfo = transport.TLSInfo{
+			CertFile: m.TLS.Cert, KeyFile: m.TLS.Key, TrustedCAFile: m.TLS.CA, ClientCertAuth: true,
+		}
+	}
+	client, peer := url.URL{Scheme: scheme, Host: m.Client}, url.URL{Scheme: "http", Host: m.Peer}
+	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	etcd, err := embed.StartEtcd(config)
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	select {
+	case <-stop:
+		etcd.Close()
+		return nil
+	case err := <-etcd.Err():
+		return fmt.Errorf("serve: %w", err)
+	}
+}

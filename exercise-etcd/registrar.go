@@ -1,0 +1,221 @@
+// Registration: a key that says where the server is, attached to a lease that
+// the master keeps alive. It is a reconciler, as ZooKeeper's is: woken by
+// anything that may matter, it compares what should be with what is, and does
+// the next step.
+
+package etcd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	rpc "example.com/rpcworkbook/final"
+)
+
+// A Registrar registers one endpoint under a lease. It implements
+// rpc.Registration, and is safe for concurrent use.
+type Registrar struct {
+	config clientv3.Config
+	root   string
+	data   string
+	ttl    time.Duration
+
+	wanted     atomic.Bool   // a worker serves
+	registered atomic.Bool   // there is a key
+	poke       chan struct{} // holds one token when wanted has changed
+	ctx        context.Context
+	close      context.CancelFunc
+	done       chan struct{} // closed when run has returned
+
+	// What follows belongs to run, and to Close when run has returned.
+	client *clientv3.Client
+	lease  clientv3.LeaseID // ours, or NoLease
+	key    string           // what is attached to it; "": nothing yet
+	lessor clientv3.Lease   // the stream on which it is kept alive; nil: none
+	alive  <-chan *clientv3.LeaseKeepAliveResponse
+}
+
+// NewRegistrar prepares to register the endpoint as root + "/rpc/" + the lease
+// in hexadecimal. The time to live is rounded to seconds, from 1 on; etcd may
+// raise it, to one and a half times its own election timeout. config is what
+// clientv3.New takes: addresses, TLS, user and password.
+func NewRegistrar(config clientv3.Config, root string, ttl time.Duration, endpoint rpc.Endpoint) *Registrar {
+	data, _ := json.Marshal(endpoint) // a string and a number never fail
+	r := &Registrar{
+		config: config, root: root, data: string(data), ttl: max(ttl.Round(time.Second), time.Second),
+		poke: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	r.ctx, r.close = context.WithCancel(context.Background())
+	go r.run()
+	return r
+}
+
+// SetServing says whether the endpoint should be registered. It doesn't block.
+func (r *Registrar) SetServing(serving bool) {
+	r.wanted.Store(serving)
+	select {
+	case r.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends the registration for good, by revoking the lease, and reports
+// whether the endpoint was registered until now. It blocks until etcd has
+// confirmed or ctx ends.
+func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
+	wasRegistered = r.registered.Swap(false)
+	r.close()
+	<-r.done // at once: every request ends with r.ctx
+	if r.client == nil {
+		return wasRegistered
+	}
+	defer r.client.Close()
+	if err := r.revoke(ctx); err != nil && wasRegistered {
+		slog.Warn("the key stays until its lease has run out", "key", r.key, "err", err)
+	}
+	return wasRegistered
+}
+
+func (r *Registrar) run() {
+	defer close(r.done)
+	defer r.mute()
+	failures, told := 0, ""
+	for {
+		err := r.reconcile()
+		r.registered.Store(r.key != "" && r.ctx.Err() == nil)
+		// While all is well the lease is renewed three times in its time to live.
+		silence := time.After(r.ttl * 2 / 3)
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			failures = 0 // etcd is there, and a new lease all that it takes
+		}
+		if err == nil {
+			failures, told = 0, ""
+		} else if r.ctx.Err() == nil {
+			level, what := slog.LevelDebug, "not registered"
+			if err.Error() != told { // each trouble is worth one warning, however long it lasts
+				level, told = slog.LevelWarn, err.Error()
+			}
+			if r.registered.Load() {
+				what = "still registered, as far as we know"
+			}
+			slog.Log(r.ctx, level, what, "err", err)
+			silence = time.After(pause(failures))
+			failures++
+		}
+		select {
+		case _, ok := <-r.alive:
+			if !ok {
+				r.mute()
+			}
+		case <-silence: // on a stream that hangs, or after a failure
+			r.mute()
+		case <-r.poke:
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// reconcile takes the steps from what is to what should be.
+func (r *Registrar) reconcile() (err error) {
+	if r.client == nil {
+		if r.client, err = connect(r.config); err != nil {
+			return err
+		}
+	}
+	if !r.wanted.Load() {
+		if err := r.revoke(r.ctx); err != nil {
+			return fmt.Errorf("withdraw: %w", err)
+		}
+		return nil
+	}
+	if r.lease == clientv3.NoLease {
+		// If the answer is lost there is a lease that nobody knows. It has no key,
+		// and runs out.
+		grant, err := request(r.ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+			return r.client.Grant(ctx, int64(r.ttl/time.Second))
+		})
+		if err != nil {
+			return fmt.Errorf("get a lease: %w", err)
+		}
+		r.lease, r.ttl = grant.ID, time.Duration(grant.TTL)*time.Second
+	}
+	if r.key == "" {
+		// If the answer is lost we put again: the same key, so that there is one.
+		key := fmt.Sprintf("%s/rpc/%x", r.root, int64(r.lease))
+		_, err := request(r.ctx, func(ctx context.Context) (*clientv3.PutResponse, error) {
+			return r.client.Put(ctx, key, r.data, clientv3.WithLease(r.lease))
+		})
+		if err != nil {
+			return fmt.Errorf("register %s: %w", key, r.forget(err))
+		}
+		r.key = key
+		slog.Info("registered", "key", key, "data", r.data)
+	}
+	if r.alive == nil {
+		return r.keepAlive()
+	}
+	return nil
+}
+
+// keepAlive asks whether the lease lives, and has it kept alive. The question
+// comes first because nobody but etcd knows: its clock may have stood still, or
+// it has a new leader, which gives every lease its full time again.
+func (r *Registrar) keepAlive() (err error) {
+	_, err = request(r.ctx, func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
+		return r.client.KeepAliveOnce(ctx, r.lease)
+	})
+	if err == nil {
+		// Not the client's own lessor: its one stream may hang with a member that hangs.
+		r.lessor = clientv3.NewLease(r.client)
+		r.alive, err = r.lessor.KeepAlive(r.ctx, r.lease)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the lease alive: %w", r.forget(err))
+	}
+	return nil
+}
+
+// mute ends the stream of keep-alives, if there is one.
+func (r *Registrar) mute() {
+	if r.lessor != nil {
+		r.lessor.Close()
+	}
+	r.lessor, r.alive = nil, nil
+}
+
+// forget forgets the lease if err says that it is gone, and its key with it. It
+// returns err.
+func (r *Registrar) forget(err error) error {
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		r.lease, r.key = clientv3.NoLease, ""
+	}
+	return err
+}
+
+// revoke ends the lease, if there is one.
+func (r *Registrar) revoke(ctx context.Context) error {
+	r.mute()
+	if r.lease == clientv3.NoLease {
+		return nil
+	}
+	_, err := request(ctx, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
+		return r.client.Revoke(ctx, r.lease)
+	})
+	if err = r.forget(err); err != nil && r.lease != clientv3.NoLease {
+		return err
+	}
+	if r.key != "" {
+		slog.Info("withdrawn", "key", r.key)
+	}
+	r.lease, r.key = clientv3.NoLease, ""
+	return nil
+}

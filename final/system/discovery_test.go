@@ -1,0 +1,78 @@
+// ZooKeeper held to the suite that every registry must pass.
+
+//go:build unix
+
+package system
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/internal/discoverytest"
+	"example.com/rpcworkbook/internal/zkdev"
+)
+
+func TestDiscovery(t *testing.T) {
+	session := func(t testing.TB, addr string) *rpc.Session {
+		s, err := rpc.NewSession(addr, discoverytest.Session)
+		require.NoError(t, err)
+		return s
+	}
+	discoverytest.Backend{
+		Start: func(t testing.TB) discoverytest.Store { return &zkStore{zkdev.StartT(t), map[string]*zkdev.Registry{}} },
+		StartThree: func(t testing.TB) (stores []discoverytest.Store) {
+			for _, member := range zkdev.StartEnsembleT(t).Members {
+				stores = append(stores, &zkStore{member, map[string]*zkdev.Registry{}})
+			}
+			return stores
+		},
+		Link: func(t testing.TB, s discoverytest.Store) discoverytest.Link {
+			gate := zkdev.GateT(t, s.(*zkStore).Server)
+			return discoverytest.Link{Proxy: gate.Proxy, Expire: func(string) error { return gate.Expire() }}
+		},
+		Register: func(t testing.TB, addr, root string, endpoint rpc.Endpoint) rpc.Registration {
+			return rpc.NewRegistrar(session(t, addr), root, endpoint)
+		},
+		Discover: func(t testing.TB, addr, root string) rpc.Discovery {
+			return rpc.NewZKDiscovery(session(t, addr), root)
+		},
+	}.Run(t)
+}
+
+// A zkStore looks at a ZooKeeper with a registry for each root, which belongs to
+// one test.
+type zkStore struct {
+	*zkdev.Server
+	registries map[string]*zkdev.Registry
+}
+
+func (s *zkStore) registry(t testing.TB, root string) *zkdev.Registry {
+	if s.registries[root] == nil {
+		s.registries[root] = zkdev.RegistryT(t, s.Server, root)
+	}
+	return s.registries[root]
+}
+
+func (s *zkStore) Leads() bool {
+	answer, err := s.FourLetter("srvr")
+	return err == nil && strings.Contains(answer, "Mode: leader")
+}
+
+func (s *zkStore) Entries(t testing.TB, root string) (entries []discoverytest.Entry, err error) {
+	nodes, err := s.registry(t, root).Nodes()
+	for _, n := range nodes {
+		entries = append(entries, discoverytest.Entry{Name: n.Name, Data: n.Data})
+	}
+	return entries, err
+}
+
+func (s *zkStore) Plant(t testing.TB, root, name, data string) {
+	s.registry(t, root).Plant(name, data, false)
+}
+
+func (s *zkStore) Remove(t testing.TB, root, name string) {
+	s.registry(t, root).Remove(zkdev.Node{Name: name})
+}

@@ -1,0 +1,49 @@
+// What the page for instructors says of the chapters is what they are.
+
+package chapter
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	// | 2 the event loop | 8–12 | 367 + `main.go` | 159 | 13 | 11 s |
+	teachingRow = regexp.MustCompile("(?m)^\\| ([0-9]) [^|]+ \\| ([0-9]+–[0-9]+) \\| ([0-9]+) \\+ `main.go` \\| ([0-9–]+) \\| ([0-9]+) \\|")
+	// In the box on top of a chapter's README.
+	hours = regexp.MustCompile(`\*\*Hours:?\*\*:? *([0-9]+)[^0-9]+([0-9]+)`)
+)
+
+func TestTeachingTable(t *testing.T) {
+	b, _ := workbook(t)
+	text, err := os.ReadFile(filepath.Join(b.root, "TEACHING.md"))
+	require.NoError(t, err)
+	parts, err := b.tree.Count()
+	require.NoError(t, err)
+	rows := teachingRow.FindAllStringSubmatch(string(text), -1)
+	require.Len(t, rows, len(b.chapters))
+	for i, c := range b.chapters {
+		lines := map[string]string{"given": "–"}
+		for _, part := range parts {
+			if part.Step == c.Dir {
+				lines[part.Name] = fmt.Sprint(part.Lines)
+			}
+		}
+		milestones, err := b.milestones(c)
+		require.NoError(t, err)
+		want := []string{fmt.Sprint(c.Number), rows[i][2], lines["written"], lines["given"], fmt.Sprint(len(milestones))}
+		readme, err := os.ReadFile(filepath.Join(b.root, c.Dir, "README.md"))
+		require.NoError(t, err)
+		if box := hours.FindStringSubmatch(string(readme)); box != nil {
+			want[1] = box[1] + "–" + box[2]
+		}
+		assert.Equal(t, want, rows[i][1:], "%s: %s", c.Dir, strings.TrimSpace(rows[i][0]))
+	}
+}
