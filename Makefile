@@ -14,7 +14,7 @@ export GORACE := atexit_sleep_ms=0
 
 # Never a cached result: the tests speak to processes and clocks. No package
 # takes as long as the timeout unless it hangs.
-GOTEST = go test -count=1 -timeout=5m
+GOTEST = go test -count=1 -timeout=10m
 
 # The packages whose tests start ZooKeeper, a JVM each time, run two at a time.
 JVM = /(step5-|step6-|final|internal/zkdev|internal/bench|internal/book)
@@ -64,6 +64,27 @@ demo-etcd: whole ## the same with etcd instead of ZooKeeper, which the exercise 
 	@mkdir -p bin
 	@cd exercise-etcd && go build -o ../bin/demo-etcd/ ./cmd/server ./cmd/demo
 	@bin/demo-etcd/demo
+
+.PHONY: etcd
+etcd: whole ## run an etcd on 127.0.0.1:2379 until Ctrl-C
+	@mkdir -p bin
+	@cd exercise-etcd && go build -o ../bin/etcd ./cmd/etcd
+	@bin/etcd
+
+# Whatever is in _etcd stays there.
+.PHONY: begin-etcd
+begin-etcd: whole ## put what you start the exercise with etcd with into _etcd
+	@test ! -e _etcd || { echo '_etcd is there already, and stays as it is' >&2; exit 1; }
+	@mkdir _etcd
+	@cp -R exercise-etcd/. _etcd
+	@mv _etcd/skeleton/registrar.go _etcd/skeleton/discovery.go _etcd
+	@rm -r _etcd/skeleton _etcd/inside_test.go _etcd/README.md
+	@echo 'You write registrar.go and discovery.go in _etcd; then: make try-etcd'
+
+.PHONY: try-etcd
+try-etcd: whole ## test it, up to the first red test; TEST=leader tests those with that in the name, V=1 shows a trace
+	@cd _etcd; $(GOTEST) $(RACE) $(if $(V),-v) -failfast -run '^TestDiscovery$$/$(TEST)' .
+	@test -n '$(TEST)' || { cd _etcd; $(GOTEST) $(RACE) $(if $(V),-v) -failfast -p 1 ./...; }
 
 .PHONY: test
 test: install ## run all tests but those of the next targets (installs ZooKeeper when it is missing)

@@ -25,8 +25,12 @@ func TestMain(m *testing.M) {
 	os.Exit(harness.Main(m))
 }
 
-func TestDiscovery(t *testing.T) {
-	discoverytest.Backend{
+func TestDiscovery(t *testing.T) { backend().Run(t) }
+
+func BenchmarkDiscovery(b *testing.B) { backend().Benchmark(b) }
+
+func backend() discoverytest.Backend {
+	return discoverytest.Backend{
 		Start: func(t testing.TB) discoverytest.Store { return &store{startEtcd(t, nil)} },
 		StartThree: func(t testing.TB) (stores []discoverytest.Store) {
 			servers, err := etcddev.StartThree(t.Context())
@@ -46,7 +50,7 @@ func TestDiscovery(t *testing.T) {
 		Link: func(t testing.TB, s discoverytest.Store) discoverytest.Link {
 			return discoverytest.Link{Proxy: netproxy.StartT(t, s.Addr()), Expire: s.(*store).expire}
 		},
-	}.Run(t)
+	}
 }
 
 // at is what a client needs to find etcd there.

@@ -15,13 +15,17 @@ import (
 	"example.com/rpcworkbook/internal/zkdev"
 )
 
-func TestDiscovery(t *testing.T) {
+func TestDiscovery(t *testing.T) { zooKeeper().Run(t) }
+
+func BenchmarkDiscovery(b *testing.B) { zooKeeper().Benchmark(b) }
+
+func zooKeeper() discoverytest.Backend {
 	session := func(t testing.TB, addr string) *rpc.Session {
 		s, err := rpc.NewSession(addr, discoverytest.Session)
 		require.NoError(t, err)
 		return s
 	}
-	discoverytest.Backend{
+	return discoverytest.Backend{
 		Start: func(t testing.TB) discoverytest.Store { return &zkStore{zkdev.StartT(t), map[string]*zkdev.Registry{}} },
 		StartThree: func(t testing.TB) (stores []discoverytest.Store) {
 			for _, member := range zkdev.StartEnsembleT(t).Members {
@@ -39,7 +43,7 @@ func TestDiscovery(t *testing.T) {
 		Discover: func(t testing.TB, addr, root string) rpc.Discovery {
 			return rpc.NewZKDiscovery(session(t, addr), root)
 		},
-	}.Run(t)
+	}
 }
 
 // A zkStore looks at a ZooKeeper with a registry for each root, which belongs to

@@ -25,7 +25,7 @@ const (
 
 // A stage is what one test plays on.
 type stage struct {
-	t     *testing.T
+	t     testing.TB
 	b     Backend
 	store Store
 	root  string
@@ -33,7 +33,7 @@ type stage struct {
 
 var roots atomic.Int64
 
-func (b Backend) stage(t *testing.T, store Store) *stage {
+func (b Backend) stage(t testing.TB, store Store) *stage {
 	s := &stage{t: t, b: b, store: store, root: fmt.Sprintf("/suite-%d", roots.Add(1))}
 	harness.Scene(t, func() string {
 		entries, err := s.store.Entries(t, s.root)
@@ -118,7 +118,7 @@ func (s *stage) waitNone(within time.Duration) {
 
 // A view is what one client gets to know. It is safe for concurrent use.
 type view struct {
-	t    *testing.T
+	t    testing.TB
 	end  context.CancelFunc
 	done chan struct{}
 

@@ -7,14 +7,19 @@ package etcddev
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
+
+	"example.com/rpcworkbook/internal/freeport"
+	"example.com/rpcworkbook/internal/harness"
 )
 
 // memberEnv tells a process that it is to be a member, and which one.
@@ -39,9 +44,12 @@ func Main() {
 		return
 	}
 	var m member
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // whoever started us decides when we end
 	err := json.Unmarshal([]byte(text), &m)
 	if err == nil {
-		err = m.run()
+		err = m.run(stop, func() {})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "etcd:", err)
@@ -50,16 +58,35 @@ func Main() {
 	os.Exit(0)
 }
 
-func (m *member) run() error {
+// Foreground runs an etcd in this process, with empty data, until SIGINT, SIGTERM
+// or SIGHUP. addr is "127.0.0.1:port"; ready is called when it serves there.
+func Foreground(addr string, ready func()) error {
 	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // whoever started us decides when we end
+	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	dir, err := harness.TempDir()
+	if err != nil {
+		return err
+	}
+	defer harness.End()
+	port, release, err := freeport.Reserve()
+	if err != nil {
+		return err
+	}
+	defer release()
+	peer := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	m := member{Name: "m1", Dir: dir, Client: addr, Peer: peer, Cluster: "m1=http://" + peer}
+	return m.run(stop, ready)
+}
+
+// run returns when etcd has ended: after a signal, or with an error. It calls
+// ready when etcd serves.
+func (m *member) run(stop <-chan os.Signal, ready func()) error {
 	config := embed.NewConfig()
 	config.Name, config.Dir = m.Name, filepath.Join(m.Dir, "data")
-	config.LogLevel, config.LogOutputs = "error", []string{"stderr"}
-	config.TickMs, config.ElectionMs = 50, 500 // leases of a second, and elections that a test can wait for
-	config.UnsafeNoFsync = true                // what the kernel holds survives SIGKILL; fsync only adds the disk's stalls
-	config.BcryptCost = 4                      // passwords as quick as can be: the race detector makes them slow
+	config.LogLevel, config.LogOutputs = "fatal", []string{"stderr"} // its errors include every orderly end
+	config.TickMs, config.ElectionMs = 50, 500                       // leases of a second, and elections that a test can wait for
+	config.UnsafeNoFsync = true                                      // what the kernel holds survives SIGKILL; fsync only adds the disk's stalls
+	config.BcryptCost = 4                                            // passwords as quick as can be: the race detector makes them slow
 	config.InitialCluster = m.Cluster
 	scheme := "http"
 	if m.TLS != nil {
@@ -75,11 +102,17 @@ func (m *member) run() error {
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	select {
-	case <-stop:
-		etcd.Close()
-		return nil
-	case err := <-etcd.Err():
-		return fmt.Errorf("serve: %w", err)
+	defer etcd.Close()
+	serves := etcd.Server.ReadyNotify()
+	for {
+		select {
+		case <-serves:
+			ready()
+			serves = nil
+		case <-stop:
+			return nil
+		case err := <-etcd.Err():
+			return fmt.Errorf("serve: %w", err)
+		}
 	}
 }
