@@ -217,6 +217,24 @@ func (b Backend) faults(t *testing.T, store Store) {
 	t.Run("the same when the leader hangs", func(t *testing.T) {
 		b.leader(t, "hung", Store.Pause, func(s Store) error { s.Resume(); return nil })
 	})
+
+	t.Run("one member of three that has lost the others knows nothing new, and doesn't pretend", func(t *testing.T) {
+		members := b.StartThree(t)
+		s := b.stage(t, members[0])
+		v, client := s.serving(members[0].Addr(), 2200), s.watch(members[0].Addr())
+		client.wait(false, v.addr)
+		for _, other := range members[1:] {
+			other.Pause()
+		}
+		client.wait(true, v.addr)
+		for _, other := range members[1:] {
+			other.Resume()
+		}
+		s.waitEntries(v.addr)
+		late := s.serving(members[1].Addr(), 2201)
+		client.wait(false, v.addr, late.addr)
+		client.neverEmpty()
+	})
 }
 
 // leader loses the leader of three members, in that way, and has it back.
