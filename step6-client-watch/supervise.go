@@ -56,7 +56,7 @@ type Supervisor struct {
 	serving  bool               // what OnServing was told last
 	proven   bool               // some worker has been ready
 	started  bool               // OnStart has been called
-	quiet    time.Time          // since when there is none
+	quiet    time.Time          // since when no worker is ready
 	err      error              // why Run gives up
 	cancel   context.CancelFunc // ends OnStop's context
 	events   chan func()        // what timers and ready pipes want done
