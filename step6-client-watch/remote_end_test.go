@@ -100,7 +100,7 @@ func TestIdleConnectionIsNotBroken(t *testing.T) {
 	time.Sleep(silence + silence/4) // the idleness
 	second := begin(t, t.Context(), r, ping("2"))
 	conn.want("2")
-	time.Sleep(silence * 3 / 4) // counted from the call, that is not too long
+	time.Sleep(silence / 2) // counted from the call, that is not too long
 	conn.reply("2")
 	second.wantPong("2")
 	assert.Zero(t, r.aside.Load(), "it is not set aside")

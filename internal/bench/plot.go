@@ -221,6 +221,11 @@ func exact(v float64) string {
 	if v < 1000 || v >= 1e6 {
 		return number(v)
 	}
+	return grouped(v)
+}
+
+// grouped writes a whole number in groups of three digits.
+func grouped(v float64) string {
 	s := fmt.Sprintf("%.0f", v)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]

@@ -104,5 +104,5 @@ func roughly(d time.Duration) time.Duration {
 
 // thousands writes 1234567 as 1,230,000: three digits are what it is worth.
 func thousands(v float64) string {
-	return exact(float64(roughly(time.Duration(v))))
+	return grouped(float64(roughly(time.Duration(v))))
 }
