@@ -1,4 +1,4 @@
-// Credentials and TLS: what is let in, what isn't, and that a server says why.
+// Credentials and TLS: what is let in, and what isn't.
 
 package etcd
 

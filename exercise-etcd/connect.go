@@ -15,24 +15,27 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// answerTime bounds every request: two requests and a pause must fit in the
-// shortest time to live that is worth having.
+// answerTime bounds every request.
 const answerTime = time.Second
 
 // connect makes a client. It blocks for at most answerTime, and only if there
 // are a user and a password, for which etcd must be asked.
 //
-// The two waits that gRPC would set are made for the internet: up to 2 minutes
-// between two attempts to connect, and 20 seconds for each. With those, an etcd
-// that was away for a while would be back long before we notice.
+// The waits that gRPC would set are made for the internet: up to 2 minutes
+// between two attempts to connect, 20 seconds for each, and no look at whether a
+// connection that says nothing is still one. With those, an etcd that was away
+// for a while would be back long before we notice.
 func connect(config clientv3.Config) (*clientv3.Client, error) {
 	ours := []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: answerTime},
 		MinConnectTimeout: 2 * answerTime,
 	})}
 	config.DialOptions = append(ours, config.DialOptions...) // the last one counts: theirs
-	if config.DialTimeout == 0 {
-		config.DialTimeout = answerTime
+	if config.DialTimeout == 0 || config.DialTimeout > answerTime {
+		config.DialTimeout = answerTime // it is for the password
+	}
+	if config.DialKeepAliveTime == 0 {
+		config.DialKeepAliveTime, config.DialKeepAliveTimeout = 10*time.Second, 2*answerTime // no less is allowed
 	}
 	if config.Logger == nil {
 		config.Logger = zap.NewNop() // what goes wrong comes back as an error, and we log that

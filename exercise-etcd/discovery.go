@@ -14,7 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	rpc "example.com/rpcworkbook/final"
 )
@@ -38,9 +42,9 @@ type Discovery struct {
 }
 
 // NewDiscovery returns a Discovery of what is registered under root + "/rpc/".
-// session is how long etcd may be silent before its word counts as stale, and an
-// empty list must last after trouble before it is believed: the servers' time to
-// live, at least 1 s. config is what clientv3.New takes.
+// session is about how long etcd may be silent before its word counts as stale,
+// and how long an empty list must last after trouble before it is believed: the
+// servers' time to live, at least 1 s. config is what clientv3.New takes.
 func NewDiscovery(config clientv3.Config, root string, session time.Duration) *Discovery {
 	d := &Discovery{config: config, prefix: root + "/rpc/", session: max(session, time.Second)}
 	d.err.Store(new(error))
@@ -56,22 +60,23 @@ func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
 	failures := 0
 	for {
 		err := d.get(ctx)
-		d.err.Store(&err)
-		d.stale = err != nil
-		d.publish(publish)
+		if ctx.Err() == nil {
+			d.err.Store(&err)
+			d.stale = err != nil
+			d.publish(publish)
+		}
+		why := err
 		if err == nil {
 			failures = 0
-			err = d.follow(ctx, publish)
+			why = d.follow(ctx, publish)
 		}
-		select {
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			if d.client != nil {
 				d.client.Close()
 			}
 			return
-		default:
 		}
-		slog.Debug("etcd is read again", "err", err)
+		slog.Debug("etcd is read again", "err", why)
 		select {
 		case <-time.After(pause(failures)):
 		case <-ctx.Done():
@@ -93,7 +98,7 @@ func (d *Discovery) get(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("list %s: %w", d.prefix, err)
 	}
-	if d.servers != nil {
+	if len(d.servers) > 0 { // else it is an empty list, again, and has waited already
 		d.recovered = time.Now()
 	}
 	d.servers, d.revision = make(map[string]string, len(all.Kvs)), all.Header.Revision
@@ -124,7 +129,8 @@ func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) erro
 	// Without it a member that has lost the others would keep the watch, and quiet.
 	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
 	defer cancel(nil)
-	watcher := clientv3.NewWatcher(d.client) // not the client's own, whose one stream may hang
+	// Not the client's own watcher, whose one stream may hang.
+	watcher := clientv3.NewWatchFromWatchClient(&oneStream{WatchClient: pb.NewWatchClient(d.client.ActiveConnection())}, d.client)
 	defer watcher.Close()
 	patience := d.session * 2 / 3
 	silence := time.AfterFunc(patience, func() { cancel(errSilent) })
@@ -154,6 +160,22 @@ func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) erro
 		case <-believe:
 		}
 	}
+}
+
+// oneStream has a watch end with its stream. The library would resume it on
+// another one, from the revision after the last that it has seen. But an etcd
+// that was wiped may have come to that revision again, by another way: then what
+// we know is wrong, and nothing would say so.
+type oneStream struct {
+	pb.WatchClient
+	opened atomic.Bool
+}
+
+func (o *oneStream) Watch(ctx context.Context, options ...grpc.CallOption) (pb.Watch_WatchClient, error) {
+	if o.opened.Swap(true) {
+		return nil, status.Error(codes.Aborted, "the stream of the watch broke")
+	}
+	return o.WatchClient.Watch(ctx, options...)
 }
 
 // apply applies one answer of the watch.

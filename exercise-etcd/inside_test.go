@@ -13,6 +13,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/internal/netproxy"
 )
 
 func TestFollowingEndsWhereNothingCanBeFollowed(t *testing.T) {
@@ -44,4 +45,25 @@ func TestFollowingEndsWhereNothingCanBeFollowed(t *testing.T) {
 		change := clientv3.WatchResponse{Header: &etcdserverpb.ResponseHeader{Revision: d.revision - 1}}
 		require.ErrorContains(t, d.apply(change), "gone back")
 	})
+}
+
+// An etcd that was wiped may be as far as we are when the connection is back,
+// with another past.
+func TestAWatchIsNotResumed(t *testing.T) {
+	s := &store{startEtcd(t, nil)}
+	proxy := netproxy.StartT(t, s.Addr())
+	d := NewDiscovery(at(proxy.Addr()), root, time.Minute)
+	require.NoError(t, d.get(t.Context()))
+	t.Cleanup(func() { d.client.Close() })
+	b, ended := &board{}, make(chan error, 1)
+	go func() { ended <- d.follow(t.Context(), b.publish) }()
+	s.Plant(t, root, "a", endpoint("1"))
+	b.wait(t, "127.0.0.1:1") // the watch has begun
+	proxy.Reset()
+	select {
+	case err := <-ended:
+		require.ErrorContains(t, err, "the stream of the watch broke")
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
 }

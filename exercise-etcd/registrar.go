@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,17 +29,19 @@ type Registrar struct {
 	data   string
 	ttl    time.Duration
 
-	wanted     atomic.Bool   // a worker serves
-	registered atomic.Bool   // there is a key
-	poke       chan struct{} // holds one token when wanted has changed
-	ctx        context.Context
-	close      context.CancelFunc
-	done       chan struct{} // closed when run has returned
+	wanted atomic.Bool   // a worker serves
+	known  atomic.Bool   // there is a key, or may be
+	poke   chan struct{} // holds one token when wanted has changed
+	ctx    context.Context
+	cancel context.CancelFunc
+	close  sync.Once
+	last   context.Context // for the end of the registration; set before ctx ends
+	done   chan struct{}   // closed when run has returned
 
-	// What follows belongs to run, and to Close when run has returned.
+	// What follows belongs to run.
 	client *clientv3.Client
 	lease  clientv3.LeaseID // ours, or NoLease
-	key    string           // what is attached to it; "": nothing yet
+	put    bool             // the key is attached to it
 	lessor clientv3.Lease   // the stream on which it is kept alive; nil: none
 	alive  <-chan *clientv3.LeaseKeepAliveResponse
 }
@@ -53,7 +56,7 @@ func NewRegistrar(config clientv3.Config, root string, ttl time.Duration, endpoi
 		config: config, root: root, data: string(data), ttl: max(ttl.Round(time.Second), time.Second),
 		poke: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	r.ctx, r.close = context.WithCancel(context.Background())
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	go r.run()
 	return r
 }
@@ -68,46 +71,45 @@ func (r *Registrar) SetServing(serving bool) {
 }
 
 // Close ends the registration for good, by revoking the lease, and reports
-// whether the endpoint was registered until now. It blocks until etcd has
+// whether clients may have known of it until now. It blocks until etcd has
 // confirmed or ctx ends.
 func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
-	wasRegistered = r.registered.Swap(false)
-	r.close()
-	<-r.done // at once: every request ends with r.ctx
-	if r.client == nil {
-		return wasRegistered
-	}
-	defer r.client.Close()
-	if err := r.revoke(ctx); err != nil && wasRegistered {
-		slog.Warn("the key stays until its lease has run out", "key", r.key, "err", err)
+	wasRegistered = r.known.Load()
+	r.close.Do(func() {
+		r.last = ctx
+		r.cancel()
+	})
+	select {
+	case <-r.done:
+	case <-ctx.Done():
 	}
 	return wasRegistered
 }
 
 func (r *Registrar) run() {
 	defer close(r.done)
-	defer r.mute()
 	failures, told := 0, ""
-	for {
+	for r.ctx.Err() == nil {
 		err := r.reconcile()
-		r.registered.Store(r.key != "" && r.ctx.Err() == nil)
-		// While all is well the lease is renewed three times in its time to live.
-		silence := time.After(r.ttl * 2 / 3)
-		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-			failures = 0 // etcd is there, and a new lease all that it takes
-		}
-		if err == nil {
+		// While all is well the lease is renewed about three times in its time to live.
+		next := time.After(r.ttl * 2 / 3)
+		switch {
+		case err == nil:
 			failures, told = 0, ""
-		} else if r.ctx.Err() == nil {
-			level, what := slog.LevelDebug, "not registered"
+		case r.ctx.Err() == nil:
+			if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+				failures = 0 // etcd is there, and a new lease all that it takes
+			}
+			level := slog.LevelDebug
 			if err.Error() != told { // each trouble is worth one warning, however long it lasts
 				level, told = slog.LevelWarn, err.Error()
 			}
-			if r.registered.Load() {
+			what := "not registered"
+			if r.put {
 				what = "still registered, as far as we know"
 			}
 			slog.Log(r.ctx, level, what, "err", err)
-			silence = time.After(pause(failures))
+			next = time.After(pause(failures))
 			failures++
 		}
 		select {
@@ -115,10 +117,31 @@ func (r *Registrar) run() {
 			if !ok {
 				r.mute()
 			}
-		case <-silence: // on a stream that hangs, or after a failure
+		case <-next: // the stream hangs, or what failed is tried again
 			r.mute()
 		case <-r.poke:
 		case <-r.ctx.Done():
+		}
+	}
+	r.end()
+}
+
+// end revokes the lease. A member that hangs may have been asked first: so it
+// tries until there is no more time.
+func (r *Registrar) end() {
+	if r.client == nil {
+		return
+	}
+	defer r.client.Close()
+	for failures := 0; ; failures++ {
+		err := r.revoke(r.last)
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(pause(failures)):
+		case <-r.last.Done():
+			slog.Warn("the key stays until its lease has run out", "key", r.key(), "err", err)
 			return
 		}
 	}
@@ -148,17 +171,17 @@ func (r *Registrar) reconcile() (err error) {
 		}
 		r.lease, r.ttl = grant.ID, time.Duration(grant.TTL)*time.Second
 	}
-	if r.key == "" {
+	if !r.put {
 		// If the answer is lost we put again: the same key, so that there is one.
-		key := fmt.Sprintf("%s/rpc/%x", r.root, int64(r.lease))
+		r.known.Store(true)
 		_, err := request(r.ctx, func(ctx context.Context) (*clientv3.PutResponse, error) {
-			return r.client.Put(ctx, key, r.data, clientv3.WithLease(r.lease))
+			return r.client.Put(ctx, r.key(), r.data, clientv3.WithLease(r.lease))
 		})
 		if err != nil {
-			return fmt.Errorf("register %s: %w", key, r.forget(err))
+			return fmt.Errorf("register %s: %w", r.key(), r.forget(err))
 		}
-		r.key = key
-		slog.Info("registered", "key", key, "data", r.data)
+		r.put = true
+		slog.Info("registered", "key", r.key(), "data", r.data)
 	}
 	if r.alive == nil {
 		return r.keepAlive()
@@ -184,6 +207,9 @@ func (r *Registrar) keepAlive() (err error) {
 	return nil
 }
 
+// key is the name of our registration.
+func (r *Registrar) key() string { return fmt.Sprintf("%s/rpc/%x", r.root, int64(r.lease)) }
+
 // mute ends the stream of keep-alives, if there is one.
 func (r *Registrar) mute() {
 	if r.lessor != nil {
@@ -196,7 +222,8 @@ func (r *Registrar) mute() {
 // returns err.
 func (r *Registrar) forget(err error) error {
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		r.lease, r.key = clientv3.NoLease, ""
+		r.lease, r.put = clientv3.NoLease, false
+		r.known.Store(false)
 	}
 	return err
 }
@@ -210,12 +237,12 @@ func (r *Registrar) revoke(ctx context.Context) error {
 	_, err := request(ctx, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
 		return r.client.Revoke(ctx, r.lease)
 	})
-	if err = r.forget(err); err != nil && r.lease != clientv3.NoLease {
+	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return err
 	}
-	if r.key != "" {
-		slog.Info("withdrawn", "key", r.key)
+	if r.put {
+		slog.Info("withdrawn", "key", r.key())
 	}
-	r.lease, r.key = clientv3.NoLease, ""
+	_ = r.forget(rpctypes.ErrLeaseNotFound)
 	return nil
 }

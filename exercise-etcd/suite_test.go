@@ -41,11 +41,11 @@ func backend() discoverytest.Backend {
 			}
 			return stores
 		},
-		Register: func(t testing.TB, addr, root string, endpoint rpc.Endpoint) rpc.Registration {
-			return NewRegistrar(at(addr), root, discoverytest.Session, endpoint)
+		Register: func(t testing.TB, addr, root string, session time.Duration, endpoint rpc.Endpoint) rpc.Registration {
+			return NewRegistrar(at(addr), root, session, endpoint)
 		},
-		Discover: func(t testing.TB, addr, root string) rpc.Discovery {
-			return NewDiscovery(at(addr), root, discoverytest.Session)
+		Discover: func(t testing.TB, addr, root string, session time.Duration) rpc.Discovery {
+			return NewDiscovery(at(addr), root, session)
 		},
 		Link: func(t testing.TB, s discoverytest.Store) discoverytest.Link {
 			return discoverytest.Link{Proxy: netproxy.StartT(t, s.Addr()), Expire: s.(*store).expire}
@@ -69,7 +69,7 @@ func startEtcd(t testing.TB, tls *etcddev.TLS) *etcddev.Server {
 
 func stopAfter(t testing.TB, s *etcddev.Server) {
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() && s.Output() != "" {
 			t.Logf("what etcd on %s said: %s", s.Addr(), s.Output())
 		}
 		require.NoError(t, s.Stop())

@@ -7,6 +7,7 @@ package system
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,8 +21,8 @@ func TestDiscovery(t *testing.T) { zooKeeper().Run(t) }
 func BenchmarkDiscovery(b *testing.B) { zooKeeper().Benchmark(b) }
 
 func zooKeeper() discoverytest.Backend {
-	session := func(t testing.TB, addr string) *rpc.Session {
-		s, err := rpc.NewSession(addr, discoverytest.Session)
+	begin := func(t testing.TB, addr string, session time.Duration) *rpc.Session {
+		s, err := rpc.NewSession(addr, session)
 		require.NoError(t, err)
 		return s
 	}
@@ -37,11 +38,11 @@ func zooKeeper() discoverytest.Backend {
 			gate := zkdev.GateT(t, s.(*zkStore).Server)
 			return discoverytest.Link{Proxy: gate.Proxy, Expire: func(string) error { return gate.Expire() }}
 		},
-		Register: func(t testing.TB, addr, root string, endpoint rpc.Endpoint) rpc.Registration {
-			return rpc.NewRegistrar(session(t, addr), root, endpoint)
+		Register: func(t testing.TB, addr, root string, session time.Duration, endpoint rpc.Endpoint) rpc.Registration {
+			return rpc.NewRegistrar(begin(t, addr, session), root, endpoint)
 		},
-		Discover: func(t testing.TB, addr, root string) rpc.Discovery {
-			return rpc.NewZKDiscovery(session(t, addr), root)
+		Discover: func(t testing.TB, addr, root string, session time.Duration) rpc.Discovery {
+			return rpc.NewZKDiscovery(begin(t, addr, session), root)
 		},
 	}
 }

@@ -307,6 +307,9 @@ func (s *show) end(context.Context) error {
 
 func (s *show) name(addr string) string {
 	i := slices.IndexFunc(s.stage.servers, func(v *server) bool { return v.addr == addr })
+	if i < 0 { // the call failed
+		return "nobody"
+	}
 	return s.stage.servers[i].name
 }
 

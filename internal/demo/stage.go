@@ -140,16 +140,17 @@ func (v *server) start() error {
 	host, port, _ := net.SplitHostPort(v.addr)
 	// -v: each call is logged when a worker takes it up, with the worker's pid.
 	args := append([]string{"-v", "-workers", strconv.Itoa(workers)}, v.stage.registry.ServerArgs()...)
-	v.cmd = exec.Command(v.stage.program, append(args, host, port)...)
-	v.cmd.Stdout, v.cmd.Stderr = log, log
-	v.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := v.cmd.Start(); err != nil {
+	cmd := exec.Command(v.stage.program, append(args, host, port)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start server %s: %w", v.name, err)
 	}
+	v.cmd = cmd
 	v.running.Store(true)
 	v.done = make(chan struct{})
 	go func() {
-		_ = v.cmd.Wait() // the result is in v.cmd.ProcessState
+		_ = cmd.Wait() // the result is in cmd.ProcessState
 		v.running.Store(false)
 		close(v.done)
 	}()

@@ -12,7 +12,8 @@ import (
 	"example.com/rpcworkbook/internal/netproxy"
 )
 
-// Session is the session timeout, or the time to live, that the suite asks for.
+// Session is the session timeout, or the time to live, that the suite asks for
+// where it waits for the end of one.
 const Session = 2 * time.Second
 
 // A Backend is one kind of registry.
@@ -22,9 +23,9 @@ type Backend struct {
 	// StartThree runs one that is made of three members and goes on without one.
 	StartThree func(t testing.TB) []Store
 	// Register and Discover are what is tested. addr is where to find the registry,
-	// or several members of it, joined by commas; the session timeout is Session.
-	Register func(t testing.TB, addr, root string, endpoint rpc.Endpoint) rpc.Registration
-	Discover func(t testing.TB, addr, root string) rpc.Discovery
+	// or several members of it, joined by commas.
+	Register func(t testing.TB, addr, root string, session time.Duration, endpoint rpc.Endpoint) rpc.Registration
+	Discover func(t testing.TB, addr, root string, session time.Duration) rpc.Discovery
 	// Link makes a way to s, until the end of the test.
 	Link func(t testing.TB, s Store) Link
 }

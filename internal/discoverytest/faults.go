@@ -47,7 +47,11 @@ func (b Backend) faults(t *testing.T, store Store) {
 		link.OnRequest(`"port":2003`, func() { link.DropReplies(); close(lost) })
 		v := s.server(link.Addr(), 2003)
 		v.SetServing(true)
-		<-lost
+		select {
+		case <-lost:
+		case <-time.After(soon):
+			t.Fatalf("no request with the endpoint within %v", soon)
+		}
 		s.waitEntries(v.addr)
 		s.must(link.Heal())
 		link.Reset()
@@ -64,7 +68,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 	})
 
 	t.Run("a connection that breaks is no end: the same registration, the same list", func(t *testing.T) {
-		s := b.stage(t, store)
+		s := b.stage(t, store).patient()
 		link := b.Link(t, store)
 		v := s.serving(link.Addr(), 2004)
 		names := s.waitEntries(v.addr)
@@ -82,7 +86,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 	})
 
 	t.Run("nothing gets through for longer than a session lasts: the list stays, marked stale, and all comes back", func(t *testing.T) {
-		s := b.stage(t, store)
+		s := b.stage(t, store).doubtful()
 		link := b.Link(t, store)
 		v := s.serving(link.Addr(), 2005)
 		client := s.watch(link.Addr())
@@ -112,7 +116,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 	})
 
 	t.Run("it hangs for longer than a session lasts, and goes on: registered, once; no list was believed meanwhile", func(t *testing.T) {
-		s := b.stage(t, store)
+		s := b.stage(t, store).doubtful()
 		v, client := s.serving(addr, 2008), s.watch(addr)
 		client.wait(false, v.addr)
 		store.Pause()
@@ -129,7 +133,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 	})
 
 	t.Run("killed and started again: what was registered is, and what comes later is found", func(t *testing.T) {
-		s := b.stage(t, store)
+		s := b.stage(t, store).doubtful()
 		v, client := s.serving(addr, 2020), s.watch(addr)
 		client.wait(false, v.addr)
 		for i := range 2 { // the second time shows what came of the first
@@ -162,7 +166,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 	})
 
 	t.Run("it loses its data: every server registers again, and those that are gone are forgotten", func(t *testing.T) {
-		s := b.stage(t, store)
+		s := b.stage(t, store).doubtful()
 		var servers []*server
 		for i := range 20 { // so that the new data begin far behind the old
 			servers = append(servers, s.serving(addr, 2040+i))
@@ -221,7 +225,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 
 	t.Run("one member of three that has lost the others knows nothing new, and doesn't pretend", func(t *testing.T) {
 		members := b.StartThree(t)
-		s := b.stage(t, members[0])
+		s := b.stage(t, members[0]).doubtful()
 		v, client := s.serving(members[0].Addr(), 2200), s.watch(members[0].Addr())
 		client.wait(false, v.addr)
 		for _, other := range members[1:] {
@@ -247,7 +251,10 @@ func (b Backend) leader(t *testing.T, keeps bool, lose func(Store), back func(St
 		addrs = append(addrs, m.Addr())
 	}
 	all := strings.Join(addrs, ",")
-	s := b.stage(t, members[0])
+	s := b.stage(t, members[0]).doubtful()
+	if keeps {
+		s.patient()
+	}
 	first, client := s.serving(all, 2100), s.watch(all)
 	want := []string{first.addr}
 	client.wait(false, want...)

@@ -29,15 +29,31 @@ type stage struct {
 	b     Backend
 	store Store
 	root  string
+
+	session time.Duration // of servers
+	doubt   time.Duration // the session of clients, for which they doubt an empty list
+}
+
+// patient has servers keep their registration for long: for what must not
+// depend on a machine that stands still for a moment.
+func (s *stage) patient() *stage {
+	s.session = 15 * time.Second
+	return s
 }
 
 var roots atomic.Int64
 
 func (b Backend) stage(t testing.TB, store Store) *stage {
-	s := &stage{t: t, b: b, store: store, root: fmt.Sprintf("/suite-%d", roots.Add(1))}
+	s := &stage{t: t, b: b, store: store, root: fmt.Sprintf("/suite-%d", roots.Add(1)), session: Session, doubt: Session}
 	harness.Scene(t, func() string {
-		entries, err := s.store.Entries(t, s.root)
-		return fmt.Sprintf("registered %v %v", entries, err)
+		switch entries, err := s.store.Entries(t, s.root); {
+		case err != nil:
+			return "registered  " + err.Error()
+		case len(entries) == 0:
+			return "registered  nothing under " + s.root
+		default:
+			return fmt.Sprintf("registered  %v", entries)
+		}
 	})
 	return s
 }
@@ -50,6 +66,13 @@ func (s *stage) must(err error) {
 	}
 }
 
+// doubtful has clients doubt an empty list for longer than servers may need to
+// register again, on a machine that is busy.
+func (s *stage) doubtful() *stage {
+	s.doubt = 10 * time.Second
+	return s
+}
+
 // A server is a registration, and what it says.
 type server struct {
 	*stage
@@ -59,7 +82,7 @@ type server struct {
 
 // server prepares to register 127.0.0.1 and that port, by way of addr.
 func (s *stage) server(addr string, port int) *server {
-	v := &server{s, s.b.Register(s.t, addr, s.root, rpc.Endpoint{Host: "127.0.0.1", Port: port}),
+	v := &server{s, s.b.Register(s.t, addr, s.root, s.session, rpc.Endpoint{Host: "127.0.0.1", Port: port}),
 		net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 	s.t.Cleanup(func() { v.close() })
 	return v
@@ -130,7 +153,7 @@ type view struct {
 func (s *stage) watch(addr string) *view {
 	ctx, cancel := context.WithCancel(context.Background())
 	v := &view{t: s.t, end: cancel, done: make(chan struct{})}
-	d := s.b.Discover(s.t, addr, s.root)
+	d := s.b.Discover(s.t, addr, s.root, s.doubt)
 	go func() {
 		defer close(v.done)
 		d.Watch(ctx, func(snapshot rpc.Snapshot) {
