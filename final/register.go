@@ -57,6 +57,7 @@ type Registrar struct {
 	data       []byte
 	wanted     atomic.Bool   // a worker serves
 	registered atomic.Bool   // there is a znode
+	creating   atomic.Bool   // there may be one: nobody has answered yet
 	poke       chan struct{} // holds one token when wanted has changed
 	closing    chan struct{}
 	close      sync.Once
@@ -92,11 +93,11 @@ func (r *Registrar) SetServing(serving bool) {
 }
 
 // Close ends the registration for good, by ending the session, and reports
-// whether the endpoint was registered until now. It blocks until ZooKeeper has
+// whether clients may have known of it until now. It blocks until ZooKeeper has
 // confirmed or ctx ends.
 func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
 	r.close.Do(func() { close(r.closing) })
-	wasRegistered = r.registered.Load()
+	wasRegistered = r.registered.Load() || r.creating.Load()
 	if err := r.session.Close(ctx); err != nil && wasRegistered {
 		slog.Warn("the znode stays until its session times out", "err", err)
 	}
@@ -113,6 +114,7 @@ func (r *Registrar) run() {
 	for {
 		err := r.reconcile()
 		r.registered.Store(r.node != "")
+		r.creating.Store(r.doubt)
 		var retry <-chan time.Time
 		if err == nil {
 			failures, told = 0, ""
@@ -176,6 +178,7 @@ func (r *Registrar) reconcile() error {
 // create makes our znode. After an error it may exist all the same.
 func (r *Registrar) create(session int64) error {
 	r.mine[session] = true
+	r.creating.Store(true) // clients may know it before we do
 	acl := r.ACL(r.root + "/rpc")
 	path, err := Do(r.session, func(c *zk.Conn) (string, error) {
 		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, acl)

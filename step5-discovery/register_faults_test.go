@@ -126,7 +126,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
-		require.False(t, r.Close(ctx), "it was not registered as far as it knows")
+		require.True(t, r.Close(ctx), "clients may know of it")
 		require.Less(t, time.Since(begin), 900*time.Millisecond)
 		r.SetServing(true)
 		require.NoError(t, gate.Heal()) // what was sent arrives now
