@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -113,4 +115,30 @@ func TestLockEndsWithItsProcess(t *testing.T) {
 	release, err := lock(port)
 	require.NoError(t, err, "its holder is dead")
 	release()
+}
+
+// A child holds all that we have open from its birth until its exec: also the
+// socket with which a port was tried, and with it the port.
+func TestReservedPortIsFreeWhileProgramsAreStarted(t *testing.T) {
+	var stop atomic.Bool
+	var starters sync.WaitGroup
+	for range 4 {
+		starters.Go(func() {
+			for !stop.Load() {
+				_ = exec.Command("/bin/true").Run()
+			}
+		})
+	}
+	defer starters.Wait()
+	defer stop.Store(true)
+	for range 2000 {
+		port, release, err := Reserve()
+		require.NoError(t, err)
+		listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			listener.Close()
+		}
+		release()
+		require.NoError(t, err)
+	}
 }
