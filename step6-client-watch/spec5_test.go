@@ -263,10 +263,10 @@ func TestSpec5(t *testing.T) {
 		gate.Delay(1500 * time.Millisecond)           // so that there is a while in which the answer is on its way
 		o.ZK, o.Session = gate.Addr(), 10*time.Second // long enough to come back to
 		s := theServer.Serve(t, o)
-		registry.WaitOne(3*soon, s.Addr)
+		node := registry.WaitOne(3*soon, s.Addr)
 		gate.Reset()
 		gate.Delay(0)
-		back := fmt.Sprintf("sid=%#x,", gate.Sessions()[0])
+		back := fmt.Sprintf("sid=%#x,", node.Session)
 		harness.Eventually(t, soon, "the server's session "+back+" back among ZooKeeper's connections", func() (bool, string) {
 			answer, err := zookeeper.FourLetter("cons")
 			return strings.Contains(answer, back), fmt.Sprint(answer, err)

@@ -360,7 +360,7 @@ func TestWatch(t *testing.T) {
 		case <-time.After(time.Second):
 			assert.Fail(t, "Watch has not returned")
 		}
-		id := fmt.Sprintf("0x%x", gate.Sessions()[0])
+		id := fmt.Sprintf("0x%x", gate.Latest())
 		harness.Eventually(t, 10*time.Second, "session "+id+" closed", func() (bool, string) {
 			sessions, err := zookeeper.FourLetter("dump")
 			return err == nil && !strings.Contains(sessions, id), sessions

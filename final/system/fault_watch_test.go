@@ -90,7 +90,7 @@ func TestFaultBlackHoleLongerThanTheSession(t *testing.T) {
 	clientGate.Partition(netproxy.Both)
 	client.lists(true, a.Addr, b.Addr)
 	r.registered(nil)
-	r.sessionOver(clientGate.Sessions()[0])
+	r.sessionOver(clientGate.Latest())
 	calls.wait(a, 50)
 	calls.wait(b, 50)
 
@@ -155,7 +155,7 @@ func TestFaultEmptyListAfterAReconnect(t *testing.T) {
 	serverGate.Partition(netproxy.Both)
 	r.registered(nil)
 	require.NoError(t, clientGate.Heal())
-	r.listedIn(clientGate.Sessions()[0])
+	r.listedIn(clientGate.Latest())
 	calls.wait(a, 50)
 	calls.wait(b, 50)
 	client.lists(true, a.Addr, b.Addr)

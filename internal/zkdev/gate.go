@@ -66,6 +66,15 @@ func (g *Gate) Sessions() []int64 {
 	return ids
 }
 
+// Latest is the last of Sessions, 0 if there is none: a client whose handshake took too long has given up the one before.
+func (g *Gate) Latest() int64 {
+	ids := g.Sessions()
+	if len(ids) == 0 {
+		return 0
+	}
+	return ids[len(ids)-1]
+}
+
 // Expire ends every session opened through the gate, so that their clients find them expired when they reconnect.
 // Meanwhile the gate is shut to the clients: open, a client would take its session back within milliseconds.
 // It takes some milliseconds and at most 5 seconds a session, fails if there is no session to end, and ends by
