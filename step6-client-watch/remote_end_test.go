@@ -47,7 +47,7 @@ func TestSilenceBreaksAConnectionThatOwesReplies(t *testing.T) {
 
 func TestSilenceEndsAWriteThatHangs(t *testing.T) {
 	t.Parallel()
-	const length = 32 << 20 // more than socket buffers hold
+	const length = 8 << 20 // more than socket buffers hold
 	peer, r := listen(t)
 	call := begin(t, t.Context(), r, make([]byte, length))
 	conn := peer.accept()
@@ -61,7 +61,7 @@ func TestSilenceEndsAWriteThatHangs(t *testing.T) {
 func TestServerThatAnswersEarlyAndHangs(t *testing.T) {
 	t.Parallel()
 	peer, r := listen(t)
-	long := begin(t, t.Context(), r, make([]byte, 32<<20)) // more than socket buffers hold
+	long := begin(t, t.Context(), r, make([]byte, 8<<20)) // more than socket buffers hold
 	conn := peer.accept()
 	_, err := io.ReadFull(conn, make([]byte, HeaderSize))
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestLongCallOnAnIdleConnectionComesWhole(t *testing.T) {
 	conn.want("first")
 	conn.reply("first")
 	first.wantPong("first")
-	frame := ping(strings.Repeat("x", 32<<20))
+	frame := ping(strings.Repeat("x", 8<<20))
 	got := make([]byte, len(frame)) // all that takes long before the call: it is owed a reply from then on
 	long := begin(t, t.Context(), r, frame)
 	_, err := io.ReadFull(conn, got)

@@ -308,7 +308,7 @@ func TestBrokenConnectionTellsWhatWasWritten(t *testing.T) {
 
 func TestCallBehindOneThatDoesNotGetThroughWasNotWritten(t *testing.T) {
 	peer, r := listen(t)
-	long := begin(t, t.Context(), r, make([]byte, 32<<20)) // more than socket buffers hold
+	long := begin(t, t.Context(), r, make([]byte, 8<<20)) // more than socket buffers hold
 	conn := peer.accept()
 	one := make([]byte, 1)
 	_, err := conn.Read(one)
