@@ -1,6 +1,6 @@
 // Watching: the client learns from etcd which servers there are, and of every
-// change. It gets all keys at a revision and watches from the next one on, so
-// that nothing is missed between the two; whatever goes wrong, it gets again.
+// change. It gets all keys at a revision and watches from that one on, so that
+// nothing is missed between the two; whatever goes wrong, it gets again.
 
 package etcd
 

@@ -74,11 +74,10 @@ func (f *Flags) Config() clientv3.Config {
 		rpc.UsageError(f.flags, "-session must be at least 2s and in whole seconds, not %v", *f.Session)
 	}
 	if f.user.where != "" {
-		var ok bool
-		config.Username, config.Password, ok = strings.Cut(f.user.text, ":")
-		if !ok || config.Username == "" || config.Password == "" {
-			rpc.UsageError(f.flags, "%s: credentials must be user:password", f.user.where)
+		if _, err := rpc.ParseCredentials(f.user.text); err != nil {
+			rpc.UsageError(f.flags, "%s: %v", f.user.where, err)
 		}
+		config.Username, config.Password, _ = strings.Cut(f.user.text, ":")
 	}
 	var err error
 	if config.TLS, err = f.tlsConfig(); err != nil {

@@ -279,6 +279,25 @@ func TestSession(t *testing.T) {
 		require.True(t, c.broken.Load())
 	})
 
+	t.Run("the library has a head start on every connection", func(t *testing.T) {
+		proxy := netproxy.StartT(t, zookeeper.Addr())
+		began := time.Now()
+		s := openSession(t, proxy.Addr(), soon)
+		_, err := exists(s, "/") // so that it has read an answer
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, time.Since(began), headStart)
+		id := s.Conn().SessionID()
+		proxy.Refuse()
+		proxy.Reset()
+		waitNoSession(t, s)
+		began = time.Now()
+		require.NoError(t, proxy.Heal())
+		require.Equal(t, id, waitSession(t, s, soon))
+		_, err = exists(s, "/")
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, time.Since(began), headStart)
+	})
+
 	t.Run("ZooKeeper wiped: a new session, on a new connection", func(t *testing.T) {
 		s := openSession(t, zookeeper.Addr(), time.Second)
 		for range 3 { // transactions that the wiped one has not seen

@@ -5,7 +5,6 @@ package carry
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -21,9 +20,6 @@ type Chapter struct {
 	Write  []string // new files of this step that he writes
 	Revise []string // earlier files that this step changes, main.go apart
 }
-
-// Root returns the directory that the tree was loaded from.
-func (t *Tree) Root() string { return t.root }
 
 // Chapters returns the chapters that are there, in reading order. Final is
 // none.
@@ -69,6 +65,3 @@ func (s step) sources() (names []string) {
 func (t *Tree) FinalIsThere() bool {
 	return len(t.steps) > 0 && t.steps[len(t.steps)-1].dir == finalDir
 }
-
-// Path returns where a step's file is, under the root.
-func (t *Tree) Path(dir, name string) string { return filepath.Join(t.root, dir, name) }

@@ -121,9 +121,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 		client.wait(false, v.addr)
 		store.Pause()
 		client.wait(true, v.addr)
-		for begin := time.Now(); time.Since(begin) < Session; { // so that everything is over
-			time.Sleep(10 * time.Millisecond)
-		}
+		time.Sleep(Session) // so that it is over
 		store.Resume()
 		client.wait(false, v.addr)
 		s.waitEntries(v.addr)

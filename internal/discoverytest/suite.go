@@ -21,7 +21,8 @@ func (b Backend) Run(t *testing.T) {
 	addr := store.Addr()
 
 	t.Run("registered while it serves, and only then", func(t *testing.T) {
-		s := b.stage(t, store).patient() // nothing goes by itself while we wait
+		s := b.stage(t, store)
+		s.session = time.Minute // nothing goes by itself while we wait
 		v := s.server(addr, 1001)
 		client := s.watch(addr)
 		client.wait(false) // an empty list, and not even a root, is an answer
@@ -156,7 +157,7 @@ func (b Backend) Run(t *testing.T) {
 
 	t.Run("a client makes its calls at what is found", func(t *testing.T) {
 		s := b.stage(t, store)
-		stub := harness.StartStub(t, "", echo)
+		stub := harness.StartStub(t, "", answer)
 		store.Plant(s.t, s.root, "stub", endpointOf(stub.Addr))
 		client := rpc.NewClient(b.Discover(t, addr, s.root, Session))
 		defer client.Close()
@@ -176,13 +177,9 @@ func (b Backend) Run(t *testing.T) {
 	b.faults(t, store)
 }
 
-// echo answers a ping.
-func echo(conn net.Conn, body []byte) error {
-	var request rpc.Request
-	if err := json.Unmarshal(body, &request); err != nil {
-		return err
-	}
-	_, err := conn.Write(harness.Frame(`{"out":"pong","result":` + string(request.Params) + `}`))
+// answer answers a request.
+func answer(conn net.Conn, body []byte) error {
+	_, err := conn.Write(rpc.AppendFrame(nil, rpc.NewService().Answer(body).Append(nil)))
 	return err
 }
 
