@@ -173,7 +173,7 @@ carry: ## copy each file from the step that introduces it into the later ones
 	@go run ./internal/carry/cmd/carry
 
 .PHONY: budget
-budget: ## show how many lines of code each chapter has, and may have
+budget: ## show how much code each chapter has, and may have
 	@go run ./internal/carry/cmd/carry -budget
 
 .PHONY: readme

@@ -1,5 +1,4 @@
-// The form of a chapter: which sections it has, what belongs into them, and
-// how long it is.
+// The form of a chapter: which sections it has, and what belongs into them.
 
 package book
 
@@ -12,13 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-)
-
-// The words that a chapter's text may have.
-const (
-	leastWords = 900
-	mostWords  = 2000
 )
 
 // longDiff is how many lines a diff may have that isn't folded.
@@ -29,10 +21,10 @@ var boxLabels = []string{"The question", "You will", "You write", "Hours"}
 
 // A section is one of those that every chapter has, in this order.
 type section struct {
-	title       string
-	least, most int // folded parts; most 0: no limit
-	has         []*regexp.Regexp
-	want        string // has, in words
+	title string
+	least int // folded parts
+	has   []*regexp.Regexp
+	want  string // has, in words
 }
 
 var chapterSections = []section{
@@ -45,7 +37,7 @@ var chapterSections = []section{
 	{title: "Before and after"},
 	{title: "Where it goes wrong", want: "the table | Symptom | Usual cause | Look |",
 		has: []*regexp.Regexp{regexp.MustCompile(`(?m)^\| *Symptom *\| *Usual cause *\| *Look *\|`)}},
-	{title: "Check yourself", least: 5, most: 5},
+	{title: "Check yourself"},
 	{title: "Exercises", least: 3},
 	{title: "Further reading", want: "a list of three or more", has: []*regexp.Regexp{regexp.MustCompile(`(?s)(\n- .*){3}`)}},
 }
@@ -77,9 +69,6 @@ func CheckChapter(root string, d *Doc, number int) (problems []string) {
 		if s.title == "Build it" {
 			problems = append(problems, d.checkBuild(root, number, begins[i], begins[i+1])...)
 		}
-	}
-	if n := d.words(); n < leastWords || n > mostWords {
-		problems = append(problems, d.at(0, "the text has %d words, without code, tables and diagrams: a chapter has %d to %d", n, leastWords, mostWords))
 	}
 	return problems
 }
@@ -117,9 +106,8 @@ func (d *Doc) checkSection(s section, begin, end int) (problems []string) {
 	for _, line := range d.masked()[begin:end] {
 		folded += strings.Count(line, "<details")
 	}
-	if folded < s.least || s.most > 0 && folded > s.most {
-		problems = append(problems, d.at(begin, "## %s has %d folded parts (<details>), and must have %d%s", s.title, folded, s.least,
-			map[bool]string{true: " or more"}[s.most == 0]))
+	if folded < s.least {
+		problems = append(problems, d.at(begin, "## %s has %d folded parts (<details>), and must have %d or more", s.title, folded, s.least))
 	}
 	return problems
 }
@@ -164,23 +152,6 @@ func (d *Doc) checkBuild(root string, number, begin, end int) (problems []string
 		problems = append(problems, d.at(begin, "no heading of ## Build it, such as ### %d.1–%d.3 …, has the milestones %s", number, number, strings.Join(missing, ", ")))
 	}
 	return problems
-}
-
-// words counts those of the text: no code blocks, tables, comments and tags.
-func (d *Doc) words() (n int) {
-	for _, line := range d.prose() {
-		line = inlineTarget.ReplaceAllString(line, "]")
-		line = inComment.ReplaceAllString(htmlTag.ReplaceAllString(line, " "), " ")
-		if strings.HasPrefix(strings.TrimSpace(line), "|") {
-			continue
-		}
-		for _, field := range strings.Fields(line) {
-			if strings.IndexFunc(field, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) >= 0 {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // CheckFolds returns what is wrong with the folded parts of any text: those

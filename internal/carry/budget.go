@@ -1,9 +1,13 @@
-// Counting: how many lines of code a chapter adds.
+// Counting: how much code a chapter adds. A budget is in statements: blank lines,
+// split conditions and long literals cost nothing, so that nobody makes code
+// denser to stay within it.
 
 package carry
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
 	"go/scanner"
 	"go/token"
 	"io"
@@ -17,20 +21,22 @@ import (
 
 // A Part is the new code of one step, or a part of it with its own budget.
 type Part struct {
-	Step   string // directory
-	Name   string // "written" or "given"
-	Files  []File // sorted by name
-	Lines  int    // of code, in all files
-	Budget int    // most lines allowed; 0: as many as it takes
+	Step       string // directory
+	Name       string // "written" or "given"
+	Files      []File // sorted by name
+	Lines      int    // of code, in all files
+	Statements int    // in all files
+	Budget     int    // maximum of Statements; 0: as many as it takes
 }
 
-// A File is one file's name and its lines of code.
+// A File is one file's name and how much code it has.
 type File struct {
-	Name  string
-	Lines int
+	Name       string
+	Lines      int
+	Statements int
 }
 
-// Count returns the new files of each step and their lines of code. Tests
+// Count returns the new files of each step and how much code they have. Tests
 // don't count, nor does main.go, which is wiring.
 func (t *Tree) Count() ([]Part, error) {
 	var all []Part
@@ -42,20 +48,21 @@ func (t *Tree) Count() ([]Part, error) {
 		}
 		parts := make([]Part, len(budgets))
 		for j, budget := range budgets {
-			parts[j] = Part{Step: s.dir, Name: budget.Part, Budget: budget.Lines}
+			parts[j] = Part{Step: s.dir, Name: budget.Part, Budget: budget.Statements}
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.files)) {
 			if !carried(name) || specName.MatchString(name) || seen[name] {
 				continue
 			}
 			seen[name] = true
-			lines, err := t.lines(s.dir, name)
+			file, err := t.measure(s.dir, name)
 			if err != nil {
 				return nil, err
 			}
 			part := &parts[max(0, t.rules.budget(s.number, name))]
-			part.Files = append(part.Files, File{Name: name, Lines: lines})
-			part.Lines += lines
+			part.Files = append(part.Files, file)
+			part.Lines += file.Lines
+			part.Statements += file.Statements
 		}
 		all = append(all, parts...)
 	}
@@ -69,40 +76,74 @@ func (t *Tree) WriteBudget(w io.Writer) error {
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "step\tnew code\tlines\tbudget\tfiles\n")
+	fmt.Fprintf(table, "step\tnew code\tlines\tstatements\tbudget\tfiles (statements)\n")
 	for _, part := range parts {
 		var files []string
 		for _, file := range part.Files {
-			files = append(files, fmt.Sprintf("%s %d", file.Name, file.Lines))
+			files = append(files, fmt.Sprintf("%s %d", file.Name, file.Statements))
 		}
 		budget := "-"
 		if part.Budget > 0 {
 			budget = fmt.Sprint(part.Budget)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", part.Step, part.Name, part.Lines, budget, strings.Join(files, ", "))
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\t%s\n", part.Step, part.Name, part.Lines, part.Statements, budget, strings.Join(files, ", "))
 	}
-	fmt.Fprintf(table, "\nmain.go\tlines\tgrowth\n")
+	fmt.Fprintf(table, "\nmain.go\tlines\tstatements\tgrowth\n")
 	before := 0
 	for _, s := range t.steps {
 		if !s.files["main.go"] {
 			continue
 		}
-		lines, err := t.lines(s.dir, "main.go")
+		file, err := t.measure(s.dir, "main.go")
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(table, "%s\t%d\t%+d\n", s.dir, lines, lines-before)
-		before = lines
+		fmt.Fprintf(table, "%s\t%d\t%d\t%+d\n", s.dir, file.Lines, file.Statements, file.Statements-before)
+		before = file.Statements
 	}
 	return table.Flush()
 }
 
-func (t *Tree) lines(dir, name string) (int, error) {
+func (t *Tree) measure(dir, name string) (File, error) {
 	source, err := os.ReadFile(filepath.Join(t.root, dir, name))
 	if err != nil {
-		return 0, fmt.Errorf("count lines: %w", err)
+		return File{}, fmt.Errorf("measure code: %w", err)
 	}
-	return CodeLines(source), nil
+	statements, err := Statements(source)
+	if err != nil {
+		return File{}, fmt.Errorf("count the statements of %s: %w", filepath.Join(dir, name), err)
+	}
+	return File{Name: name, Lines: CodeLines(source), Statements: statements}, nil
+}
+
+// Statements counts the statements of Go source, nested ones too, and what is
+// declared outside functions: each function, type, variable or constant, imports
+// excepted. Braces alone are no statement. What stands in the head of an if, a
+// for or a switch counts as it would on a line of its own.
+func Statements(source []byte) (n int, err error) {
+	file, err := parser.ParseFile(token.NewFileSet(), "", source, 0)
+	if err != nil {
+		return 0, err
+	}
+	for _, declaration := range file.Decls {
+		switch d := declaration.(type) {
+		case *ast.FuncDecl:
+			n++
+		case *ast.GenDecl:
+			if d.Tok != token.IMPORT {
+				n += len(d.Specs)
+			}
+		}
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch node.(type) {
+		case *ast.BlockStmt, *ast.EmptyStmt:
+		case ast.Stmt:
+			n++
+		}
+		return true
+	})
+	return n, nil
 }
 
 // CodeLines counts the lines of Go source that hold code: not the blank ones

@@ -1,5 +1,5 @@
 // Carry copies every file from the step that introduces it into the later
-// ones, or shows how many lines each chapter has. It is what `make carry` and
+// ones, or shows how much code each chapter has. It is what `make carry` and
 // `make budget` run.
 package main
 
@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	budget := flag.Bool("budget", false, "print the lines of code of each chapter, and copy nothing")
+	budget := flag.Bool("budget", false, "print how much code each chapter has, and copy nothing")
 	flag.Parse()
 	if err := run(*budget); err != nil {
 		fmt.Fprintln(os.Stderr, "carry:", err)
