@@ -8,6 +8,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -180,6 +181,42 @@ func TestConnIdleHoldsNoBuffers(t *testing.T) {
 			assert.Zero(t, cap(conn.decoder.kept))
 		})
 	})
+}
+
+// A timer or a handler may point to a connection long after its end: that must
+// not cost what the connection held.
+func TestConnClosedHoldsNoMemory(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		const conns, length = 20, 1 << 20
+		var closed []*Conn // which stay
+		s.on(func() { s.server.OnClose = func(c *Conn) { closed = append(closed, c) } })
+		before := heap()
+		for range conns {
+			c := s.dial()
+			s.ping(c)
+			c.Send(harness.Frame(strings.Repeat("x", length))[:length])
+			s.eventually("nearly all of a frame", func() bool {
+				for conn := range s.server.conns {
+					return len(conn.decoder.kept) == length
+				}
+				return false
+			})
+			c.Close()
+			s.wantConns(0)
+		}
+		s.on(func() {})
+		assert.Len(t, closed, conns)
+		assert.Less(t, int64(heap())-int64(before), int64(conns*length/4), "more bytes in use")
+		runtime.KeepAlive(closed)
+	})
+}
+
+// heap returns how many bytes of memory are in use.
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
 }
 
 // The error reply arrives although the peer is still writing: with a plain

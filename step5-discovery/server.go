@@ -33,6 +33,9 @@ type Server struct {
 	Pause func(held int, err error) time.Duration
 	// MaxFrame is the longest request body accepted, in bytes.
 	MaxFrame int
+	// OnClose, if set, is called when a connection has closed: nobody will
+	// read what the Handler may still be about to reply.
+	OnClose func(c *Conn)
 
 	loop     *Loop
 	handler  Handler

@@ -182,10 +182,18 @@ func (c *Conn) closeUnlessTaken(before int) {
 	})
 }
 
+// close ends both sides at once. Whoever still points to the connection, a
+// timer or a handler, holds none of its memory.
 func (c *Conn) close() {
-	if !c.closed {
-		c.closed = true
-		delete(c.server.conns, c)
-		c.server.loop.Close(c.fd)
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.decoder, c.out = nil, nil
+	delete(c.server.conns, c)
+	c.server.loop.Close(c.fd)
+
+	if c.server.OnClose != nil {
+		c.server.OnClose(c)
 	}
 }
