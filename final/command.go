@@ -33,7 +33,7 @@ func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
 	f := &ServerFlags{flags: flags}
 	c := &f.config
 	flags.BoolVar(&c.Verbose, "v", false, "log every call")
-	flags.IntVar(&c.Workers, "workers", runtime.NumCPU(), "number of worker processes")
+	flags.IntVar(&c.Workers, "workers", runtime.GOMAXPROCS(0), "number of worker processes")
 	flags.DurationVar(&c.Grace, "grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	flags.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a connection may stay without a request; 0: for ever")
 	flags.DurationVar(&c.Limits.FrameTimeout, "frame-timeout", 10*time.Second, "how long a request may take to come in whole; 0: for ever")

@@ -77,8 +77,8 @@ func TestReadmeFlags(t *testing.T) {
 			}
 		}
 		if command == "server" {
-			require.Equal(t, "`"+strconv.Itoa(runtime.NumCPU())+"`", want["workers"])
-			want["workers"] = "number of CPUs"
+			require.Equal(t, "`"+strconv.Itoa(runtime.GOMAXPROCS(0))+"`", want["workers"])
+			want["workers"] = "`GOMAXPROCS`"
 		}
 		require.Greater(t, len(want), 5, p.Stderr())
 		got := map[string]string{}

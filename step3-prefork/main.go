@@ -26,7 +26,7 @@ func main() {
 	isWorker := IsWorker()
 	flags := flag.NewFlagSet("step3-prefork", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
-	workers := flags.Int("workers", runtime.NumCPU(), "number of worker processes")
+	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
 	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
 	if *workers < 1 {
 		UsageError(flags, "-workers must be at least 1, not %d", *workers)

@@ -23,7 +23,7 @@ func main() {
 	isWorker := IsWorker()
 	flags := flag.NewFlagSet("step4-signals", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
-	workers := flags.Int("workers", runtime.NumCPU(), "number of worker processes")
+	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
 	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
 	if *workers < 1 {

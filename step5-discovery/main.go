@@ -82,7 +82,7 @@ func (z zkFlags) open(flags *flag.FlagSet) *Session {
 
 func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 	verbose := flags.Bool("v", false, "log every call")
-	workers := flags.Int("workers", runtime.NumCPU(), "number of worker processes")
+	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
 	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	advertise := flags.String("advertise", "", "the `host` to register, if clients reach this server by another than HOST")
 	zookeeper := newZKFlags(flags)

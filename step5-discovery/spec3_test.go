@@ -226,6 +226,14 @@ func TestSpec3(t *testing.T) {
 			s = s.Restart(t)
 		}
 	})
+
+	t.Run("3.12 an empty marker in the environment makes no difference", func(t *testing.T) {
+		harness.Usually(t, `the workers find the empty one first, and take themselves for masters → step3 README, "What a worker inherits"`)
+		s := theServer.Serve(t, harness.Options{Workers: 2, Env: []string{"RPC_WORKER="}})
+		s.WaitServing(t, 2)
+		all := s.Processes(t)
+		harness.Check(t, len(all) == 3, "3 processes: a master and two workers", "%d", len(all))
+	})
 }
 
 // spec3Leave closes the connections and waits until the server has noticed.

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -60,12 +62,7 @@ func (p *Prefork) Spawn() (*Worker, error) {
 		return nil, fmt.Errorf("make the ready pipe: %w", err)
 	}
 	defer readyW.Close()
-	// The running program, even if its file has been replaced since: new
-	// workers must fit the old master.
-	path := "/proc/self/exe"
-	if _, err := os.Stat(path); err != nil {
-		path, _ = os.Executable()
-	}
+	path := executable()
 	// ForkExec gives the child these descriptors as 0 to 5 and no others:
 	// everything else that this process has open is close-on-exec.
 	pid, err := syscall.ForkExec(path, os.Args, &syscall.ProcAttr{
@@ -74,9 +71,29 @@ func (p *Prefork) Spawn() (*Worker, error) {
 	})
 	if err != nil {
 		ready.Close()
-		return nil, fmt.Errorf("start a worker: %w", err)
+		return nil, fmt.Errorf("start a worker from %s: %w", path, err)
 	}
 	return &Worker{PID: pid, ready: ready}, nil
+}
+
+// executable returns a path of the running program. The first holds even if
+// its file has been replaced since: new workers must fit the old master.
+func executable() string {
+	const self = "/proc/self/exe"
+	if _, err := os.Stat(self); err == nil {
+		return self
+	}
+
+	path, err := os.Executable()
+	if err == nil {
+		return path
+	}
+
+	path, err = exec.LookPath(os.Args[0]) // Linux without /proc
+	if err == nil {
+		return path
+	}
+	return os.Args[0]
 }
 
 // WaitReady blocks until the worker accepts connections. It returns an error
@@ -96,16 +113,26 @@ func (w *Worker) WaitReady(timeout time.Duration) error {
 
 // IsWorker reports whether this process was started by Spawn. It must be asked
 // once, before anything else is opened or started: it also sees to it that
-// what the worker inherited goes no further.
+// what this process was given, by a master or by a shell, goes no further.
 func IsWorker() bool {
-	if os.Getenv(workerMark) == "" {
-		return false
+	mark := os.Getenv(workerMark)
+	os.Unsetenv(workerMark) // even if it is empty: in front of ours it would hide it
+	keepDescriptors()
+	return mark != ""
+}
+
+// keepDescriptors marks whatever is open behind standard error close-on-exec.
+func keepDescriptors() {
+	last := 255 // where the system doesn't tell what is open
+	open, _ := os.ReadDir("/dev/fd")
+	for _, entry := range open {
+		fd, _ := strconv.Atoi(entry.Name())
+		last = max(last, fd)
 	}
-	os.Unsetenv(workerMark)
-	for fd := listenerFD; fd <= readyFD; fd++ {
-		unix.CloseOnExec(fd)
+
+	for fd := listenerFD; fd <= last; fd++ {
+		unix.CloseOnExec(fd) // without effect if it isn't open
 	}
-	return true
 }
 
 // RunWorker tells the master that this worker is ready and runs the loop until

@@ -64,6 +64,23 @@ var processes = []Program{
 		By:     "what the test was waiting for when the bomb was found",
 	},
 	{
+		Name:    "marker-hidden",
+		Mistake: "adds the marker to the environment, where an empty one that it was started with comes first",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"prefork.go", `	os.Unsetenv(workerMark) // even if it is empty: in front of ours it would hide it
+	keepDescriptors()
+	return mark != ""
+`, `	keepDescriptors()
+	if mark == "" {
+		return false
+	}
+	os.Unsetenv(workerMark)
+	return true
+`}},
+		Quick: []string{"3.1", "3.2", "3.12"},
+		Why:   "the other milestones are started without the variable",
+	},
+	{
 		Name:    "orphans",
 		Mistake: "lets its workers inherit the lifeline's write end, too, so that it never ends",
 		Step:    "step3-prefork", Spec: 3,
@@ -78,7 +95,7 @@ var processes = []Program{
 	}
 	return &Prefork{listener, os.NewFile(uintptr(ends[0]), "lifeline"), os.NewFile(uintptr(ends[1]), "alive")}, nil
 `}},
-		Quick: []string{"3.1", "3.2", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11"},
+		Quick: []string{"3.1", "3.2", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12"},
 		Why:   "3.4 is a statistic, which has nothing to do with it",
 	},
 	{
