@@ -24,27 +24,48 @@ import (
 // kernel asks for more.
 const lingerTime, lingerBytes = time.Second, 64 << 20
 
+// A connState says how far a connection's end has come. It only ever grows.
+type connState uint8
+
+const (
+	stateOpen      connState = iota // requests are read and answered
+	stateDraining                   // only what has come in is; when that is answered, we end our side
+	stateLingering                  // our side is ended; what still comes is discarded
+	stateClosed                     // nothing is left
+)
+
 // A Conn is one client's connection. It belongs to its loop's goroutine.
+//
+// It waits for Writable while out holds something, for nothing while a request
+// is unanswered, and for Readable otherwise, as long as it has room to read.
 type Conn struct {
-	server     *Server
-	fd         int
-	ready      func(Events) // onReady; kept, because each c.onReady would be allocated anew
-	decoder    *Decoder
-	out        []byte // replies not yet sent
-	unanswered bool   // the handler has a request and has not replied yet
-	processing bool   // process is on the stack
-	last       bool   // close when the replies are sent
-	finishing  int    // close when what came in is answered, of this many bytes more at most; 0: go on
-	lingering  int    // our side is ended; this many bytes may still come
-	closed     bool
+	server *Server
+	fd     int
+	ready  func(Events) // onReady; kept, because each c.onReady would be allocated anew
+
+	// The way of a request.
+	decoder    *Decoder // spent when no more are taken
+	unanswered bool     // the handler has a request and has not replied yet
+	processing bool     // process is on the stack
+	out        []byte   // replies not yet sent
+
+	// The end. The quota is 0 while the connection is open.
+	state     connState
+	quota     int    // bytes that may be read: draining, of what had come in; lingering, to discard
+	lingering *Timer // bounds the lingering
 }
+
+// spent is the Decoder of all connections that take no more requests. It gets
+// nothing, and so holds nothing.
+var spent = NewDecoder(0)
 
 // Reply answers the request that the Handler was given last. On a closed
 // connection, or when that request is answered already, it does nothing.
 func (c *Conn) Reply(r Reply) {
-	if c.closed || !c.unanswered {
+	if c.state == stateClosed || !c.unanswered {
 		return
 	}
+
 	c.unanswered = false
 	if c.out == nil {
 		c.out = spareBuffer()
@@ -57,9 +78,21 @@ func (c *Conn) Reply(r Reply) {
 	}
 }
 
+// fail gives a last reply, an error, and ends the connection. What has come in
+// of further requests is dropped.
+func (c *Conn) fail(err error) {
+	c.state, c.quota, c.decoder = stateDraining, 0, spent
+	c.unanswered = true
+	c.Reply(ErrorReply(err))
+}
+
 // watch says what the connection waits for.
 func (c *Conn) watch(mask Events) {
-	c.server.loop.Watch(c.fd, mask, c.ready)
+	err := c.server.loop.Watch(c.fd, mask, c.ready)
+	if err != nil {
+		slog.Error("a connection is lost", "err", err)
+		c.close()
+	}
 }
 
 // onReady is called by the loop.
@@ -74,25 +107,36 @@ func (c *Conn) onReady(events Events) {
 	}
 }
 
+// room returns how many bytes the next read may take: one chunk, and no more
+// than the quota. A frame that is half there when the quota is used up may come
+// in whole.
+func (c *Conn) room() int {
+	switch {
+	case c.state == stateOpen:
+		return chunkSize
+	case c.state == stateDraining && c.quota == 0:
+		return min(chunkSize, c.decoder.Missing())
+	}
+	return min(chunkSize, c.quota)
+}
+
 // read takes one chunk.
 func (c *Conn) read() {
-	n, err := unix.Read(c.fd, c.server.chunk)
+	chunk := c.server.chunk[:c.room()]
+	n, err := unix.Read(c.fd, chunk)
+	if c.state != stateOpen {
+		c.quota = max(0, c.quota-max(0, n))
+	}
+
 	switch {
-	case n > 0 && c.lingering > 0:
-		if c.lingering -= n; c.lingering <= 0 {
-			c.lingering = 1 // enough: from now on the peer waits, until the timer ends this
-			c.watch(0)
+	case n > 0 && c.state == stateLingering:
+		if c.quota == 0 {
+			c.watch(0) // enough: from now on the peer waits, until the timer ends this
 		}
 	case n > 0:
-		if c.finishing > 0 {
-			c.finishing -= n
-			c.last = c.finishing <= 0
-		}
-		c.process(c.server.chunk[:n])
+		c.process(chunk[:n])
 	case errors.Is(err, unix.EAGAIN):
-		if c.finishing > 0 && c.lingering == 0 && !c.decoder.Partial() {
-			c.linger()
-		}
+		// There was nothing after all.
 	default: // the end of the stream (everything before it is answered), or an error
 		c.close()
 	}
@@ -103,17 +147,19 @@ func (c *Conn) read() {
 func (c *Conn) process(chunk []byte) {
 	c.processing = true
 	for body, err := range c.decoder.Frames(chunk) {
-		c.unanswered = true
 		if err != nil {
-			c.last = true
-			c.Reply(ErrorReply(err))
+			c.fail(err)
 			break
 		}
-		if c.handle(body); c.unanswered {
+
+		c.unanswered = true
+		c.handle(body)
+		if c.unanswered {
 			break
 		}
 	}
 	c.processing = false
+
 	c.flush()
 }
 
@@ -130,59 +176,69 @@ func (c *Conn) handle(body []byte) {
 
 // flush sends what it can and decides what to wait for next.
 func (c *Conn) flush() {
-	n, err := unix.Write(c.fd, c.out)
-	sent := c.out
-	switch c.out = c.out[max(n, 0):]; {
-	case err != nil && !errors.Is(err, unix.EAGAIN):
+	err := c.write()
+	switch {
+	case err != nil:
 		c.close()
 	case len(c.out) > 0:
 		c.watch(Writable) // alone: with Readable armed too, a client that only sends would make us spin
 	case c.unanswered:
 		c.watch(0)
-	case c.last:
+	case c.room() == 0:
 		c.linger()
 	default:
-		keepBuffer(sent)
-		c.out = nil // an idle connection holds no buffer
 		c.watch(Readable)
-		if c.finishing > 0 {
-			c.finish()
-		}
 	}
 }
 
-// finish ends the connection as soon as every request that has come in is
-// answered, and one that is half here has come in whole. A client that never
-// stops sending is told the end all the same.
-func (c *Conn) finish() {
-	if c.finishing == 0 {
-		c.finishing = HeaderSize + c.server.MaxFrame // room for the longest
+// write sends what the kernel takes.
+func (c *Conn) write() error {
+	if len(c.out) == 0 {
+		return nil
 	}
-	c.server.loop.Post(func() {
-		if !c.closed && !c.unanswered && len(c.out) == 0 {
-			c.read() // there may be more; if there is not, that ends it
-		}
-	})
+
+	sent := c.out
+	n, err := unix.Write(c.fd, c.out)
+	c.out = c.out[max(n, 0):]
+	if len(c.out) == 0 {
+		keepBuffer(sent)
+		c.out = nil // an idle connection holds no buffer
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		err = nil
+	}
+	return err
+}
+
+// drain ends the connection as soon as every request is answered that has come
+// in by now, and one of which only a part has come, too. What the client sends
+// after it is not: it might send on and on.
+func (c *Conn) drain() {
+	if c.state != stateOpen {
+		return
+	}
+
+	c.state = stateDraining
+	c.quota, _ = unread(c.fd)
+	c.flush()
 }
 
 // linger ends our side and then discards what the peer still sends, until it
 // ends its side too. Closing a socket with unread input would reset the
 // connection, and a reset destroys replies on their way.
 func (c *Conn) linger() {
-	c.lingering = lingerBytes
+	c.state, c.quota, c.decoder = stateLingering, lingerBytes, spent
 	_ = unix.Shutdown(c.fd, unix.SHUT_WR)
-	c.watch(Readable)
 	c.closeUnlessTaken(lingerBytes)
+	c.watch(Readable)
 }
 
 // closeUnlessTaken closes the connection after lingerTime, unless the peer is
 // still taking replies: fewer bytes are unacknowledged then than before.
 func (c *Conn) closeUnlessTaken(before int) {
-	c.server.loop.After(lingerTime, func() {
-		if c.closed {
-			return
-		}
-		if now, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ); err == nil && now > 0 && now < before {
+	c.lingering = c.server.loop.AfterFunc(lingerTime, func() {
+		now, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
+		if err == nil && now > 0 && now < before {
 			c.closeUnlessTaken(now)
 			return
 		}
@@ -190,17 +246,17 @@ func (c *Conn) closeUnlessTaken(before int) {
 	})
 }
 
-// close ends both sides at once. Whoever still points to the connection, a
-// timer or a handler, holds none of its memory.
+// close gives everything back that the connection holds, whoever may still
+// point to it.
 func (c *Conn) close() {
-	if c.closed {
+	if c.state == stateClosed {
 		return
 	}
-	c.closed = true
-	c.decoder, c.out = nil, nil
-	delete(c.server.conns, c)
-	c.server.loop.Close(c.fd)
 
+	c.state, c.decoder, c.out = stateClosed, spent, nil
+	c.lingering.Stop()
+	c.server.loop.Close(c.fd)
+	delete(c.server.conns, c)
 	if c.server.OnClose != nil {
 		c.server.OnClose(c)
 	}

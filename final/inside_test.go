@@ -60,7 +60,8 @@ func startInside(t testing.TB, limits Limits, methods map[string]TaskMethod) *in
 		Loop: loop, t: t, addr: addr.String(), tasks: NewTasks(loop, NewService(), methods),
 		waits: &counter.n, ended: make(chan error, 1),
 	}
-	w.server = NewServer(loop, listener, w.tasks.Handle)
+	w.server, err = NewServer(loop, listener, w.tasks.Handle)
+	require.NoError(t, err)
 	limits.Apply(w.server)
 	go func() { w.ended <- w.Run() }()
 	t.Cleanup(func() {
@@ -109,7 +110,7 @@ func (w *inside) eventually(what string, condition func() bool) {
 func (w *inside) pass(d time.Duration) {
 	w.t.Helper()
 	passed := make(chan bool, 1)
-	w.on(func() { w.After(d, func() { passed <- true }) })
+	w.on(func() { w.AfterFunc(d, func() { passed <- true }) })
 	receive(w.t, passed, "a timer")
 }
 

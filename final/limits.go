@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	fullPause    = 10 * time.Millisecond  // between two looks whether a full worker has room again
 	starvedPause = 100 * time.Millisecond // the same when there are no more descriptors
 	starvedWord  = 10 * time.Second       // between two words about that in the log
 )
@@ -57,6 +56,7 @@ type progress struct {
 func (l Limits) Apply(s *Server) {
 	lim := &limiter{Limits: l, server: s, seen: make(map[*Conn]*progress)}
 	s.Pause = lim.pause
+	s.OnClose = lim.onClose
 	if l.MaxFrame > 0 {
 		s.MaxFrame = min(l.MaxFrame, MaxRequest)
 	}
@@ -81,21 +81,15 @@ func (l *limiter) pause(held int, err error) time.Duration {
 		}
 		return starvedPause // the listener stays ready: without a pause we would spin
 	case l.MaxConns > 0 && held >= l.MaxConns:
-		l.server.listen(0)
-		l.server.loop.After(fullPause, l.reopen)
-		return 0
+		return -1 // until there is room again
 	}
 	return SpreadPause(held, err)
 }
 
-// reopen accepts again once there is room.
-func (l *limiter) reopen() {
-	switch {
-	case l.server.listener < 0: // draining
-	case len(l.server.conns) < l.MaxConns:
-		l.server.listen(Readable)
-	default:
-		l.server.loop.After(fullPause, l.reopen)
+// onClose accepts again when a full worker has room for one more.
+func (l *limiter) onClose(*Conn) {
+	if l.MaxConns > 0 && len(l.server.conns) == l.MaxConns-1 {
+		l.server.resume()
 	}
 }
 
@@ -105,7 +99,7 @@ func (l *limiter) reopen() {
 func (l *limiter) sweep() {
 	now := time.Now()
 	for c := range l.seen {
-		if c.closed {
+		if c.state == stateClosed {
 			delete(l.seen, c)
 		}
 	}
@@ -114,23 +108,22 @@ func (l *limiter) sweep() {
 		if p.since.IsZero() || p.requests != p.counted || c.unanswered {
 			p.since, p.begun, p.counted = now, time.Time{}, p.requests
 		}
-		if !c.decoder.Partial() || len(c.out) > 0 { // with replies unsent it is we who don't read
+		if c.decoder.Buffered() == 0 || len(c.out) > 0 { // with replies unsent it is we who don't read
 			p.begun = time.Time{}
 		} else if p.begun.IsZero() {
 			p.begun = now
 		}
 		switch {
-		case c.unanswered || c.lingering > 0:
+		case c.unanswered || c.state == stateLingering:
 		case over(now, p.begun, l.FrameTimeout):
-			c.unanswered, c.last = true, true
-			c.Reply(ErrorReply(errors.New("the request did not come in whole in time")))
+			c.fail(errors.New("the request did not come in whole in time"))
 		case over(now, p.since, l.IdleTimeout) && len(c.out) > 0:
 			c.close() // the peer doesn't read: there is no telling it
 		case over(now, p.since, l.IdleTimeout):
 			c.linger()
 		}
 	}
-	l.server.loop.After(l.period(), l.sweep)
+	l.server.loop.AfterFunc(l.period(), l.sweep)
 }
 
 // of returns what is known of a connection.

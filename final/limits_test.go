@@ -35,7 +35,6 @@ func TestMaxConns(t *testing.T) {
 		queue = append(queue, c)
 	}
 	w.wantSleep()
-	w.pass(3 * fullPause)
 	w.wantConns(2)
 	queue[0].WantSilence()
 	w.ping(first)
@@ -71,8 +70,7 @@ func TestMaxConnsAtTheEnd(t *testing.T) {
 	w.wantEnd()
 }
 
-// The look for room that comes after the listener was closed must not open it
-// again.
+// Room that comes after the listener was closed must not open it again.
 func TestMaxConnsRoomAtTheEnd(t *testing.T) {
 	l := &lab{}
 	w := startInside(t, Limits{MaxConns: 2}, l.methods())
@@ -84,7 +82,6 @@ func TestMaxConnsRoomAtTheEnd(t *testing.T) {
 	idle.WantEOF()
 	idle.Close()
 	w.wantConns(1) // there is room
-	w.pass(3 * fullPause)
 	w.on(func() {
 		assert.NotContains(t, w.watches, -1)
 		l.finish = true
@@ -114,13 +111,13 @@ func TestOutOfDescriptors(t *testing.T) {
 			}
 			return pause(held, err)
 		}
-		w.server.listen(0)
+		w.server.rest(-1)
 	})
 	waiting := w.dial() // the kernel takes it
 	restore := noMoreDescriptors(t)
 	defer restore()
 	before := w.waits.Load()
-	w.on(func() { w.server.listen(Readable) })
+	w.on(w.server.resume)
 	w.eventually("three tries", func() bool { return tries >= 3 })
 	assert.Less(t, w.waits.Load()-before, int64(300), "it spins") // most of these are the test's own
 	w.wantSleep()

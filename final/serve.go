@@ -107,12 +107,15 @@ func (config *Config) work() error {
 		return err
 	}
 	handler := NewTasks(loop, config.Service, config.Tasks).Handle
-	server := NewServer(loop, listenerFD, func(c *Conn, body []byte) {
+	server, err := NewServer(loop, listenerFD, func(c *Conn, body []byte) {
 		if config.Verbose {
 			LogCall(body)
 		}
 		handler(c, body)
 	})
+	if err != nil {
+		return err
+	}
 	config.Limits.Apply(server)
 	return RunWorker(loop, stop, config.Grace)
 }

@@ -22,3 +22,9 @@ func accept(listener int) (fd int, err error) {
 	}
 	return fd, err
 }
+
+// unread returns how many bytes have come in at a socket and are not read yet.
+func unread(fd int) (int, error) {
+	const fionread = 0x4004667f // for which package unix has no name
+	return unix.IoctlGetInt(fd, fionread)
+}

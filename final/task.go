@@ -99,7 +99,7 @@ func (t *Tasks) turn() {
 	t.posted, t.spent = false, 0
 	first := t.queue[0]
 	t.queue = t.queue[1:]
-	if !first.conn.closed {
+	if first.conn.state != stateClosed {
 		if reply, done := first.run(); done {
 			first.conn.Reply(reply) // which may bring the next task in
 		} else {

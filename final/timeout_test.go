@@ -36,7 +36,7 @@ func TestIdleTimeout(t *testing.T) {
 	half.WantEOF()
 	w.on(func() {
 		for _, conn := range conns {
-			assert.Positive(t, conn.lingering, "what they send just now must not reset them")
+			assert.Equal(t, stateLingering, conn.state, "what they send just now must not reset them")
 		}
 	})
 	silent.Close()
@@ -157,7 +157,7 @@ func (w *inside) deaf(n int) (*harness.Conn, *Conn) {
 	var conn *Conn
 	w.eventually("a reply that can't be sent, and half a request", func() bool {
 		for open := range w.server.conns {
-			if len(open.out) > 0 && open.decoder.Partial() {
+			if len(open.out) > 0 && open.decoder.Buffered() > 0 {
 				conn = open
 			}
 		}
@@ -184,7 +184,7 @@ func TestIdleTimeoutCutsWhoDoesNotRead(t *testing.T) {
 	w := startInside(t, Limits{IdleTimeout: 100 * time.Millisecond}, nil)
 	c, conn := w.deaf(500)
 	w.wantConns(0)
-	w.on(func() { assert.Zero(t, conn.lingering, "there is no telling it") })
+	w.on(func() { assert.Equal(t, stateClosed, conn.state, "there is no telling it") })
 	w.wantSleep()
 	for err := error(nil); err == nil; {
 		_, err = c.TryReply() // what was on its way, and then the end

@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -82,7 +83,7 @@ func TestSameFramesInAnyPieces(t *testing.T) {
 		got, err := decode(d, pieces(stream, size)...)
 		require.NoError(t, err, "pieces of %d", size)
 		require.Equal(t, bodies, got, "pieces of %d", size)
-		require.False(t, d.Partial(), "pieces of %d", size)
+		require.Zero(t, d.Buffered(), "pieces of %d", size)
 	}
 }
 
@@ -93,11 +94,11 @@ func TestEverySplitOfTwoFrames(t *testing.T) {
 		first, err := decode(d, stream[:cut])
 		require.NoError(t, err)
 		assert.Len(t, first, cut/(HeaderSize+3), "a frame is yielded as soon as it is whole, cut at %d", cut)
-		assert.Equal(t, cut%(HeaderSize+3) != 0, d.Partial(), "cut at %d", cut)
+		assert.Equal(t, cut%(HeaderSize+3) != 0, d.Buffered() > 0, "cut at %d", cut)
 		second, err := decode(d, stream[cut:])
 		require.NoError(t, err)
 		assert.Equal(t, []string{"one", "two"}, append(first, second...), "cut at %d", cut)
-		assert.False(t, d.Partial(), "cut at %d", cut)
+		assert.Zero(t, d.Buffered(), "cut at %d", cut)
 	}
 }
 
@@ -169,7 +170,7 @@ func TestErrorStays(t *testing.T) {
 
 		_, err = decode(d, nil)
 		assert.Same(t, first, err)
-		assert.False(t, d.Partial())
+		assert.Zero(t, d.Buffered())
 		assert.Nil(t, d.kept, "nothing is kept for a stream that is lost")
 	}
 }
@@ -283,7 +284,7 @@ func TestStoppingKeepsTheRest(t *testing.T) {
 			}
 		}
 		assert.Equal(t, bodies, got, "pieces of %d", size)
-		assert.False(t, d.Partial(), "pieces of %d", size)
+		assert.Zero(t, d.Buffered(), "pieces of %d", size)
 	}
 }
 
@@ -293,23 +294,33 @@ func TestWholeFramesWaitBehindAStop(t *testing.T) {
 	for range d.Frames(append(stream, header(11)...)) {
 		break
 	}
-	assert.True(t, d.Partial())
+	assert.Positive(t, d.Buffered())
 	got, err := decode(d, []byte("more"))
 	assert.Equal(t, []string{"two"}, got)
 	assert.Equal(t, &FrameTooLongError{Length: 11, Limit: 10}, err, "the error has waited, too")
 }
 
-func TestPartial(t *testing.T) {
+func TestBufferedAndMissing(t *testing.T) {
 	d := NewDecoder(10)
-	assert.False(t, d.Partial(), "nothing came")
+	assert.Zero(t, d.Buffered(), "nothing came")
+	assert.Zero(t, d.Missing(), "nothing has begun")
+	missing := []int{3, 2, 1, 2, 1, 0}
 	for i, b := range AppendFrame(nil, []byte("ab")) {
 		_, err := decode(d, []byte{b})
 		require.NoError(t, err)
-		assert.Equal(t, i < 5, d.Partial(), "after byte %d of 6", i+1)
+		assert.Equal(t, (i+1)%6, d.Buffered(), "after byte %d of 6", i+1)
+		assert.Equal(t, missing[i], d.Missing(), "after byte %d of 6", i+1)
 	}
 	_, err := decode(d, nil)
 	require.NoError(t, err)
-	assert.False(t, d.Partial(), "an empty chunk is no part of a frame")
+	assert.Zero(t, d.Buffered(), "an empty chunk is no part of a frame")
+	assert.Zero(t, d.Missing(), "an empty chunk is no part of a frame")
+
+	for range d.Frames(slices.Repeat(AppendFrame(nil, []byte("ab")), 3)) {
+		break
+	}
+	assert.Equal(t, 12, d.Buffered(), "two whole frames wait")
+	assert.Zero(t, d.Missing(), "the first of them is whole")
 }
 
 // parse is the definition of the format, in one piece: all whole frames, and
@@ -341,7 +352,7 @@ func FuzzDecoder(f *testing.F) {
 		got, err := decode(d, stream)
 		assert.Equal(t, bodies, got, "in one piece")
 		assert.Equal(t, wantErr, err, "in one piece")
-		assert.Equal(t, len(rest) > 0, d.Partial(), "in one piece")
+		assert.Equal(t, len(rest) > 0, d.Buffered() > 0, "in one piece")
 
 		random := rand.New(rand.NewPCG(seed, 0))
 		d = NewDecoder(int(limit))
@@ -366,7 +377,7 @@ func FuzzDecoder(f *testing.F) {
 		}
 		assert.Equal(t, bodies, got, "in pieces, seed %d", seed)
 		assert.Equal(t, wantErr, err, "in pieces, seed %d", seed)
-		assert.Equal(t, len(rest) > 0, d.Partial(), "in pieces, seed %d", seed)
+		assert.Equal(t, len(rest) > 0, d.Buffered() > 0, "in pieces, seed %d", seed)
 		if wantErr == nil {
 			assert.Equal(t, string(rest), string(d.kept), "what is kept is what is left, seed %d", seed)
 		}

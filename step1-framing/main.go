@@ -191,7 +191,7 @@ func decodeFrames(flags *flag.FlagSet, args []string) error {
 			fmt.Println(line.String())
 		}
 		switch {
-		case errors.Is(readErr, io.EOF) && decoder.Partial():
+		case errors.Is(readErr, io.EOF) && decoder.Buffered() > 0:
 			return errors.New("the input ends inside a frame")
 		case errors.Is(readErr, io.EOF):
 			return nil

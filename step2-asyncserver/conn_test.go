@@ -34,7 +34,7 @@ func TestConnAnswersLate(t *testing.T) {
 		assert.Zero(t, s.waits(conn))
 		c.WantSilence()
 
-		s.on(func() { s.After(time.Millisecond, func() { conn.Reply(NewReply("late", 1)) }) })
+		s.on(func() { s.AfterFunc(time.Millisecond, func() { conn.Reply(NewReply("late", 1)) }) })
 		c.WantReply("late", "1")
 		c.WantPong("1")
 		assert.Same(t, conn, receive(t, s.held))
@@ -152,7 +152,7 @@ func TestConnHangupWhileItIsNotRead(t *testing.T) {
 		s.wantConns(0)
 		s.wantSleep()
 		s.on(func() {
-			assert.True(t, conn.closed)
+			assert.Equal(t, stateClosed, conn.state)
 			conn.Reply(NewReply("late", 1)) // nobody is there; nothing happens
 			assert.Empty(t, conn.out)
 		})
@@ -166,6 +166,30 @@ func TestConnResetWhileItIsRead(t *testing.T) {
 		c.Reset()
 		s.wantConns(0)
 		s.wantSleep()
+	})
+}
+
+// A connection that the kernel refuses to watch can't be served. The others can.
+func TestConnNotWatchedIsClosed(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		log := captureLog(t)
+		other := s.dial()
+		s.ping(other)
+		s.on(func() {
+			s.poller.refuse = func(fd int) error {
+				if fd == s.server.listener {
+					return nil
+				}
+				return unix.ENOSPC
+			}
+		})
+		c := s.dial()
+		c.WantEOF()
+		s.on(func() { s.poller.refuse = nil })
+		s.wantConns(1)
+		s.ping(other)
+		s.ping(s.dial())
+		assert.Contains(t, log(), unix.ENOSPC.Error())
 	})
 }
 
@@ -258,8 +282,7 @@ func TestConnAcceptsFramesUpToTheServersLimit(t *testing.T) {
 		half.Send(frame[:10])
 		conn := s.halfConn()
 		s.Drain()
-		s.eventually("a connection that waits for its last frame", func() bool { return conn.finishing > 0 })
-		s.on(func() { assert.Equal(t, len(frame), conn.finishing) })
+		s.eventually("a connection that waits for its last frame", func() bool { return conn.state == stateDraining })
 		for _, b := range frame[10:] {
 			half.Send([]byte{b})
 		}
@@ -304,18 +327,18 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 		c.Send(append(pings(400), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
 		s.eventually("our side to end, replies being on their way", func() bool {
 			unacknowledged, err := unix.IoctlGetInt(conn.fd, unix.TIOCOUTQ)
-			return conn.lingering > 0 && err == nil && unacknowledged > 0
+			return conn.state == stateLingering && err == nil && unacknowledged > 0
 		})
 		s.on(func() {
 			s.timers = nil // so that nothing but the bytes can end it
-			assert.Equal(t, lingerBytes, conn.lingering)
-			conn.lingering = 1000
+			assert.Equal(t, lingerBytes, conn.quota)
+			conn.quota = 1000
 		})
 		c.Send(make([]byte, 999))
-		s.eventually("999 bytes taken", func() bool { return conn.lingering == 1 })
+		s.eventually("999 bytes taken", func() bool { return conn.quota == 1 })
 		assert.Equal(t, Readable, s.waits(conn))
 		c.Send(make([]byte, 1))
-		s.eventually("the last byte taken", func() bool { return conn.closed || s.watches[conn.fd].mask == 0 })
+		s.eventually("the last byte taken", func() bool { return conn.state == stateClosed || s.watches[conn.fd].mask == 0 })
 		s.wantConns(1)
 		c.Send(make([]byte, 1000))
 		s.eventually("more, and nobody to read it", func() bool { return unreadBytes(conn) == 1000 })
@@ -359,7 +382,7 @@ func TestConnLingeringAnswersNothing(t *testing.T) {
 		c, conn := s.linger()
 		frames := pings(10)
 		c.Send(frames)
-		s.eventually("the bytes taken", func() bool { return conn.lingering == lingerBytes-len(frames) })
+		s.eventually("the bytes taken", func() bool { return conn.quota == lingerBytes-len(frames) })
 		s.on(func() { assert.Empty(t, conn.out) })
 	})
 }

@@ -91,7 +91,7 @@ func (s *serving) halfConn() (conn *Conn) {
 	s.t.Helper()
 	s.eventually("half a frame", func() bool {
 		for c := range s.server.conns {
-			if c.decoder.Partial() {
+			if c.decoder.Buffered() > 0 {
 				conn = c
 			}
 		}
@@ -181,7 +181,7 @@ func TestServerDrainDuringAPause(t *testing.T) {
 		release()
 		queued.WantEOF()
 		passed := make(chan struct{})
-		s.on(func() { s.After(5*time.Millisecond, func() { close(passed) }) })
+		s.on(func() { s.AfterFunc(5*time.Millisecond, func() { close(passed) }) })
 		s.wait(passed, "the end of the pause")
 		s.on(func() { assert.NotContains(t, s.watches, -1) })
 		s.on(func() { conn.Reply(NewReply("late", 1)) })

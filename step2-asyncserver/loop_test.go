@@ -134,31 +134,35 @@ func TestLoopCloseStaysOpenUntilTheEndOfTheTurn(t *testing.T) {
 	})
 }
 
-func TestLoopRefusedWatchCountsAsHungUp(t *testing.T) {
+func TestLoopRefusedWatch(t *testing.T) {
 	eachLoop(t, func(t *testing.T, r *rig) {
-		var p [2]int
-		require.NoError(t, unix.Pipe(p[:]))
-		require.NoError(t, unix.Close(p[0]))
-		require.NoError(t, unix.Close(p[1]))
-		events := make(chan Events, 100)
-		captureLog(t)
-		r.Watch(p[0], Readable, func(ev Events) {
+		pipe := r.newPipe()
+		watched := len(r.watches)
+		r.poller.refuse = func(int) error { return unix.ENOSPC }
+		err := r.Watch(pipe.r, Readable, nobody(t, "one that isn't watched"))
+		assert.ErrorIs(t, err, unix.ENOSPC)
+		assert.Len(t, r.watches, watched)
+
+		r.poller.refuse = nil
+		events := make(chan Events, 1)
+		require.NoError(t, r.Watch(pipe.r, Readable, func(ev Events) {
+			pipe.take(t)
 			events <- ev
-			r.Close(p[0])
-		})
+		}))
 		r.start()
-		assert.NotZero(t, receive(t, events)&Hangup)
+		pipe.put(t)
+		assert.Equal(t, Readable, receive(t, events))
 	})
 }
 
-func TestLoopAfter(t *testing.T) {
+func TestLoopAfterFunc(t *testing.T) {
 	eachLoop(t, func(t *testing.T, r *rig) {
 		const ms = time.Millisecond
 		delays := []time.Duration{7 * ms, 3 * ms, 3 * ms, 0, 500 * time.Microsecond, 9 * ms, -time.Second, 7 * ms}
 		order := make(chan int, 100)
 		began := time.Now()
 		for i, d := range delays {
-			r.After(d, func() {
+			r.AfterFunc(d, func() {
 				if took := time.Since(began); took < d {
 					t.Errorf("%v came after %v", d, took)
 				}
@@ -166,7 +170,7 @@ func TestLoopAfter(t *testing.T) {
 			})
 		}
 		nested := make(chan struct{})
-		r.After(4*ms, func() { r.After(ms, func() { close(nested) }) })
+		r.AfterFunc(4*ms, func() { r.AfterFunc(ms, func() { close(nested) }) })
 		r.start()
 		var got []int
 		for range delays {
@@ -176,6 +180,73 @@ func TestLoopAfter(t *testing.T) {
 		r.wait(nested, "a timer that another one started")
 		r.wantSleep()
 		assert.Empty(t, order, "each is called once")
+	})
+}
+
+func TestLoopTimerStop(t *testing.T) {
+	eachLoop(t, func(t *testing.T, r *rig) {
+		never := func() { t.Error("called, though it was stopped") }
+		fired := make(chan struct{}, 100)
+		var first, second, third *Timer
+		first = r.AfterFunc(time.Millisecond, func() {
+			second.Stop() // which is due as well
+			first.Stop()  // which has just been called
+			fired <- struct{}{}
+		})
+		second = r.AfterFunc(time.Millisecond, never)
+		third = r.AfterFunc(0, never)
+		hour := r.AfterFunc(time.Hour, never)
+		third.Stop()
+		third.Stop()
+		hour.Stop()
+		(*Timer)(nil).Stop() // nobody has to remember whether there is one
+		r.start()
+		receive(t, fired)
+		r.on(func() { assert.Empty(t, r.timers) })
+		r.wantSleep()
+		assert.Empty(t, fired)
+	})
+}
+
+// Once called or stopped, a timer keeps nothing alive.
+func TestLoopTimersHoldNothing(t *testing.T) {
+	eachLoop(t, func(t *testing.T, r *rig) {
+		const length = 8 << 20
+		before := heap()
+		for range 3 {
+			held := make([]byte, length)
+			r.AfterFunc(0, func() { held[0]++ })
+			stopped := make([]byte, length)
+			r.AfterFunc(time.Hour, func() { stopped[0]++ }).Stop()
+		}
+		r.start()
+		r.on(func() {})
+		r.eventually("no timer", func() bool { return len(r.timers) == 0 })
+		assert.Less(t, int64(heap())-int64(before), int64(length), "more bytes in use")
+		runtime.KeepAlive(r)
+	})
+}
+
+// However many timers are due at once, the loop looks at its descriptors in
+// between.
+func TestLoopManyTimersStarveNobody(t *testing.T) {
+	eachLoop(t, func(t *testing.T, r *rig) {
+		const timers = 10 * maxTimers
+		pipe, ran, read := r.newPipe(), 0, make(chan int, 1)
+		require.NoError(t, r.Watch(pipe.r, Readable, func(Events) {
+			pipe.take(t)
+			read <- ran
+		}))
+		for range timers {
+			r.AfterFunc(0, func() {
+				if ran++; ran == 1 {
+					pipe.put(t)
+				}
+			})
+		}
+		r.start()
+		assert.LessOrEqual(t, receive(t, read), maxTimers)
+		r.eventually("all timers", func() bool { return ran == timers })
 	})
 }
 
@@ -191,9 +262,9 @@ func TestLoopSleepsUntilATimerIsDue(t *testing.T) {
 				close(done)
 				return
 			}
-			r.After(1300*time.Microsecond, next)
+			r.AfterFunc(1300*time.Microsecond, next)
 		}
-		r.After(1300*time.Microsecond, next)
+		r.AfterFunc(1300*time.Microsecond, next)
 		r.start()
 		r.wait(done, "the timers")
 		assert.LessOrEqual(t, r.poller.waits.Load(), int64(timers+10))
@@ -244,6 +315,36 @@ type brokenPoller struct{ Poller }
 
 func (brokenPoller) Wait(time.Duration) ([]Event, error) { return nil, unix.EIO }
 
+// A loop that can't be made takes nothing with it, and touches nothing of
+// others: with no pipe, the numbers of its ends were both 0.
+func TestNewLoopFails(t *testing.T) {
+	eachPoller(t, func(t *testing.T, p Poller) { require.NoError(t, p.Close()) }) // whatever the first poller makes Go open
+	input, err := unix.FcntlInt(0, unix.F_GETFL, 0)
+	require.NoError(t, err)
+	before := fdsInUse()
+	for name, newPoller := range pollers {
+		p, err := newPoller()
+		require.NoError(t, err)
+		restore := noMoreDescriptors(t)
+		_, err = NewLoop(p)
+		restore()
+		assert.ErrorIs(t, err, unix.EMFILE, name)
+
+		p, err = newPoller()
+		require.NoError(t, err)
+		_, err = NewLoop(&countingPoller{Poller: p, refuse: func(int) error { return unix.ENOSPC }})
+		assert.ErrorIs(t, err, unix.ENOSPC, name)
+	}
+	assert.Equal(t, before, fdsInUse())
+
+	after, err := unix.FcntlInt(0, unix.F_GETFL, 0)
+	require.NoError(t, err)
+	assert.Equal(t, input, after, "the flags of standard input")
+	flags, err := unix.FcntlInt(0, unix.F_GETFD, 0)
+	require.NoError(t, err)
+	assert.Zero(t, flags&unix.FD_CLOEXEC, "the flags of standard input")
+}
+
 func TestLoopLeavesNothingBehind(t *testing.T) {
 	eachPoller(t, func(*testing.T, Poller) {}) // whatever the first poller makes Go open
 	before, goroutines := fdsInUse(), runtime.NumGoroutine()
@@ -253,7 +354,7 @@ func TestLoopLeavesNothingBehind(t *testing.T) {
 			require.NoError(t, err)
 			l, err := NewLoop(p)
 			require.NoError(t, err)
-			l.After(time.Hour, func() {})
+			l.AfterFunc(time.Hour, func() {})
 			var fds [2]int
 			require.NoError(t, unix.Pipe(fds[:]))
 			l.OnDrain = func() { l.Close(fds[0]); l.Close(fds[1]) }

@@ -37,12 +37,15 @@ func run(host, port string, verbose bool) error {
 		return err
 	}
 	service := NewService()
-	NewServer(loop, listener, func(c *Conn, body []byte) {
+	_, err = NewServer(loop, listener, func(c *Conn, body []byte) {
 		if verbose {
 			LogCall(body)
 		}
 		c.Reply(service.Answer(body))
 	})
+	if err != nil {
+		return err
+	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
 	go func() {

@@ -60,7 +60,7 @@ func TestLoopPostFromTheLoop(t *testing.T) {
 		r.wait(done, "a chain of posts")
 
 		done = make(chan struct{})
-		r.on(func() { r.After(time.Millisecond, func() { r.Post(func() { close(done) }) }) })
+		r.on(func() { r.AfterFunc(time.Millisecond, func() { r.Post(func() { close(done) }) }) })
 		r.wait(done, "a timer's post")
 
 		done = make(chan struct{})
@@ -97,7 +97,7 @@ func TestLoopPostStarvesNobody(t *testing.T) {
 		r.start()
 		r.on(func() {
 			r.Post(again)
-			r.After(time.Millisecond, func() { timer <- runs })
+			r.AfterFunc(time.Millisecond, func() { timer <- runs })
 		})
 		receive(t, timer)
 		var put int

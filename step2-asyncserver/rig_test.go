@@ -26,10 +26,20 @@ import (
 // patience is how long a test waits for what should happen at once.
 const patience = 20 * time.Second
 
-// A countingPoller knows how often the loop woke up.
+// A countingPoller knows how often the loop woke up, and may refuse to watch.
 type countingPoller struct {
 	Poller
-	waits atomic.Int64
+	waits  atomic.Int64
+	refuse func(fd int) error
+}
+
+func (p *countingPoller) Set(fd int, mask Events) error {
+	if p.refuse != nil {
+		if err := p.refuse(fd); err != nil {
+			return err
+		}
+	}
+	return p.Poller.Set(fd, mask)
 }
 
 func (p *countingPoller) Wait(timeout time.Duration) ([]Event, error) {
@@ -142,7 +152,7 @@ func (r *rig) wantSleep() {
 	r.t.Helper()
 	harness.Eventually(r.t, patience/4, "a loop that sleeps", func() (bool, string) {
 		before, fired := r.poller.waits.Load(), make(chan struct{})
-		r.on(func() { r.After(10*time.Millisecond, func() { close(fired) }) })
+		r.on(func() { r.AfterFunc(10*time.Millisecond, func() { close(fired) }) })
 		r.wait(fired, "a timer")
 		n := r.poller.waits.Load() - before
 		return n <= 5, fmt.Sprintf("%d turns in 10 ms", n)

@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -29,7 +30,8 @@ type Handler func(c *Conn, body []byte)
 // goroutine.
 type Server struct {
 	// Pause returns for how long to leave the listening socket alone after
-	// an accept that ended with err, held connections being open.
+	// an accept that ended with err, held connections being open. A negative
+	// time lasts until somebody calls resume.
 	Pause func(held int, err error) time.Duration
 	// MaxFrame is the longest request body accepted, in bytes.
 	MaxFrame int
@@ -37,11 +39,14 @@ type Server struct {
 	// read what the Handler may still be about to reply.
 	OnClose func(c *Conn)
 
-	loop     *Loop
-	handler  Handler
-	listener int                // -1 when draining
-	conns    map[*Conn]struct{} // all that are open
-	chunk    []byte             // what is being read, shared: only one connection reads at a time
+	loop    *Loop
+	handler Handler
+
+	listener int    // -1 when draining
+	pause    *Timer // ends the listener's pause
+
+	conns map[*Conn]struct{} // all that are not closed
+	chunk []byte             // what is being read, shared: only one connection reads at a time
 }
 
 // Listen opens a listening TCP socket as a plain descriptor, which doesn't
@@ -67,15 +72,20 @@ func Listen(host, port string) (fd int, addr *net.TCPAddr, err error) {
 }
 
 // NewServer starts serving on loop what comes in at listener, which the server
-// owns from now on.
-func NewServer(loop *Loop, listener int, handler Handler) *Server {
+// owns from now on. It returns an error, and the listener stays the caller's,
+// when the kernel refuses to watch it.
+func NewServer(loop *Loop, listener int, handler Handler) (*Server, error) {
 	s := &Server{
 		Pause: SpreadPause, MaxFrame: MaxRequest, loop: loop, handler: handler, listener: listener,
 		conns: make(map[*Conn]struct{}), chunk: make([]byte, chunkSize),
 	}
+	err := s.listen(Readable)
+	if err != nil {
+		return nil, fmt.Errorf("accept connections: %w", err)
+	}
+
 	loop.OnDrain = s.drain
-	s.listen(Readable)
-	return s
+	return s, nil
 }
 
 // SpreadPause is the usual Pause. Every waiting worker wakes up for a new
@@ -94,8 +104,8 @@ func SpreadPause(held int, err error) time.Duration {
 	return min(time.Duration(held)*20*time.Microsecond, 400*time.Microsecond)
 }
 
-func (s *Server) listen(mask Events) {
-	s.loop.Watch(s.listener, mask, func(Events) { s.accept() })
+func (s *Server) listen(mask Events) error {
+	return s.loop.Watch(s.listener, mask, func(Events) { s.accept() })
 }
 
 // accept takes one connection and then pauses.
@@ -107,13 +117,28 @@ func (s *Server) accept() {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINVAL):
 		return // another worker was faster, the caller has left, or the socket is shut down and Drain is on its way
 	}
-	if pause := s.Pause(len(s.conns), err); pause > 0 {
-		s.listen(0)
-		s.loop.After(pause, func() {
-			if s.listener >= 0 {
-				s.listen(Readable)
-			}
-		})
+
+	pause := s.Pause(len(s.conns), err)
+	if pause != 0 {
+		s.rest(pause)
+	}
+}
+
+// rest leaves the listening socket alone for that long, or until resume if the
+// time is negative.
+func (s *Server) rest(pause time.Duration) {
+	_ = s.listen(0)
+	s.pause.Stop()
+	if pause > 0 {
+		s.pause = s.loop.AfterFunc(pause, s.resume)
+	}
+}
+
+// resume ends a pause. While the server drains it does nothing.
+func (s *Server) resume() {
+	s.pause.Stop()
+	if s.listener >= 0 {
+		_ = s.listen(Readable)
 	}
 }
 
@@ -136,9 +161,12 @@ func (s *Server) drain() {
 			s.open(fd)
 		}
 	}
+
+	s.pause.Stop()
 	s.loop.Close(s.listener)
 	s.listener = -1
+
 	for c := range s.conns {
-		c.finish()
+		c.drain()
 	}
 }

@@ -42,6 +42,25 @@ func TestListen(t *testing.T) {
 	assert.Equal(t, before, fdsInUse(), "one descriptor, not two")
 }
 
+// A worker that is ready but deaf would be worse than none: it must not become
+// ready.
+func TestServerNotWatchedIsAnError(t *testing.T) {
+	eachPoller(t, func(t *testing.T, p Poller) {
+		r := newRig(t, p)
+		r.start()
+		listener, _, err := Listen("127.0.0.1", "0")
+		require.NoError(t, err)
+		defer unix.Close(listener)
+		r.on(func() {
+			r.poller.refuse = func(fd int) error { return unix.ENOSPC }
+			_, err = NewServer(r.Loop, listener, func(*Conn, []byte) {})
+			r.poller.refuse = nil
+		})
+		assert.ErrorIs(t, err, unix.ENOSPC)
+		assert.ErrorContains(t, err, "accept connections")
+	})
+}
+
 func TestServerSetsItsConnectionsUp(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		s.ping(s.dial())
@@ -138,13 +157,13 @@ func TestServerOutOfDescriptors(t *testing.T) {
 		s.start()
 		served := s.dial()
 		s.ping(served)
-		s.on(func() { s.server.listen(0) })
+		s.on(func() { s.server.rest(-1) })
 		waiting := s.dial() // the kernel accepts it
 
 		restore := noMoreDescriptors(t)
 		defer restore()
 		turns := s.poller.waits.Load()
-		s.on(func() { s.server.listen(Readable) })
+		s.on(s.server.resume)
 		harness.Eventually(t, patience, "two tries", func() (bool, string) {
 			return failed.Load() >= 2, fmt.Sprint(failed.Load())
 		})

@@ -37,7 +37,7 @@ func newServingOn(t testing.TB, p Poller, listener int, addr string) *serving {
 	t.Helper()
 	s := &serving{rig: newRig(t, p), addr: addr, held: make(chan *Conn, 1000)}
 	service := NewService()
-	s.server = NewServer(s.Loop, listener, func(c *Conn, body []byte) {
+	server, err := NewServer(s.Loop, listener, func(c *Conn, body []byte) {
 		switch req, _ := ParseRequest(body); req.Method {
 		case "later":
 			s.held <- c
@@ -51,6 +51,8 @@ func newServingOn(t testing.TB, p Poller, listener int, addr string) *serving {
 			c.Reply(service.Answer(body))
 		}
 	})
+	require.NoError(t, err)
+	s.server = server
 	return s
 }
 

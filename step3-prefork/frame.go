@@ -81,10 +81,28 @@ func (d *Decoder) Frames(chunk []byte) iter.Seq2[[]byte, error] {
 	}
 }
 
-// Partial reports whether bytes wait in the Decoder: part of a frame, or
+// Buffered returns how many bytes wait in the Decoder: part of a frame, or
 // whole frames behind the one at which the caller stopped.
-func (d *Decoder) Partial() bool {
-	return len(d.kept) > 0
+func (d *Decoder) Buffered() int {
+	return len(d.kept)
+}
+
+// Missing returns how many bytes the Decoder lacks to go on with the frame that
+// has begun: the rest of its header, or then of its body. It is 0 when no frame
+// has begun, or the first one is whole or too long.
+func (d *Decoder) Missing() int {
+	switch {
+	case len(d.kept) == 0:
+		return 0
+	case len(d.kept) < HeaderSize:
+		return HeaderSize - len(d.kept)
+	}
+
+	length := binary.LittleEndian.Uint32(d.kept)
+	if int64(length) > int64(d.limit) {
+		return 0
+	}
+	return max(0, HeaderSize+int(length)-len(d.kept))
 }
 
 // next cuts one frame off the kept bytes, topped up from rest, or off rest
@@ -100,14 +118,11 @@ func (d *Decoder) next(rest *[]byte) (body []byte, ok bool) {
 	// be yielded from rest itself. The header comes first, because only it
 	// tells how long the frame is. Memory grows with the bytes that came,
 	// never with the length that a header promises.
-	d.keep(rest, HeaderSize-len(d.kept))
-	if len(d.kept) >= HeaderSize {
-		length := binary.LittleEndian.Uint32(d.kept)
-		if int64(length) <= int64(d.limit) {
-			d.keep(rest, HeaderSize+int(length)-len(d.kept))
-		}
-	}
-	if body, ok = d.cut(&d.kept); len(d.kept) == 0 {
+	d.keep(rest, d.Missing())
+	d.keep(rest, d.Missing())
+
+	body, ok = d.cut(&d.kept)
+	if len(d.kept) == 0 {
 		d.kept = nil // an idle connection holds no buffer
 	}
 	return body, ok
@@ -115,7 +130,7 @@ func (d *Decoder) next(rest *[]byte) (body []byte, ok bool) {
 
 // keep moves up to n bytes from rest to the kept ones.
 func (d *Decoder) keep(rest *[]byte, n int) {
-	n = max(0, min(n, len(*rest)))
+	n = min(n, len(*rest))
 	d.kept = append(d.kept, (*rest)[:n]...)
 	*rest = (*rest)[n:]
 }

@@ -10,13 +10,16 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// maxTimers is how many timers run in one turn.
+const maxTimers = 256
 
 // A Loop watches descriptors and runs timers. Its methods belong to the
 // functions that it calls (and to the time before Run), except Post and Drain,
@@ -26,17 +29,21 @@ type Loop struct {
 	// see to it that everything watched is closed some day.
 	OnDrain func()
 
+	// What is waited for.
 	poller  Poller
 	watches map[int]*watch // by descriptor
-	timers  []timer        // soonest first
-	closing []int          // descriptors to close at the end of this turn
+	timers  []*Timer       // soonest first
 
-	draining bool // end when nothing is watched any more
+	// How far the loop is.
+	closing  []int         // descriptors to close at the end of this turn
+	lastTurn time.Duration // how long the last turn took, without the sleep
+	draining bool          // end when nothing is watched any more
 
-	wakeR, wakeW int // a pipe to ourselves: a byte in it ends the sleep
-
-	mu     sync.Mutex
-	posted []func() // work from other goroutines
+	// What wakes the loop up: work from other goroutines is posted, and a byte
+	// in a pipe to ourselves ends the sleep.
+	wakeR, wakeW int
+	mu           sync.Mutex
+	posted       []func()
 }
 
 type watch struct {
@@ -44,38 +51,58 @@ type watch struct {
 	ready func(Events)
 }
 
-type timer struct {
+// A Timer is a function that waits for its time, on one loop.
+type Timer struct {
+	loop *Loop
 	when time.Time
 	f    func()
 }
 
-// NewLoop returns a Loop on that Poller, which it will close.
+// NewLoop returns a Loop on that Poller, which it will close: when Run returns,
+// or at once if the loop can't be made.
 func NewLoop(poller Poller) (*Loop, error) {
+	l := &Loop{poller: poller, watches: make(map[int]*watch), wakeR: -1, wakeW: -1}
+	err := l.makePipe()
+	if err != nil {
+		l.release()
+		return nil, fmt.Errorf("make an event loop: %w", err)
+	}
+	return l, nil
+}
+
+// makePipe makes the pipe to ourselves and watches it.
+func (l *Loop) makePipe() error {
 	var pipe [2]int
 	err := unix.Pipe(pipe[:])
+	if err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	l.wakeR, l.wakeW = pipe[0], pipe[1]
+
 	for _, fd := range pipe {
 		unix.CloseOnExec(fd)
 		err = errors.Join(err, unix.SetNonblock(fd, true))
 	}
-	l := &Loop{poller: poller, watches: make(map[int]*watch), wakeR: pipe[0], wakeW: pipe[1]}
-	l.Watch(l.wakeR, Readable, l.runPosted)
-	return l, err
+	return errors.Join(err, l.Watch(l.wakeR, Readable, l.runPosted))
 }
 
 // Watch calls ready from now on whenever fd is ready for one of the events in
 // mask, or has hung up. It replaces an earlier Watch of the same descriptor.
-// One that the kernel refuses to watch counts as hung up.
-func (l *Loop) Watch(fd int, mask Events, ready func(Events)) {
+// When the kernel refuses, Watch returns an error and fd is not watched.
+func (l *Loop) Watch(fd int, mask Events, ready func(Events)) error {
 	w := l.watches[fd]
 	if w != nil && w.mask == mask {
 		w.ready = ready
-		return
+		return nil
+	}
+
+	err := l.poller.Set(fd, mask)
+	if err != nil {
+		delete(l.watches, fd)
+		return fmt.Errorf("watch descriptor %d: %w", fd, err)
 	}
 	l.watches[fd] = &watch{mask, ready}
-	if err := l.poller.Set(fd, mask); err != nil {
-		slog.Error("descriptor can't be watched", "fd", fd, "err", err)
-		l.Post(func() { ready(Hangup) })
-	}
+	return nil
 }
 
 // Close ends watching fd at once and closes it at the end of the turn. Closed
@@ -87,13 +114,26 @@ func (l *Loop) Close(fd int) {
 	l.closing = append(l.closing, fd)
 }
 
-// After calls f once when d has passed.
-func (l *Loop) After(d time.Duration, f func()) {
-	when, at := time.Now().Add(d), len(l.timers)
-	for at > 0 && l.timers[at-1].when.After(when) {
-		at--
+// AfterFunc calls f once when d has passed, unless the Timer that it returns is
+// stopped before.
+func (l *Loop) AfterFunc(d time.Duration, f func()) *Timer {
+	t := &Timer{loop: l, when: time.Now().Add(d), f: f}
+	at := sort.Search(len(l.timers), func(i int) bool { return l.timers[i].when.After(t.when) })
+	l.timers = slices.Insert(l.timers, at, t)
+	return t
+}
+
+// Stop sees to it that the Timer's function isn't called any more. It does
+// nothing when it was called or stopped already, or t is nil.
+func (t *Timer) Stop() {
+	if t == nil {
+		return
 	}
-	l.timers = slices.Insert(l.timers, at, timer{when, f})
+
+	at := slices.Index(t.loop.timers, t)
+	if at >= 0 {
+		t.loop.timers = slices.Delete(t.loop.timers, at, at+1)
+	}
 }
 
 // Post calls f on the loop's goroutine at its next turn. Any goroutine may
@@ -122,11 +162,13 @@ func (l *Loop) Drain() {
 // kernel refuses to wait for events.
 func (l *Loop) Run() error {
 	defer l.release()
+
 	for !l.draining || len(l.watches) > 1 { // one is our own pipe
 		timeout := time.Duration(-1)
 		if len(l.timers) > 0 {
 			timeout = max(0, time.Until(l.timers[0].when))
 		}
+
 		events, err := l.poller.Wait(timeout)
 		if err != nil {
 			return fmt.Errorf("wait for events: %w", err)
@@ -138,6 +180,7 @@ func (l *Loop) Run() error {
 
 // turn runs everything that is due.
 func (l *Loop) turn(events []Event) {
+	began := time.Now()
 	for _, ev := range events {
 		// Something earlier in this turn may have ended this watch or changed
 		// its mask, so look at what it wants now.
@@ -145,15 +188,25 @@ func (l *Loop) turn(events []Event) {
 			w.ready(ev.Events & (w.mask | Hangup))
 		}
 	}
-	for now := time.Now(); len(l.timers) > 0 && !l.timers[0].when.After(now); {
-		f := l.timers[0].f
-		l.timers = l.timers[1:]
-		f()
-	}
+
+	l.runTimers(time.Now())
+
 	for _, fd := range l.closing {
 		_ = unix.Close(fd)
 	}
 	l.closing = l.closing[:0]
+	l.lastTurn = time.Since(began)
+}
+
+// runTimers calls the functions whose time has come. When there are very many,
+// the rest waits for the next turn, which doesn't sleep.
+func (l *Loop) runTimers(now time.Time) {
+	for n := 0; n < maxTimers && len(l.timers) > 0 && !l.timers[0].when.After(now); n++ {
+		due := l.timers[0]
+		l.timers[0] = nil // or the array behind the slice would keep what it points to
+		l.timers = l.timers[1:]
+		due.f()
+	}
 }
 
 // runPosted is called when there is a byte in the pipe. It empties the pipe

@@ -91,11 +91,14 @@ func worker(verbose bool) error {
 		return err
 	}
 	service := NewService()
-	NewServer(loop, listenerFD, func(c *Conn, body []byte) {
+	_, err = NewServer(loop, listenerFD, func(c *Conn, body []byte) {
 		if verbose {
 			LogCall(body)
 		}
 		c.Reply(service.Answer(body))
 	})
+	if err != nil {
+		return err
+	}
 	return RunWorker(loop, stop, grace)
 }

@@ -1,4 +1,4 @@
-// What Linux has of its own: epoll, and accept4.
+// What Linux has of its own: epoll, accept4, and a name for a constant.
 
 package main
 
@@ -14,4 +14,9 @@ func NewPoller() (Poller, error) {
 func accept(listener int) (fd int, err error) {
 	fd, _, err = unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	return fd, err
+}
+
+// unread returns how many bytes have come in at a socket and are not read yet.
+func unread(fd int) (int, error) {
+	return unix.IoctlGetInt(fd, unix.TIOCINQ)
 }

@@ -121,7 +121,8 @@ func serveAsWorker() {
 	loop, err := NewLoop(poller)
 	must(err)
 	service := NewService()
-	NewServer(loop, listenerFD, func(c *Conn, body []byte) { c.Reply(service.Answer(body)) })
+	_, err = NewServer(loop, listenerFD, func(c *Conn, body []byte) { c.Reply(service.Answer(body)) })
+	must(err)
 	grace := time.Minute
 	if ms, err := strconv.Atoi(os.Getenv(graceVar)); err == nil {
 		grace = time.Duration(ms) * time.Millisecond

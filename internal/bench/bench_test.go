@@ -127,7 +127,8 @@ func serving(t *testing.T, handler rpc.Handler) (*rpc.Loop, string) {
 	require.NoError(t, err)
 	loop, err := rpc.NewLoop(poller)
 	require.NoError(t, err)
-	rpc.NewServer(loop, fd, handler)
+	_, err = rpc.NewServer(loop, fd, handler)
+	require.NoError(t, err)
 	over := make(chan error)
 	go func() { over <- loop.Run() }()
 	t.Cleanup(func() {
