@@ -12,8 +12,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -186,13 +184,11 @@ func TestMeasureDiscoveryInterrupted(t *testing.T) {
 // children are the programs that this process has started and that live.
 func children(t *testing.T) (programs []string) {
 	t.Helper()
-	table, err := exec.Command("ps", "-A", "-o", "ppid=,stat=,comm=").Output()
+	all, err := harness.Children(os.Getpid())
 	require.NoError(t, err)
-	for line := range strings.Lines(string(table)) {
-		fields := strings.Fields(line)
-		name := fields[len(fields)-1]
-		if fields[0] == strconv.Itoa(os.Getpid()) && fields[1][0] != 'Z' && (strings.HasSuffix(name, "server") || strings.HasSuffix(name, "java")) {
-			programs = append(programs, name)
+	for _, child := range all {
+		if child.Name == "server" || child.Name == "java" {
+			programs = append(programs, child.Name)
 		}
 	}
 	return programs

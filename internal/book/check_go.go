@@ -56,17 +56,24 @@ func (s *reader) goCommand(args []word) {
 	}
 	var dirs []string
 	for _, name := range packages {
-		if found := s.packages(name); len(found) > 0 {
-			dirs = append(dirs, found...)
-		} else if own := path.Join(s.dir, name); strings.HasPrefix(name, "./") && strings.HasPrefix(own, "_mine") {
+		// The reader's own, before all else: the texts are right whatever he
+		// has there by now.
+		own := path.Join(s.dir, name)
+		if strings.HasPrefix(name, "./") && strings.HasPrefix(own, "_mine") {
 			if to := values["o"]; to != "" {
 				s.built[path.Join(s.dir, output(to, own))] = own
 			}
-		} else if !strings.Contains(name, "@") { // that is another module's
+			continue
+		}
+
+		found := s.packages(name)
+		if len(found) == 0 && !strings.Contains(name, "@") { // that is another module's
 			s.fault("go %s: there is no package %s", verb, name)
 			return
 		}
+		dirs = append(dirs, found...)
 	}
+
 	switch to := values["o"]; verb {
 	case "build":
 		for _, dir := range dirs {

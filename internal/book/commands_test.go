@@ -3,6 +3,7 @@
 package book
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -109,6 +110,25 @@ func TestCommands(t *testing.T) {
 			}
 			require.Len(t, problems, 1+strings.Count(c.want, "\n"))
 			assert.Contains(t, strings.Join(problems, "\n"), c.want)
+		})
+	}
+}
+
+// Whether a text is right doesn't depend on how far its reader is: he may have
+// nothing yet, what make begin gives, or a program.
+func TestCommandsForAReaderWhoHasBegun(t *testing.T) {
+	const script = "go build -o bin/mine ./_mine\nbin/mine -x 1 2\ngo test -run Own ./_mine\nmake try STEP=1\ncat _mine/frame.go"
+	for name, his := range map[string]map[string]string{
+		"nothing":       nil,
+		"what is given": {"_mine/args.go": "package main\n"},
+		"a program":     {"_mine/args.go": "package main\n", "_mine/main.go": "package main\n\nfunc main() {}\n"},
+		"tests":         {"_mine/main.go": "package main\n", "_mine/his_test.go": "package main\n\nfunc TestHis(t *testing.T) {}\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := maps.Clone(smallWorkbook)
+			maps.Copy(files, his)
+			d := Parse("X.md", ticks("A\n\n'''sh\n"+script+"\n'''\n"))
+			assert.Empty(t, (&Checker{Root: tree(t, files), Help: smallHelp}).Check(d))
 		})
 	}
 }

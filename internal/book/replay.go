@@ -117,7 +117,7 @@ func split(printed string, count int) (outputs []string, finished int) {
 
 // What a shell says about its background jobs. An interactive one says other
 // things than one that runs a script, so it counts for nothing.
-var jobNotice = regexp.MustCompile(`^(\[[0-9]+\]([-+]? +` + jobEnd + `.*| [0-9]+)|\S+: line [0-9]+: +[0-9]+ ` + jobEnd + `.*)$`)
+var jobNotice = regexp.MustCompile(`^(\[[0-9]+\]([-+]? +` + jobEnd + `.*| [0-9]+)|.+: line [0-9]+: +[0-9]+ ` + jobEnd + `.*)$`)
 
 const jobEnd = `(Done|Exit|Running|Stopped|Terminated|Killed|Hangup|Quit|Interrupt|Aborted)\b`
 

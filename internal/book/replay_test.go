@@ -24,6 +24,7 @@ func TestCompareOutputs(t *testing.T) {
 		{"…\nb\n…", "a\nb\nb", true},
 		{"[1] 4711\na", "a", true},
 		{"a", "a\nscript: line 3: 4711 Killed                  bin/x > log 2>&1", true},
+		{"a", "a\n/tmp/my files/script: line 3: 4711 Killed                  bin/x", true},
 		{"[1]-  Done                    sleep 1", "", true},
 
 		{"a", "b", false},

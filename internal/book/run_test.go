@@ -158,8 +158,7 @@ func remaining(t *testing.T, group int, limit time.Duration) string {
 	}
 	var lines []string
 	for _, pid := range left {
-		output, _ := exec.Command("ps", "-o", "pid=,args=", "-p", strconv.Itoa(pid)).Output() // gone since: nothing
-		lines = append(lines, strings.TrimSpace(string(output)))
+		lines = append(lines, fmt.Sprintf("%d %s", pid, harness.CommandLine(pid)))
 	}
 	return shown(lines)
 }

@@ -11,9 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -44,30 +42,29 @@ func buildOrphans(t *testing.T) (bin string) {
 func waitOrphans(t *testing.T, bin, mark string) (dir string) {
 	t.Helper()
 	harness.Eventually(t, time.Minute, "two workers of a master that was killed", func() (bool, string) {
-		all, err := marked(mark)
+		all, err := harness.Marked(mark)
 		require.NoError(t, err)
-		var pids, parents []string
-		for _, line := range all {
-			fields := strings.Fields(line)
-			if fields[3] == bin {
-				pids, parents = append(pids, fields[0]), append(parents, fields[1])
+		var pids, parents []int
+		for _, p := range all {
+			if strings.HasPrefix(p.Command, bin+" ") {
+				pids, parents = append(pids, p.PID), append(parents, p.Parent)
 			}
-			if m := watchdogDir.FindStringSubmatch(line); m != nil {
+			if m := watchdogDir.FindStringSubmatch(p.Command); m != nil {
 				dir = m[1]
 			}
 		}
-		return len(pids) == 2 && parents[0] == parents[1] && !slices.Contains(pids, parents[0]), strings.Join(all, "\n")
+		return len(pids) == 2 && parents[0] == parents[1] && !slices.Contains(pids, parents[0]), list(all)
 	})
 	require.DirExists(t, dir)
 	return dir
 }
 
-var watchdogDir = regexp.MustCompile(` watchdog (/\S*/rpcworkbook-[0-9]+) `)
+var watchdogDir = regexp.MustCompile(` watchdog (/.*/rpcworkbook-[0-9]+)( |$)`)
 
 func TestNothingIsLeft(t *testing.T) {
 	const milestone = `^TestSpec3$/^3\.10_`
 	bin := buildOrphans(t)
-	program := "-program=" + bin + " -workers {workers} {host} {port}"
+	program := "-program='" + bin + "' -workers {workers} {host} {port}"
 	tests, err := testBinary("step3-prefork")
 	require.NoError(t, err)
 	for _, test := range []struct {
@@ -133,36 +130,23 @@ func newMark() string { return fmt.Sprintf("BROKEN_TEST_RUN=%d.%d.", os.Getpid()
 // are, it kills them, and the error says which they were.
 func leftovers(mark string) error {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		all, err := marked(mark)
+		all, err := harness.Marked(mark)
 		if err != nil || len(all) == 0 {
 			return err
 		}
 		if time.Now().After(deadline) {
-			for _, line := range all {
-				if pid, err := strconv.Atoi(strings.Fields(line)[0]); err == nil {
-					_ = syscall.Kill(pid, syscall.SIGKILL)
-				}
+			for _, p := range all {
+				_ = syscall.Kill(p.PID, syscall.SIGKILL)
 			}
-			return fmt.Errorf("left behind:\n%s", strings.Join(all, "\n"))
+			return fmt.Errorf("left behind:\n%s", list(all))
 		}
 	}
 }
 
-// marked returns the living processes with that mark, as lines: pid, parent,
-// state, command line, environment.
-func marked(mark string) (lines []string, err error) {
-	show := "axeww" // with the environment, and nothing cut off
-	if runtime.GOOS == "darwin" {
-		show = "-AEww"
+func list(all []harness.Found) string {
+	var lines []string
+	for _, p := range all {
+		lines = append(lines, fmt.Sprintf("%d, child of %d: %s", p.PID, p.Parent, p.Command))
 	}
-	output, err := exec.Command("ps", show, "-o", "pid=,ppid=,stat=,args=").Output()
-	if err != nil {
-		return nil, fmt.Errorf("list the processes: %w", err)
-	}
-	for line := range strings.Lines(string(output)) {
-		if strings.Contains(line, mark) && !strings.HasPrefix(strings.Fields(line)[2], "Z") {
-			lines = append(lines, strings.TrimSpace(line))
-		}
-	}
-	return lines, nil
+	return strings.Join(lines, "\n")
 }

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -100,7 +101,10 @@ func TestAnotherProgram(t *testing.T) {
 	require.ErrorContains(t, err, "there is no directory no/such in "+filepath.Dir(file)+" or in the module's root")
 
 	bin := Build(t, "testdata/server")
-	aim(t, bin+" {host} {port}")
+	// Its path may have a space, where the temporary directory's has.
+	spaced := filepath.Join(t.TempDir(), "a server")
+	require.NoError(t, os.Symlink(bin, spaced))
+	aim(t, "'"+spaced+"' {host} {port}")
 	s := little.Serve(t, Options{})
 	assert.Equal(t, "pong 1", s.Call(t, "ping", 1).String())
 	s.Kill()
@@ -138,7 +142,7 @@ func TestAProgramThatDoesNotStartIsReportedOnce(t *testing.T) {
 		})
 		assert.True(t, skipped)
 	}
-	aim(t, Build(t, "testdata/server")+" {host} {port}")
+	aim(t, "'"+Build(t, "testdata/server")+"' {host} {port}")
 	little.Serve(t, Options{}) // other flags may do
 }
 

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,6 +19,8 @@ import (
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
 )
 
 const soon = 20 * time.Second // for what must happen, on a machine that is busy with other things
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 		case "down":
 			s.Kill()
 		}
-		fmt.Println(s.PID(), s.Addr(), s.dir)
+		fmt.Printf("%d %s %q\n", s.PID(), s.Addr(), s.dir)
 	}
 	bufio.NewReader(os.Stdin).ReadByte()
 	os.Exit(0) // without Stop
@@ -126,9 +127,10 @@ func ephemeral(t *testing.T, c *client, path string) {
 }
 
 // gone says that no process has the pid, or only its remains, which whoever inherited them has not collected yet.
-func gone(pid int) bool {
-	state, err := exec.Command("ps", "-o", "stat=", "-p", fmt.Sprint(pid)).Output()
-	return err != nil || strings.HasPrefix(string(state), "Z")
+func gone(t *testing.T, pid int) bool {
+	t.Helper()
+	alive, err := harness.Alive(pid)
+	return assert.NoError(t, err) && !alive
 }
 
 func TestStartAndStop(t *testing.T) {
@@ -143,7 +145,7 @@ func TestStartAndStop(t *testing.T) {
 	start = time.Now()
 	require.NoError(t, s.Stop())
 	t.Logf("stopped after %v", time.Since(start))
-	assert.True(t, gone(s.PID()))
+	assert.True(t, gone(t, s.PID()))
 	assert.NoDirExists(t, s.dir)
 	_, err = net.Dial("tcp4", s.Addr())
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
@@ -166,7 +168,7 @@ func TestKillAndRestartKeepSessions(t *testing.T) {
 	ephemeral(t, c, "/mine")
 	id, pid := c.SessionID(), s.PID()
 	s.Kill()
-	assert.True(t, gone(pid))
+	assert.True(t, gone(t, pid))
 	_, err := net.Dial("tcp4", addr)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	select {
@@ -229,8 +231,10 @@ func TestStopWhilePaused(t *testing.T) {
 func TestDiesWithItsParent(t *testing.T) {
 	for _, mode := range []string{"killed", "paused", "down", "exits", "ensemble"} {
 		t.Run(mode, func(t *testing.T) {
+			temp := filepath.Join(t.TempDir(), "with a space")
+			require.NoError(t, os.Mkdir(temp, 0o755))
 			parent := exec.Command(os.Args[0])
-			parent.Env = append(os.Environ(), "ZKDEV_TEST_PARENT="+mode, "TMPDIR="+t.TempDir())
+			parent.Env = append(os.Environ(), "ZKDEV_TEST_PARENT="+mode, "TMPDIR="+temp)
 			stdin, err := parent.StdinPipe()
 			require.NoError(t, err)
 			stdout, err := parent.StdoutPipe()
@@ -244,9 +248,9 @@ func TestDiesWithItsParent(t *testing.T) {
 				servers = 3
 			}
 			for i := range servers {
-				_, err = fmt.Fscanln(stdout, &pids[i], &addrs[i], &dirs[i])
+				_, err = fmt.Fscanf(stdout, "%d %s %q\n", &pids[i], &addrs[i], &dirs[i])
 				require.NoError(t, err)
-				require.Equal(t, mode == "down", gone(pids[i]))
+				require.Equal(t, mode == "down", gone(t, pids[i]))
 				require.DirExists(t, dirs[i])
 			}
 
@@ -257,7 +261,7 @@ func TestDiesWithItsParent(t *testing.T) {
 			}
 			parent.Wait()
 			for i := range servers {
-				require.Eventually(t, func() bool { return gone(pids[i]) }, soon, 10*time.Millisecond, "the JVM lives on")
+				require.Eventually(t, func() bool { return gone(t, pids[i]) }, soon, 10*time.Millisecond, "the JVM lives on")
 				require.Eventually(t, func() bool {
 					_, err := net.DialTimeout("tcp4", addrs[i], time.Second)
 					return err != nil
@@ -285,16 +289,10 @@ func TestGuardEndsWithItsJVM(t *testing.T) {
 }
 
 // group lists the living members of a process group.
-func group(t *testing.T, id int) (members []string) {
+func group(t *testing.T, id int) []int {
 	t.Helper()
-	out, err := exec.Command("ps", "-A", "-o", "pgid=,stat=,comm=").Output()
-	require.NoError(t, err)
-	for _, line := range strings.Split(string(out), "\n") {
-		fields := strings.Fields(line)
-		if len(fields) >= 2 && fields[0] == fmt.Sprint(id) && !strings.HasPrefix(fields[1], "Z") {
-			members = append(members, line)
-		}
-	}
+	members, err := harness.Living(id)
+	assert.NoError(t, err)
 	return members
 }
 
