@@ -7,6 +7,7 @@ package rpc
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -62,6 +63,7 @@ func startInside(t testing.TB, limits Limits, methods map[string]TaskMethod) *in
 	}
 	w.server, err = NewServer(loop, listener, w.tasks.Handle)
 	require.NoError(t, err)
+	w.server.OnClose = w.tasks.Drop
 	limits.Apply(w.server)
 	go func() { w.ended <- w.Run() }()
 	t.Cleanup(func() {
@@ -142,12 +144,32 @@ func (w *inside) ping(c *harness.Conn) {
 	c.WantPong(`"there?"`)
 }
 
+// underWay returns how many computations have begun and not ended.
+func (t *Tasks) underWay() int { return len(t.fresh) + len(t.long) }
+
 // A lab has the computations of the tests. Its fields belong to the loop.
 type lab struct {
 	finish  bool     // every computation may end
 	running int      // that have begun
-	gate    int      // none counts before so many have begun
+	closed  bool     // no step counts yet
 	steps   []string // who did a step, by name, since then
+	done    []worked // "work" that is done, in this order
+}
+
+// worked says which "work" was done, and how many steps all had done when it
+// came and when it was done.
+type worked struct{ name, before, after int }
+
+// step is one step of a computation, of the usual length.
+func (l *lab) step(name string) (counts bool) {
+	counts = !l.closed
+	if counts {
+		l.steps = append(l.steps, name)
+	}
+	for began := time.Now(); time.Since(began) < stepTime; {
+		continue
+	}
+	return counts
 }
 
 func (l *lab) methods() map[string]TaskMethod {
@@ -157,14 +179,26 @@ func (l *lab) methods() map[string]TaskMethod {
 		"compute": func(params json.RawMessage) (Task, error) {
 			l.running++
 			return func() (Reply, bool) {
-				if l.running >= l.gate {
-					l.steps = append(l.steps, string(params))
-				}
-				for began := time.Now(); time.Since(began) < stepTime; {
-					continue
-				}
+				l.step(string(params))
 				return NewReply("computed", params), l.finish
 			}, nil
+		},
+		// One of so many steps: params are its name, a number, and how many.
+		"work": func(params json.RawMessage) (Task, error) {
+			var work [2]int
+			err := json.Unmarshal(params, &work)
+			name, left, before := work[0], work[1], len(l.steps)
+			l.running++
+			return func() (Reply, bool) {
+				if l.step(fmt.Sprint(name)) {
+					left--
+				}
+				if left > 0 {
+					return Reply{}, false
+				}
+				l.done = append(l.done, worked{name, before, len(l.steps)})
+				return NewReply("worked", name), true
+			}, err
 		},
 		// One that breaks at its n-th step.
 		"break": func(params json.RawMessage) (Task, error) {

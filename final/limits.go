@@ -56,7 +56,13 @@ type progress struct {
 func (l Limits) Apply(s *Server) {
 	lim := &limiter{Limits: l, server: s, seen: make(map[*Conn]*progress)}
 	s.Pause = lim.pause
-	s.OnClose = lim.onClose
+	onClose := s.OnClose
+	s.OnClose = func(c *Conn) {
+		if onClose != nil {
+			onClose(c)
+		}
+		lim.onClose(c)
+	}
 	if l.MaxFrame > 0 {
 		s.MaxFrame = min(l.MaxFrame, MaxRequest)
 	}

@@ -106,16 +106,18 @@ func (config *Config) work() error {
 	if err != nil {
 		return err
 	}
-	handler := NewTasks(loop, config.Service, config.Tasks).Handle
+	tasks := NewTasks(loop, config.Service, config.Tasks)
 	server, err := NewServer(loop, listenerFD, func(c *Conn, body []byte) {
 		if config.Verbose {
 			LogCall(body)
 		}
-		handler(c, body)
+		tasks.Handle(c, body)
 	})
 	if err != nil {
 		return err
 	}
+
+	server.OnClose = tasks.Drop
 	config.Limits.Apply(server)
 	return RunWorker(loop, stop, config.Grace)
 }

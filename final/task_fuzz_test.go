@@ -56,7 +56,7 @@ func FuzzTasks(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := &Conn{unanswered: true, processing: true} // as in a visit; nothing is sent
 		tasks.Handle(c, body)
-		for len(tasks.queue) > 0 {
+		for tasks.underWay() > 0 {
 			require.True(t, c.unanswered)
 			require.Empty(t, c.out)
 			loop.runPosted(Readable)

@@ -1,5 +1,5 @@
-// Tests of tasks: long computations are right, take turns, and are in nobody's
-// way.
+// Tests of tasks: long computations are right, come one after the other, and are
+// in nobody's way.
 
 //go:build unix
 
@@ -78,25 +78,88 @@ func TestPiTaskRefusesWhatPiRefuses(t *testing.T) {
 	}
 }
 
-func TestTasksTakeTurns(t *testing.T) {
-	l := &lab{gate: 3}
+// A dozen computations of the same length. The first is answered when it had its
+// steps, not when everybody had nearly all of theirs.
+func TestTasksOldestFirst(t *testing.T) {
+	const tasks, steps = 12, 3 * freshSteps
+	l := &lab{closed: true}
 	w := startInside(t, Limits{}, l.methods())
-	for i := range 3 {
-		w.dial().SendRequest("compute", i)
+	for i := range tasks {
+		w.dial().SendRequest("work", []int{i, steps})
+		w.eventually("one more computation", func() bool { return l.running == i+1 })
 	}
-	w.eventually("nine rounds", func() bool { return len(l.steps) >= 27 })
+	w.eventually("all long", func() bool { return len(w.tasks.long) == tasks })
+	w.on(func() { l.closed = false })
+	w.eventually("all done", func() bool { return len(l.done) == tasks })
 	w.on(func() {
-		l.finish = true
-		// The last that begins does its first step at once; from the next on it is
-		// one step each, in the same order.
-		steps := l.steps[3:]
-		for len(steps) >= 6 {
-			round := slices.Sorted(slices.Values(steps[:3]))
-			assert.Equal(t, []string{"0", "1", "2"}, round)
-			assert.Equal(t, steps[:3], steps[3:6])
-			steps = steps[3:]
+		for i, done := range l.done {
+			assert.InDelta(t, i, done.name, maxAbreast-1, "the age of who is done as number %d", i)
+			assert.LessOrEqual(t, done.after, (i+maxAbreast)*steps, "steps of all when number %d is done", i)
 		}
 	})
+}
+
+// A computation of some milliseconds comes when there are many long ones.
+func TestShortTaskDoesNotWaitForLongOnes(t *testing.T) {
+	const steps = freshSteps / 3
+	l := &lab{}
+	w := startInside(t, Limits{}, l.methods())
+	for i := range 20 {
+		w.dial().SendRequest("compute", i)
+	}
+	w.eventually("twenty long computations", func() bool { return len(w.tasks.long) == 20 })
+	c := w.dial()
+	for i := range 5 {
+		c.SendRequest("work", []int{i, steps})
+		c.WantReply("worked", fmt.Sprint(i))
+		w.on(func() {
+			done := l.done[i]
+			assert.Less(t, done.after-done.before, 3*steps, "steps of all from the call to the reply")
+		})
+	}
+	w.on(func() { l.finish = true })
+}
+
+// Short computations come without end: a long one has its share all the same.
+func TestLongTaskGoesOnBesideShortOnes(t *testing.T) {
+	const steps = 10 * freshSteps
+	l := &lab{closed: true}
+	w := startInside(t, Limits{}, l.methods())
+	long := w.dial()
+	long.SendRequest("work", []int{0, steps})
+	w.eventually("a long computation", func() bool { return len(w.tasks.long) == 1 })
+	for range 5 {
+		short := w.dial()
+		go func() {
+			for short.TrySend(harness.Frame(harness.Request("work", []int{1, freshSteps / 3}))) == nil {
+				if _, err := short.TryReply(); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	w.eventually("short ones, too", func() bool { return len(w.tasks.fresh) > 1 })
+	w.on(func() { l.closed = false })
+	long.WantReply("worked", "0")
+	w.on(func() {
+		for _, done := range l.done {
+			if done.name == 0 {
+				assert.Less(t, done.after, 4*steps, "steps of all")
+			}
+		}
+	})
+}
+
+// One without end doesn't keep the others waiting for ever.
+func TestTaskWithoutEndIsNotAlone(t *testing.T) {
+	l := &lab{}
+	w := startInside(t, Limits{}, l.methods())
+	w.dial().SendRequest("compute", "endless")
+	w.eventually("a computation", func() bool { return len(w.tasks.long) == 1 })
+	c := w.dial()
+	c.SendRequest("work", []int{0, 3 * freshSteps})
+	c.WantReply("worked", "0")
+	w.on(func() { l.finish = true })
 }
 
 // However long the computations take: a call beside them is answered promptly.
@@ -109,7 +172,7 @@ func TestTasksLeaveTimeForOthers(t *testing.T) {
 		c.SendRequest("compute", i)
 		busy = append(busy, c)
 	}
-	w.eventually("four computations", func() bool { return len(w.tasks.queue) == 4 })
+	w.eventually("four computations", func() bool { return w.tasks.underWay() == 4 })
 	other := w.dial()
 	var took []time.Duration
 	for range 50 {
@@ -121,7 +184,7 @@ func TestTasksLeaveTimeForOthers(t *testing.T) {
 	assert.Less(t, took[len(took)/2], 100*time.Millisecond)
 	w.ping(w.dial()) // a new connection
 	w.on(func() {
-		assert.Len(t, w.tasks.queue, 4, "all four were busy the whole time")
+		assert.Equal(t, 4, w.tasks.underWay(), "all four were busy the whole time")
 		l.finish = true
 	})
 	for i, c := range busy {
@@ -193,23 +256,36 @@ func TestTasksOfOneConnectionComeInOrder(t *testing.T) {
 func TestTaskOfACallerWhoLeftIsDropped(t *testing.T) {
 	l := &lab{}
 	w := startInside(t, Limits{}, l.methods())
-	gone, stays, half := w.dial(), w.dial(), w.dial()
-	gone.SendRequest("compute", 1)
-	stays.SendRequest("compute", 2)
-	half.SendRequest("compute", 3)
+	stays, half := w.dial(), w.dial()
+	stays.SendRequest("compute", 1)
+	half.SendRequest("compute", 2)
 	half.CloseWrite() // which still reads
-	w.eventually("three computations", func() bool { return len(w.tasks.queue) == 3 })
+	w.eventually("two long computations", func() bool { return len(w.tasks.long) == 2 })
+	// Whose turn would not come before these two have ended.
+	gone := w.dial()
+	gone.SendRequest("compute", 3)
+	w.eventually("a third one", func() bool { return len(w.tasks.long) == 3 })
 	gone.Reset()
-	w.eventually("two computations", func() bool { return len(w.tasks.queue) == 2 })
+	w.eventually("two computations", func() bool { return len(w.tasks.long) == 2 })
 	w.on(func() { l.steps = nil })
 	w.eventually("steps of both others", func() bool { return len(l.steps) >= 10 })
 	w.on(func() {
-		assert.NotContains(t, l.steps, "1")
+		assert.NotContains(t, l.steps, "3")
 		l.finish = true
 	})
-	stays.WantReply("computed", "2")
-	half.WantReply("computed", "3")
+	stays.WantReply("computed", "1")
+	half.WantReply("computed", "2")
 	half.WantEOF()
+	w.wantSleep()
+
+	// And the only one.
+	w.on(func() { l.finish = false })
+	gone = w.dial()
+	gone.SendRequest("compute", 4)
+	w.eventually("a computation", func() bool { return w.tasks.underWay() == 1 })
+	gone.Reset()
+	w.eventually("no computation", func() bool { return w.tasks.underWay() == 0 })
+	w.ping(stays)
 	w.wantSleep()
 }
 
@@ -219,7 +295,7 @@ func TestTaskThatPanicsCostsThatCallOnly(t *testing.T) {
 	w := startInside(t, Limits{}, l.methods())
 	other := w.dial()
 	other.SendRequest("compute", "other")
-	w.eventually("a computation", func() bool { return len(w.tasks.queue) == 1 })
+	w.eventually("a computation", func() bool { return w.tasks.underWay() == 1 })
 	for _, step := range []int{1, 2, 5} { // the first is done by the handler
 		c := w.dial()
 		c.SendRequest("break", step)
@@ -257,7 +333,7 @@ func TestTasksAreWaitedForAtTheEnd(t *testing.T) {
 	c, idle := w.dial(), w.dial()
 	w.ping(idle)
 	c.SendRequest("compute", 1)
-	w.eventually("a computation", func() bool { return len(w.tasks.queue) == 1 })
+	w.eventually("a computation", func() bool { return w.tasks.underWay() == 1 })
 	w.Drain()
 	idle.WantEOF()
 	idle.Close()

@@ -133,7 +133,7 @@ func TestFrameTimeoutDoesNotCountWhileTheServerIsBusy(t *testing.T) {
 	c := w.dial()
 	ping := harness.Frame(harness.Request("ping", 1))
 	c.Send(slices.Concat(harness.Frame(harness.Request("compute", 1)), ping, ping[:10]))
-	w.eventually("a computation", func() bool { return len(w.tasks.queue) == 1 })
+	w.eventually("a computation", func() bool { return w.tasks.underWay() == 1 })
 	w.pass(2 * timeout)
 	w.on(func() { l.finish = true })
 	c.Send(ping[10:])
