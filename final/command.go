@@ -65,20 +65,25 @@ func (f *ServerFlags) Config(host, port string) (config Config, registered strin
 	}
 	config.Host, config.Port = host, port
 	config.OnStart = func(addr *net.TCPAddr, pids []int) {
-		fmt.Printf("listening on %v\nmaster %d, workers %s\n", addr, os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
+		fmt.Fprintf(Stdout, "listening on %v\nmaster %d, workers %s\n", addr, os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
 	}
 	return config, registered
 }
 
-// Serve is the function of that name for a command: after an error it says
-// what went wrong and ends the program, with exit code 3 if no worker was ever
-// ready, otherwise 1.
+// Serve is the function of that name for a command, whose output it detaches.
+// It ends the program: with exit code 0 when the server was told to end, and
+// after saying what went wrong with 3 if no worker was ever ready, otherwise 1.
 func (f *ServerFlags) Serve(config Config) {
-	if err := Serve(config); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", f.flags.Name(), err)
-		if errors.Is(err, ErrNeverReady) {
-			os.Exit(3)
-		}
-		os.Exit(1)
+	DetachOutput()
+	err := Serve(config)
+	switch {
+	case err == nil:
+		Exit(0)
+	case errors.Is(err, ErrNeverReady):
+		fmt.Fprintf(Stderr, "%s: %v\n", f.flags.Name(), err)
+		Exit(3)
+	default:
+		fmt.Fprintf(Stderr, "%s: %v\n", f.flags.Name(), err)
+		Exit(1)
 	}
 }

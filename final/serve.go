@@ -50,18 +50,21 @@ type Config struct {
 }
 
 // Serve runs a server until it is told to end by SIGINT, SIGTERM or SIGHUP,
-// and returns nil then. It starts the running program again for each worker,
+// and returns nil then. A signal that was ignored when the program was started
+// stays ignored. It starts the running program again for each worker,
 // with the same arguments, and expects to be called there with the same Config:
 // in a worker it serves until the master tells it to end. So a program must
 // call it once, before it opens files or starts anything of its own, and
 // return from main after it. It returns an error wrapping ErrNeverReady if no
-// worker can be brought up.
+// worker can be brought up, and in a worker one if calls were unfinished at the
+// end of the grace period.
+//
+// What the program logs must not block it: DetachOutput sees to that.
 func Serve(config Config) error {
 	if IsWorker() {
 		return config.work()
 	}
-	stop := make(chan os.Signal, 2) // before anything is started
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // before anything is started
 	defer signal.Stop(stop)
 	listener, addr, err := Listen(config.Host, config.Port)
 	if err != nil {
@@ -95,9 +98,9 @@ func Serve(config Config) error {
 
 // work is a worker.
 func (config *Config) work() error {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	wishes := make(chan os.Signal, 1)
+	signal.Notify(wishes, syscall.SIGTERM)
 	poller, err := NewPoller()
 	if err != nil {
 		return err
@@ -119,5 +122,5 @@ func (config *Config) work() error {
 
 	server.OnClose = tasks.Drop
 	config.Limits.Apply(server)
-	return RunWorker(loop, stop, config.Grace)
+	return RunWorker(loop, wishes, config.Grace)
 }

@@ -15,6 +15,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -46,6 +48,7 @@ func serve(flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // who reads our log may leave: that mustn't end us
 	fmt.Println("listening on", ln.Addr())
 	service := NewService()
 	answer := func(body []byte) Reply {

@@ -14,13 +14,15 @@ import (
 )
 
 func main() {
+	DetachOutput()
 	flags := flag.NewFlagSet("step2-asyncserver", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
 	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
 	if err := run(pos[0], pos[1], *verbose); err != nil {
-		fmt.Fprintln(os.Stderr, "step2-asyncserver:", err)
-		os.Exit(1)
+		fmt.Fprintln(Stderr, "step2-asyncserver:", err)
+		Exit(1)
 	}
+	Exit(0)
 }
 
 func run(host, port string, verbose bool) error {
@@ -46,13 +48,12 @@ func run(host, port string, verbose bool) error {
 	if err != nil {
 		return err
 	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM)
 	go func() {
 		<-stop
-		signal.Reset() // a second Ctrl-C ends the program at once
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM) // a second Ctrl-C ends the program at once
 		loop.Drain()
 	}()
-	fmt.Println("listening on", addr)
+	fmt.Fprintln(Stdout, "listening on", addr)
 	return loop.Run()
 }

@@ -1,6 +1,6 @@
 // Several processes on one listening socket: a master, and workers that are
 // chapter 2's server each. This master starts its workers and leaves them
-// alone: kill one, and look for it with ps.
+// alone: kill -9 one, and look for it with ps.
 
 //go:build unix
 
@@ -24,6 +24,7 @@ const (
 
 func main() {
 	isWorker := IsWorker()
+	DetachOutput()
 	flags := flag.NewFlagSet("step3-prefork", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
@@ -38,26 +39,22 @@ func main() {
 		err = master(pos[0], pos[1], *workers)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "step3-prefork:", err)
-		os.Exit(1)
+		fmt.Fprintln(Stderr, "step3-prefork:", err)
+		Exit(1)
 	}
+	Exit(0)
 }
 
 // master starts the workers and waits for Ctrl-C.
 func master(host, port string, workers int) error {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM)
 	listener, addr, err := Listen(host, port)
-	if err != nil {
-		return err
-	}
-	prefork, err := NewPrefork(listener)
 	if err != nil {
 		return err
 	}
 	var started []*Worker
 	for range workers {
-		w, err := prefork.Spawn()
+		w, err := Spawn(listener)
 		if err != nil {
 			return err
 		}
@@ -70,18 +67,18 @@ func master(host, port string, workers int) error {
 		}
 		fmt.Fprintf(&pids, " %d", w.PID)
 	}
-	fmt.Println("listening on", addr)
-	fmt.Printf("master %d, workers%s\n", os.Getpid(), pids.String())
-	<-stop                     // when this process ends, so does the lifeline,
-	runtime.KeepAlive(prefork) // and no sooner: the garbage collector would close it
+	fmt.Fprintln(Stdout, "listening on", addr)
+	fmt.Fprintf(Stdout, "master %d, workers%s\n", os.Getpid(), pids.String())
+	<-stop                     // when this process ends, so do the lifelines,
+	runtime.KeepAlive(started) // and no sooner: the garbage collector would close them
 	return nil
 }
 
 // worker serves on the socket that the master opened.
 func worker(verbose bool) error {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	wishes := make(chan os.Signal, 1)
+	signal.Notify(wishes, syscall.SIGTERM)
 	poller, err := NewPoller()
 	if err != nil {
 		return err
@@ -100,5 +97,5 @@ func worker(verbose bool) error {
 	if err != nil {
 		return err
 	}
-	return RunWorker(loop, stop, grace)
+	return RunWorker(loop, wishes, grace)
 }

@@ -69,12 +69,10 @@ func (m *masterProcess) wantLine(begin string) string {
 func spawnWhenTold() {
 	listener, _, err := Listen("127.0.0.1", "0")
 	must(err)
-	p, err := NewPrefork(listener)
-	must(err)
 	fmt.Println("up")
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 	must(os.Setenv(partVar, "serve"))
-	w, err := p.Spawn()
+	w, err := Spawn(listener)
 	must(err)
 	must(w.WaitReady(patience))
 	fmt.Println("worker ready")

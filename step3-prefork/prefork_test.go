@@ -106,13 +106,13 @@ func TestSpawnLeavesNoDescriptors(t *testing.T) {
 	c := newCrew(t, "serve")
 	before := openFDs()
 	for range 3 {
-		c.spawnReady()
+		c.spawnReady().Close()
 	}
 	args := os.Args
 	defer func() { os.Args = args }()
 	os.Args = []string{strings.Repeat("x", 4<<20)} // more than any kernel takes
-	_, err := c.Spawn()
-	assert.ErrorContains(t, err, "start a worker")
+	_, err := Spawn(c.listener)
+	assert.ErrorContains(t, err, "start a worker from "+executable())
 	assert.ErrorIs(t, err, unix.E2BIG)
 	assert.Equal(t, before, openFDs())
 }
@@ -150,7 +150,8 @@ func TestWorkersEndWithTheirMaster(t *testing.T) {
 	c := newCrew(t, "serve")
 	a, b := c.spawnReady(), c.spawnReady()
 	half := c.halfARequest()
-	require.NoError(t, c.alive.Close())
+	a.Close()
+	b.Close()
 	harness.Eventually(t, patience, "one idle worker gone", func() (bool, string) {
 		return c.ended(a) || c.ended(b), "both run"
 	})
@@ -162,11 +163,73 @@ func TestWorkersEndWithTheirMaster(t *testing.T) {
 
 func TestWorkerEndsWhenToldTo(t *testing.T) {
 	c := newCrew(t, "serve")
-	w := c.spawnReady()
+	w, sibling := c.spawnReady(), c.spawnReady()
 	half := c.halfARequest()
-	require.NoError(t, unix.Kill(w.PID, unix.SIGTERM))
+	w.Tell(wordRetire)
+	sibling.Tell(wordRetire)
+	assert.Equal(t, byte(saysDrained), hear(t, w))
+	assert.Equal(t, byte(saysDrained), hear(t, sibling))
+	harness.Dial(t, c.addr) // the socket is there for others
 	c.finish(half)
 	assert.Equal(t, "exit 0", c.wantEnd(w))
+	assert.Equal(t, "exit 0", c.wantEnd(sibling))
+}
+
+// hear returns the next word of a worker.
+func hear(t *testing.T, w *Worker) byte {
+	t.Helper()
+	_ = w.ready.SetReadDeadline(time.Now().Add(patience))
+	word, err := w.Hear()
+	require.NoError(t, err)
+	return word
+}
+
+// SIGTERM to a worker is a wish that its master decides about: it may have
+// come to the whole group.
+func TestWorkerPassesAWishOn(t *testing.T) {
+	c := newCrew(t, "serve")
+	w := c.spawnReady()
+	for range 2 {
+		require.NoError(t, unix.Kill(w.PID, unix.SIGTERM))
+		assert.Equal(t, byte(saysWish), hear(t, w))
+		conn := harness.Dial(t, c.addr)
+		conn.SendRequest("ping", "still here")
+		conn.WantPong(`"still here"`)
+		conn.Close()
+	}
+	w.Tell(wordRetire)
+	assert.Equal(t, "exit 0", c.wantEnd(w))
+}
+
+// When all are told to stop, the master shuts the socket down. It may die
+// before that, and a sibling may be stopped: then the port must not stay open
+// with nobody to accept.
+func TestWorkerSeesToThePortIfItsMasterDiesInAStop(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		c := newCrew(t, "serve")
+		w := c.spawnReady()
+		half := c.halfARequest()
+		sibling := c.spawnReady()
+		require.NoError(t, unix.Kill(sibling.PID, unix.SIGSTOP))
+		if !busy {
+			half.Close()
+		}
+		w.Tell(wordStop)
+		sibling.Tell(wordStop)
+		assert.Equal(t, byte(saysDrained), hear(t, w))
+		assert.False(t, c.ended(w), "it waits for the end of the lifeline")
+		conn := harness.Dial(t, c.addr) // waits in the queue, where nobody will take it
+		_ = unix.Close(c.listener)      // as the master's death does
+		w.Close()
+		sibling.Close()
+		_, err := conn.TryReply()
+		assert.ErrorIs(t, err, unix.ECONNRESET)
+		if busy {
+			c.finish(half)
+		}
+		assert.Equal(t, "exit 0", c.wantEnd(w))
+		assert.False(t, c.ended(sibling))
+	}
 }
 
 // Clients have taken all its descriptors: it needs no more for its end.
@@ -187,7 +250,7 @@ func TestWorkerEndsWithoutDescriptorsWhenToldTo(t *testing.T) {
 		}
 		return true, ""
 	})
-	require.NoError(t, unix.Kill(w.PID, unix.SIGTERM))
+	w.Tell(wordRetire)
 	crowd[0].WantEOF()
 	assert.Equal(t, "exit 0", c.wantEnd(w))
 }
@@ -202,9 +265,9 @@ func TestWorkerGivesUpAfterTheGracePeriod(t *testing.T) {
 			c.halfARequest()
 			began := time.Now()
 			if how == "told to" {
-				require.NoError(t, unix.Kill(w.PID, unix.SIGTERM))
+				w.Tell(wordRetire)
 			} else {
-				require.NoError(t, c.alive.Close())
+				w.Close()
 			}
 			assert.Equal(t, "exit 1", c.wantEnd(w))
 			assert.GreaterOrEqual(t, time.Since(began), grace*time.Millisecond)

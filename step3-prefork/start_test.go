@@ -76,8 +76,9 @@ func TestWorkersDontGetWhatTheMasterInherited(t *testing.T) {
 			assert.NotEmpty(t, open[fd], "descriptor %d of worker %d", fd, pid)
 		}
 		for fd, target := range open {
-			its := strings.HasPrefix(target, "anon_inode:") || !slices.Contains(master, target)
-			assert.True(t, fd <= readyFD || its, "descriptor %d of worker %d is the master's %s", fd, pid, target)
+			// Go itself keeps some open in every process, to see what processors it may use.
+			its := strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/")
+			assert.True(t, fd <= readyFD || its || !slices.Contains(master, target), "descriptor %d of worker %d is the master's %s", fd, pid, target)
 		}
 	}
 }
@@ -92,14 +93,4 @@ func TestMasterWithoutProc(t *testing.T) {
 	}
 	s := startFromShell(t, "exec unshare -rm sh -c '"+without+` && exec "$@"' sh "$@";`)
 	assert.Len(t, s.Workers(t), 2)
-}
-
-// What can't be started is named.
-func TestSpawnNamesWhatItCannotStart(t *testing.T) {
-	c := newCrew(t, "serve")
-	args := os.Args
-	defer func() { os.Args = args }()
-	os.Args = []string{strings.Repeat("x", 4<<20)} // more than any kernel takes
-	_, err := c.Spawn()
-	assert.ErrorContains(t, err, "start a worker from "+executable())
 }

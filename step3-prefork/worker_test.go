@@ -71,7 +71,7 @@ func init() {
 		serveAsWorker()
 	case "die":
 		os.Exit(1)
-	case "hang": // until the master is gone
+	case "hang": // until the master is gone, or says a word
 		_, _ = os.NewFile(lifelineFD, "lifeline").Read(make([]byte, 1))
 		os.Exit(1)
 	case "spawn when told":
@@ -114,8 +114,8 @@ func writeReport(found *report) {
 
 // serveAsWorker is what a worker's main does.
 func serveAsWorker() {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
+	wishes := make(chan os.Signal, 1)
+	signal.Notify(wishes, syscall.SIGTERM)
 	poller, err := NewPoller()
 	must(err)
 	loop, err := NewLoop(poller)
@@ -127,7 +127,11 @@ func serveAsWorker() {
 	if ms, err := strconv.Atoi(os.Getenv(graceVar)); err == nil {
 		grace = time.Duration(ms) * time.Millisecond
 	}
-	must(RunWorker(loop, stop, grace))
+	err = RunWorker(loop, wishes, grace)
+	if err != nil {
+		slog.Error(err.Error())
+		os.Exit(1)
+	}
 }
 
 func must(err error) {
@@ -137,10 +141,10 @@ func must(err error) {
 	}
 }
 
-// A crew is a Prefork whose workers play a part.
+// A crew are workers that play a part, on one listening socket.
 type crew struct {
-	*Prefork
 	t        testing.TB
+	listener int
 	addr     string
 	report   string         // file
 	statuses map[int]string // of workers that have ended and are reaped
@@ -150,27 +154,21 @@ func newCrew(t *testing.T, part string) *crew {
 	t.Helper()
 	listener, addr, err := Listen("127.0.0.1", "0")
 	require.NoError(t, err)
-	p, err := NewPrefork(listener)
-	require.NoError(t, err)
-	c := &crew{Prefork: p, t: t, addr: addr.String(), report: t.TempDir() + "/report", statuses: map[int]string{}}
+	c := &crew{t: t, listener: listener, addr: addr.String(), report: t.TempDir() + "/report", statuses: map[int]string{}}
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector, a process would end a second late
 	t.Setenv(partVar, part)
 	t.Setenv(reportVar, c.report)
-	t.Cleanup(func() {
-		_ = unix.Close(listener)
-		p.alive.Close()
-		p.lifeline.Close()
-	})
+	t.Cleanup(func() { _ = unix.Close(listener) })
 	return c
 }
 
 // spawn starts a worker, which is killed at the end of the test at the latest.
 func (c *crew) spawn() *Worker {
 	c.t.Helper()
-	w, err := c.Spawn()
+	w, err := Spawn(c.listener)
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() {
-		w.ready.Close()
+		w.Close()
 		if !c.ended(w) { // reaped, its number could be another's
 			_ = unix.Kill(w.PID, unix.SIGKILL)
 			c.wantEnd(w)

@@ -31,8 +31,8 @@ func TestProgramLogsCallsWhenAsked(t *testing.T) {
 	s := theServer.Serve(t, harness.Options{Flags: []string{"-v"}})
 	c := s.Dial(t)
 	c.Call("pi", 93)
-	// A call is logged before it is answered: nothing to wait for.
-	assert.Contains(t, s.Stderr(), fmt.Sprintf("call pid=%d method=pi params=93\n", s.PIDOf(c)))
+	want := fmt.Sprintf("call pid=%d method=pi params=93\n", s.PIDOf(c))
+	harness.Eventually(t, patience, want, func() (bool, string) { return strings.Contains(s.Stderr(), want), s.Stderr() })
 }
 
 func TestProgramOnATakenPort(t *testing.T) {

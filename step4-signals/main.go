@@ -21,6 +21,7 @@ import (
 
 func main() {
 	isWorker := IsWorker()
+	DetachOutput()
 	flags := flag.NewFlagSet("step4-signals", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
@@ -39,28 +40,28 @@ func main() {
 		err = master(pos[0], pos[1], *workers, *grace)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "step4-signals:", err)
+		fmt.Fprintln(Stderr, "step4-signals:", err)
 		if errors.Is(err, ErrNeverReady) {
-			os.Exit(3)
+			Exit(3)
 		}
-		os.Exit(1)
+		Exit(1)
 	}
+	Exit(0)
 }
 
 // master keeps the workers alive until it is told to end.
 func master(host, port string, workers int, grace time.Duration) error {
-	stop := make(chan os.Signal, 2) // before anything is started
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // before anything is started
 	listener, addr, err := Listen(host, port)
 	if err != nil {
 		return err
 	}
-	fmt.Println("listening on", addr)
+	fmt.Fprintln(Stdout, "listening on", addr)
 	s := Supervisor{
 		Workers: workers,
 		Grace:   grace,
 		OnStart: func(pids []int) {
-			fmt.Printf("master %d, workers %s\n", os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
+			fmt.Fprintf(Stdout, "master %d, workers %s\n", os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
 		},
 		OnServing: func(serving bool) { slog.Info("server state", "serving", serving) },
 		OnStop:    func(context.Context) { slog.Info("stopping") },
@@ -70,9 +71,9 @@ func master(host, port string, workers int, grace time.Duration) error {
 
 // worker serves on the socket that the master opened.
 func worker(verbose bool, grace time.Duration) error {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	wishes := make(chan os.Signal, 1)
+	signal.Notify(wishes, syscall.SIGTERM)
 	poller, err := NewPoller()
 	if err != nil {
 		return err
@@ -91,5 +92,5 @@ func worker(verbose bool, grace time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return RunWorker(loop, stop, grace)
+	return RunWorker(loop, wishes, grace)
 }

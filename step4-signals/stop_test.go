@@ -42,7 +42,7 @@ func TestSupervisorStopBeforeAnyWorkerIsReady(t *testing.T) {
 	c := newCrew(t, 2, "hang")
 	c.run()
 	harness.Eventually(t, patience, "two workers started", func() (bool, string) { return len(c.spawned()) == 2, "" })
-	c.stop <- syscall.SIGTERM // it has no effect on a Go program but to end it
+	c.stop <- syscall.SIGTERM
 	assert.NoError(t, c.wait())
 	assert.Empty(t, c.started)
 	assert.Empty(t, c.serving)
@@ -224,7 +224,7 @@ func TestSupervisorGivesUpAtOnce(t *testing.T) {
 			c.Supervisor.ended(&c.slots[1], errors.New("worker 1 died as well"))
 			assert.Same(t, hanging, c.slots[0].worker, "killed, and not reaped yet")
 			if signal {
-				c.Supervisor.stop()
+				c.Supervisor.stop(unix.SIGTERM)
 			}
 		})
 		assert.ErrorIs(t, c.wait(), ErrNeverReady)

@@ -42,12 +42,13 @@ func main() {
 	}
 	flags := flag.NewFlagSet("step6-client-watch "+os.Args[1], flag.ExitOnError)
 	if err := commands[os.Args[1]](flags, os.Args[2:], isWorker); err != nil {
-		fmt.Fprintln(os.Stderr, "step6-client-watch:", err)
+		fmt.Fprintln(Stderr, "step6-client-watch:", err)
 		if errors.Is(err, ErrNeverReady) {
-			os.Exit(3)
+			Exit(3)
 		}
-		os.Exit(1)
+		Exit(1)
 	}
+	Exit(0)
 }
 
 // zkFlags are the flags of everything that talks to ZooKeeper.
@@ -84,6 +85,7 @@ func (z zkFlags) open(flags *flag.FlagSet) *Session {
 }
 
 func server(flags *flag.FlagSet, args []string, isWorker bool) error {
+	DetachOutput()
 	verbose := flags.Bool("v", false, "log every call")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
 	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
@@ -104,19 +106,18 @@ func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 		return worker(*verbose, *grace)
 	}
 
-	stop := make(chan os.Signal, 2) // before anything is started
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // before anything is started
 	listener, addr, err := Listen(pos[0], pos[1])
 	if err != nil {
 		return err
 	}
-	fmt.Println("listening on", addr)
+	fmt.Fprintln(Stdout, "listening on", addr)
 	registrar := NewRegistrar(zookeeper.open(flags), *zookeeper.root, Endpoint{Host: host, Port: addr.Port})
 	s := Supervisor{
 		Workers: *workers,
 		Grace:   *grace,
 		OnStart: func(pids []int) {
-			fmt.Printf("master %d, workers %s\n", os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
+			fmt.Fprintf(Stdout, "master %d, workers %s\n", os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
 		},
 		OnServing: registrar.SetServing,
 		OnStop: func(ctx context.Context) {
@@ -131,9 +132,9 @@ func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 
 // worker serves on the socket that the master opened.
 func worker(verbose bool, grace time.Duration) error {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	wishes := make(chan os.Signal, 1)
+	signal.Notify(wishes, syscall.SIGTERM)
 	poller, err := NewPoller()
 	if err != nil {
 		return err
@@ -152,7 +153,7 @@ func worker(verbose bool, grace time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return RunWorker(loop, stop, grace)
+	return RunWorker(loop, wishes, grace)
 }
 
 // znodes prints what is registered, again and again as it changes.
@@ -161,8 +162,8 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 	ParseArgs(flags, args)
 	session := zookeeper.open(flags)
 	defer session.Close(context.Background())
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
 	began := time.Now()
 	for last := ""; ; {
 		type listing struct {
@@ -202,7 +203,7 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 		case <-list.changed:
 		case <-session.Changed():
 		case <-retry:
-		case <-stop:
+		case <-ctx.Done():
 			return nil
 		}
 	}
@@ -219,8 +220,8 @@ func client(flags *flag.FlagSet, args []string, _ bool) error {
 	if *rounds < 1 || *interval < 0 || *wait < 0 || *timeout <= 0 {
 		UsageError(flags, "-n must be at least 1, -timeout more than 0, and neither -interval nor -wait negative")
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
 	discovery := NewZKDiscovery(zookeeper.open(flags), *zookeeper.root)
 	c := NewClient(discovery)
 	defer c.Close()

@@ -10,7 +10,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
@@ -23,8 +22,21 @@ import (
 // A worker's descriptors, behind standard input, output and error.
 const (
 	listenerFD = 3 // the listening socket, which all workers share
-	lifelineFD = 4 // a pipe that nobody writes to: it ends when the master does
-	readyFD    = 5 // a pipe in which one byte says: this worker accepts connections
+	lifelineFD = 4 // a pipe from the master: it ends when the master does
+	readyFD    = 5 // a pipe to the master: its first byte says that this worker accepts connections
+)
+
+// What a master says to a worker, a byte each in the lifeline.
+const (
+	wordRetire = 'r' // drain, and end: the others go on
+	wordStop   = 's' // drain, and stay until the lifeline ends: the whole server stops
+)
+
+// What a worker says to its master, a byte each in the ready pipe.
+const (
+	saysReady   = 'r' // it accepts connections
+	saysWish    = 'w' // somebody wishes it to end
+	saysDrained = 'd' // it has taken what was queued, and accepts no more
 )
 
 // workerMark is the environment variable that tells a worker what it is. A
@@ -32,48 +44,41 @@ const (
 // so on: a fork bomb.
 const workerMark = "RPC_WORKER"
 
-// A Prefork starts workers on one listening socket.
-type Prefork struct {
-	listener int
-	lifeline *os.File // the end that workers inherit
-	alive    *os.File // the other end: open exactly as long as this process lives
-}
-
-// A Worker is a process that was started as one.
+// A Worker is a process that was started as one. It ends when this is closed,
+// or collected, or when this process ends, however it does.
 type Worker struct {
-	PID   int
-	ready *os.File
+	PID      int
+	lifeline *os.File // to the worker: no other process has this end
+	ready    *os.File // from the worker
 }
 
-// NewPrefork returns a Prefork for that listening socket, which stays the
-// caller's.
-func NewPrefork(listener int) (*Prefork, error) {
-	lifeline, alive, err := os.Pipe()
+// Spawn starts one worker on that listening socket, and doesn't wait for it.
+func Spawn(listener int) (*Worker, error) {
+	lifelineR, lifeline, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make the lifeline: %w", err)
 	}
-	return &Prefork{listener, lifeline, alive}, nil
-}
-
-// Spawn starts one worker and doesn't wait for it.
-func (p *Prefork) Spawn() (*Worker, error) {
+	defer lifelineR.Close()
 	ready, readyW, err := os.Pipe()
 	if err != nil {
+		lifeline.Close()
 		return nil, fmt.Errorf("make the ready pipe: %w", err)
 	}
 	defer readyW.Close()
+
+	w := &Worker{lifeline: lifeline, ready: ready}
 	path := executable()
 	// ForkExec gives the child these descriptors as 0 to 5 and no others:
 	// everything else that this process has open is close-on-exec.
-	pid, err := syscall.ForkExec(path, os.Args, &syscall.ProcAttr{
+	w.PID, err = syscall.ForkExec(path, os.Args, &syscall.ProcAttr{
 		Env:   append(os.Environ(), workerMark+"=1"),
-		Files: []uintptr{0, 1, 2, uintptr(p.listener), p.lifeline.Fd(), readyW.Fd()},
+		Files: []uintptr{0, 1, 2, uintptr(listener), lifelineR.Fd(), readyW.Fd()},
 	})
 	if err != nil {
-		ready.Close()
+		w.Close()
 		return nil, fmt.Errorf("start a worker from %s: %w", path, err)
 	}
-	return &Worker{PID: pid, ready: ready}, nil
+	return w, nil
 }
 
 // executable returns a path of the running program. The first holds even if
@@ -99,9 +104,9 @@ func executable() string {
 // WaitReady blocks until the worker accepts connections. It returns an error
 // if the worker ends first, or takes longer than the timeout. Call it once.
 func (w *Worker) WaitReady(timeout time.Duration) error {
-	defer w.ready.Close()
 	_ = w.ready.SetReadDeadline(time.Now().Add(timeout))
-	_, err := w.ready.Read(make([]byte, 1))
+	defer w.ready.SetReadDeadline(time.Time{})
+	_, err := w.Hear()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("worker %d was not ready within %v", w.PID, timeout)
@@ -109,6 +114,26 @@ func (w *Worker) WaitReady(timeout time.Duration) error {
 		return fmt.Errorf("worker %d ended before it was ready", w.PID)
 	}
 	return nil
+}
+
+// Hear blocks until the worker says something. It returns an error once the
+// worker has ended.
+func (w *Worker) Hear() (word byte, err error) {
+	var one [1]byte
+	_, err = w.ready.Read(one[:])
+	return one[0], err
+}
+
+// Tell says a word to the worker. It doesn't block: all words that there are
+// fit into the pipe.
+func (w *Worker) Tell(word byte) {
+	_, _ = w.lifeline.Write([]byte{word}) // one that has ended hears nothing, and needn't
+}
+
+// Close ends the lifeline and whatever waits in Hear.
+func (w *Worker) Close() {
+	w.lifeline.Close()
+	w.ready.Close()
 }
 
 // IsWorker reports whether this process was started by Spawn. It must be asked
@@ -136,44 +161,99 @@ func keepDescriptors() {
 }
 
 // RunWorker tells the master that this worker is ready and runs the loop until
-// it is drained. It drains when a signal comes in at stop, and when the master
-// is gone, however it went. What isn't done after the grace period is lost:
-// then the process ends.
-func RunWorker(loop *Loop, stop <-chan os.Signal, grace time.Duration) error {
+// it is drained. It drains when the master says so, and when the master is gone,
+// however it went; signals at wishes, which somebody else may have sent, it
+// passes on to the master. It returns an error if the loop isn't done after the
+// grace period: what is unfinished is lost when the process ends then.
+func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	// For its first timer Go's runtime opens descriptors, and it ends the
 	// process if there are none left: with many clients there might be none later.
 	time.AfterFunc(0, func() {})
-	gone := make(chan struct{})
-	go func() {
-		lifeline := os.NewFile(lifelineFD, "lifeline")
-		_, _ = lifeline.Read(make([]byte, 1)) // nobody writes: it returns at the end
-		close(gone)
-	}()
-	go func() {
-		select {
-		case <-stop:
-		case <-gone:
-			// The master would shut the socket down for all; now each worker does.
-			// A sibling that hangs would keep the port, and callers in it.
-			loop.Post(func() {
-				drain := loop.OnDrain
-				loop.OnDrain = func() {
-					if drain != nil {
-						drain()
-					}
-					_ = unix.Shutdown(listenerFD, unix.SHUT_RD)
-				}
-			})
+	_ = unix.SetNonblock(readyFD, true) // so that a master that doesn't listen can't stop us
+
+	listener := listenerFD // the loop's
+	drain := loop.OnDrain
+	loop.OnDrain = func() {
+		// That closes the descriptor, and we may have to shut the socket down.
+		listener, _ = unix.FcntlInt(listenerFD, unix.F_DUPFD_CLOEXEC, 0) // -1 if there is none left
+		if drain != nil {
+			drain()
 		}
+		_ = say(saysDrained)
+	}
+
+	words, gone := hearMaster()
+	// The master would shut the socket down for all; now each worker does. A
+	// sibling that hangs would keep the port, and callers in it.
+	shutdown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
+	go func() {
+		<-gone
 		loop.Drain()
-		time.Sleep(grace)
-		slog.Error("worker gives up what is unfinished", "pid", os.Getpid(), "after", grace)
-		os.Exit(1)
+		loop.Post(shutdown)
 	}()
-	ready := os.NewFile(readyFD, "ready")
-	_, err := ready.Write([]byte{1})
-	if err = errors.Join(err, ready.Close()); err != nil {
+
+	if err := say(saysReady); err != nil {
 		return fmt.Errorf("report ready: %w", err)
 	}
-	return loop.Run()
+	ended := make(chan error, 1)
+	go func() { ended <- loop.Run() }()
+
+	var word byte
+	for serving := true; serving; {
+		select {
+		case <-wishes:
+			_ = say(saysWish)
+		case word = <-words:
+			serving = false
+		case <-gone:
+			serving = false
+		case err := <-ended:
+			return err
+		}
+	}
+
+	loop.Drain()
+	late := time.After(grace)
+	select {
+	case err := <-ended:
+		if err != nil || word != wordStop {
+			return err
+		}
+	case <-late:
+		return fmt.Errorf("worker %d gives up what is unfinished after %v", os.Getpid(), grace)
+	}
+
+	// The master will shut the socket down. Should it die before that, and all
+	// others be stopped, somebody must be left to do it.
+	select {
+	case <-gone:
+	case <-late:
+	}
+	shutdown()
+	return nil
+}
+
+// hearMaster returns a channel of the master's words, and one that is closed
+// when the master is gone, or has closed the lifeline.
+func hearMaster() (words <-chan byte, gone <-chan struct{}) {
+	heard, end := make(chan byte, 2), make(chan struct{})
+	go func() {
+		defer close(end)
+		lifeline := os.NewFile(lifelineFD, "lifeline")
+		for {
+			word := make([]byte, 1)
+			_, err := lifeline.Read(word)
+			if err != nil {
+				return
+			}
+			heard <- word[0]
+		}
+	}()
+	return heard, end
+}
+
+// say tells the master one thing. It doesn't block.
+func say(word byte) error {
+	_, err := unix.Write(readyFD, []byte{word})
+	return err
 }

@@ -27,7 +27,8 @@ const (
 	maxStarts    = 3                      // for each worker, if none was ever ready
 	quietPeriod  = time.Second            // without a ready worker until we count as not serving
 	stopTimeout  = 3 * time.Second        // for OnStop
-	refuseDelay  = 100 * time.Millisecond // for workers to take what has connected
+	refuseDelay  = 100 * time.Millisecond // for workers to take what has connected, at most
+	wishDelay    = 200 * time.Millisecond // for us to hear of a stop, too, when a worker does
 )
 
 // ErrNeverReady says that no worker ever got as far as accepting connections.
@@ -39,7 +40,8 @@ type Supervisor struct {
 	Workers int           // how many
 	Grace   time.Duration // from telling the workers to end to killing them
 
-	// OnStart is called once, when all workers are ready for the first time.
+	// OnStart is called once, when all workers are ready for the first time,
+	// or with those that are ready when that takes too long.
 	OnStart func(pids []int)
 	// OnServing is called with true when there is a worker that accepts
 	// connections, and with false when there has been none for a second.
@@ -49,13 +51,14 @@ type Supervisor struct {
 	// until it returns or its context ends.
 	OnStop func(ctx context.Context)
 
-	prefork  *Prefork
 	listener int // -1: closed
 	slots    []slot
 	phase    phase
+	insisted int                // SIGINTs and SIGTERMs so far
 	serving  bool               // what OnServing was told last
 	proven   bool               // some worker has been ready
 	started  bool               // OnStart has been called
+	overdue  bool               // it needs no more than one worker by now
 	quiet    time.Time          // since when no worker is ready
 	err      error              // why Run gives up
 	cancel   context.CancelFunc // ends OnStop's context
@@ -67,6 +70,7 @@ type Supervisor struct {
 type slot struct {
 	worker   *Worker   // nil: none at the moment
 	ready    bool      // it accepts connections
+	drained  bool      // it accepts none any more
 	started  time.Time // when it was spawned
 	failures int       // deaths since one lived long
 }
@@ -81,13 +85,11 @@ const (
 )
 
 // Run keeps the workers alive until a signal comes in at stop; then it ends
-// them and returns nil. A second signal kills what is left at once. Run takes
-// over the listener. It returns an error wrapping ErrNeverReady if no worker
-// can be brought up.
-func (s *Supervisor) Run(listener int, stop <-chan os.Signal) (err error) {
-	if s.prefork, err = NewPrefork(listener); err != nil {
-		return err
-	}
+// them and returns nil. A second SIGINT or SIGTERM kills what is left at once.
+// A SIGHUP doesn't: when a terminal is closed, the kernel sends one, and the
+// shell another. Run takes over the listener. It returns an error wrapping
+// ErrNeverReady if no worker can be brought up.
+func (s *Supervisor) Run(listener int, stop <-chan os.Signal) error {
 	s.listener, s.slots = listener, make([]slot, s.Workers)
 	s.cancel = func() {} // nothing to cancel yet
 	s.events, s.done = make(chan func()), make(chan struct{})
@@ -98,10 +100,14 @@ func (s *Supervisor) Run(listener int, stop <-chan os.Signal) (err error) {
 	for i := range s.slots {
 		s.spawn(&s.slots[i])
 	}
+	s.after(startTimeout, func() {
+		s.overdue = true
+		s.announce()
+	})
 	for s.phase < draining || slices.ContainsFunc(s.slots, slot.alive) {
 		select {
-		case <-stop:
-			s.stop()
+		case sig := <-stop:
+			s.stop(sig)
 		case <-died:
 			s.reap()
 		case event := <-s.events:
@@ -123,6 +129,7 @@ func (s *Supervisor) pids() (pids []int) {
 }
 
 func (s slot) alive() bool     { return s.worker != nil }
+func accepts(s slot) bool      { return s.worker != nil && !s.drained }
 func hasTriesLeft(s slot) bool { return s.failures < maxStarts }
 
 // post has Run's goroutine call f.
@@ -143,7 +150,7 @@ func (s *Supervisor) spawn(slot *slot) {
 		return
 	}
 	slot.started = time.Now()
-	worker, err := s.prefork.Spawn()
+	worker, err := Spawn(s.listener)
 	if err != nil {
 		s.ended(slot, err)
 		return
@@ -152,6 +159,13 @@ func (s *Supervisor) spawn(slot *slot) {
 	go func() {
 		err := worker.WaitReady(startTimeout)
 		s.post(func() { s.onReady(slot, worker, err) })
+		for {
+			word, err := worker.Hear()
+			if err != nil {
+				return // it has ended
+			}
+			s.post(func() { s.onWord(slot, worker, word) })
+		}
 	}()
 }
 
@@ -164,9 +178,41 @@ func (s *Supervisor) onReady(slot *slot, worker *Worker, err error) {
 	default:
 		slot.ready, s.proven = true, true
 		s.setServing(true)
-		if pids := s.pids(); len(pids) == len(s.slots) && !s.started {
-			s.started = true
-			s.OnStart(pids)
+		s.announce()
+	}
+}
+
+// announce calls OnStart if it is time.
+func (s *Supervisor) announce() {
+	pids := s.pids()
+	missing := len(s.slots) - len(pids)
+	if s.started || s.phase != running || len(pids) == 0 || missing > 0 && !s.overdue {
+		return
+	}
+
+	s.started = true
+	if missing > 0 {
+		slog.Warn("serving with fewer workers than asked for: the others don't become ready", "missing", missing)
+	}
+	s.OnStart(pids)
+}
+
+// onWord is called when a worker says something more.
+func (s *Supervisor) onWord(slot *slot, worker *Worker, word byte) {
+	switch {
+	case slot.worker != worker: // late: it is reaped already
+	case word == saysWish:
+		// Who sends SIGTERM to a worker may be sending it to all of us, and then
+		// OnStop comes first. If we hear of no stop, this one was meant.
+		s.after(wishDelay, func() {
+			if slot.worker == worker && s.phase == running {
+				worker.Tell(wordRetire)
+			}
+		})
+	case word == saysDrained:
+		slot.drained = true
+		if s.phase == draining && !slices.ContainsFunc(s.slots, accepts) {
+			s.closeListener()
 		}
 	}
 }
@@ -223,7 +269,10 @@ func (s *Supervisor) ended(slot *slot, why error) {
 		slot.failures = 0
 	}
 	wasReady := slot.ready
-	slot.worker, slot.ready = nil, false
+	if slot.alive() { // or else it wasn't even started
+		slot.worker.Close()
+	}
+	slot.worker, slot.ready, slot.drained = nil, false, false
 	if s.phase != running {
 		return
 	}
@@ -250,13 +299,19 @@ func (s *Supervisor) ended(slot *slot, why error) {
 }
 
 // stop begins the end: first no more new clients, then no more workers.
-func (s *Supervisor) stop() {
-	if s.phase != running { // asked for the second time
-		s.cancel()
-		s.drain()
-		s.kill()
+func (s *Supervisor) stop(sig os.Signal) {
+	if sig != unix.SIGHUP {
+		s.insisted++
+	}
+	if s.phase != running {
+		if s.insisted > 1 {
+			s.cancel()
+			s.drain()
+			s.kill()
+		}
 		return
 	}
+
 	s.phase = withdrawing
 	var ctx context.Context
 	ctx, s.cancel = context.WithTimeout(context.Background(), stopTimeout)
@@ -273,33 +328,40 @@ func (s *Supervisor) stop() {
 // drain tells the workers to end. While anybody holds a listening socket from
 // which nobody accepts, the kernel goes on connecting callers to it, who then
 // hang. We hold one, and so does a worker that is stopped or busy; so it is
-// shut down for all.
+// shut down for all, as soon as all have taken what was queued.
 func (s *Supervisor) drain() {
 	if s.phase == draining {
 		return
 	}
 	s.phase = draining
-	s.signal(unix.SIGTERM)
+	for _, slot := range s.slots {
+		if slot.alive() {
+			slot.worker.Tell(wordStop)
+		}
+	}
 	s.after(refuseDelay, s.closeListener)
 	s.after(s.Grace, s.kill)
 }
 
 func (s *Supervisor) kill() {
-	s.signal(unix.SIGKILL) // works on a stopped process, too
-}
-
-func (s *Supervisor) signal(sig unix.Signal) {
 	for _, slot := range s.slots {
 		if slot.alive() {
-			_ = unix.Kill(slot.worker.PID, sig) // ESRCH: it is gone already
+			_ = unix.Kill(slot.worker.PID, unix.SIGKILL) // it works on a stopped process, too
 		}
 	}
 }
 
+// closeListener ends the socket for all, and lets workers go that wait for it.
 func (s *Supervisor) closeListener() {
-	if s.listener >= 0 {
-		_ = unix.Shutdown(s.listener, unix.SHUT_RD)
-		_ = unix.Close(s.listener)
-		s.listener = -1
+	if s.listener < 0 {
+		return
+	}
+	_ = unix.Shutdown(s.listener, unix.SHUT_RD)
+	_ = unix.Close(s.listener)
+	s.listener = -1
+	for _, slot := range s.slots {
+		if slot.alive() {
+			slot.worker.Close()
+		}
 	}
 }
