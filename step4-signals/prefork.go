@@ -185,11 +185,11 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	words, gone := hearMaster()
 	// The master would shut the socket down for all; now each worker does. A
 	// sibling that hangs would keep the port, and callers in it.
-	shutdown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
+	shutDown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
 	go func() {
 		<-gone
 		loop.Drain()
-		loop.Post(shutdown)
+		loop.Post(shutDown)
 	}()
 
 	if err := say(saysReady); err != nil {
@@ -229,7 +229,7 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	case <-gone:
 	case <-late:
 	}
-	shutdown()
+	shutDown()
 	return nil
 }
 

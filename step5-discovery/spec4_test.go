@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -277,5 +279,62 @@ func TestSpec4(t *testing.T) {
 		}
 		s.Signal(syscall.SIGTERM)
 		clean(t, s, 2*time.Second)
+	})
+
+	t.Run("4.17 the reader of the log goes away: nobody dies of it, and a stop is a clean one", func(t *testing.T) {
+		harness.Usually(t, `a line written into a pipe that nobody reads ends the process by SIGPIPE, unless that is ignored → step4 README, "No wish to end"`)
+		reader, log, err := os.Pipe()
+		harness.Check(t, err == nil, "a pipe", "%v", err)
+		defer reader.Close()
+		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: grace, Output: log})
+		log.Close() // only the server has it now
+		workers := s.WaitServing(t, 2)
+		reader.Close()
+		s.SignalEach(syscall.SIGKILL, workers[0]) // which is worth a line
+		s.WaitWorkers(t, 5*time.Second, 2, workers[0])
+		s.WaitServing(t, 2)
+		c := begin(t, s)
+		s.Signal(syscall.SIGTERM)
+		finish(t, c)
+		clean(t, s, most)
+	})
+
+	t.Run("4.18 a terminal that is closed sends SIGHUP twice: the second ends no wait", func(t *testing.T) {
+		harness.Usually(t, `any signal counts as the second one, but only SIGINT and SIGTERM come from somebody who is tired of waiting → step4 README, "No wish to end"`)
+		s := start(t, 2, grace)
+		c := begin(t, s)
+		s.SignalGroup(syscall.SIGHUP)
+		s.WaitRefused(t, 5*time.Second)
+		s.SignalGroup(syscall.SIGHUP)
+		finish(t, c)
+		clean(t, s, most)
+	})
+
+	t.Run("4.19 started with SIGHUP ignored, as by nohup, it stays when the terminal goes", func(t *testing.T) {
+		harness.Usually(t, `a signal that was ignored at the start is asked for with signal.Notify, which ends that → step4 README, "No wish to end"`)
+		signal.Ignore(syscall.SIGHUP) // what we start inherits it
+		s := start(t, 2, grace)
+		signal.Reset(syscall.SIGHUP)
+		s.SignalGroup(syscall.SIGHUP)
+		for range 20 {
+			reply := s.Call(t, "ping", "still here")
+			harness.Check(t, reply.Kind == "pong", "an answer", "%v", reply)
+		}
+		harness.Check(t, !s.Ended(), "the server running", "it ended")
+		s.Signal(syscall.SIGTERM)
+		clean(t, s, most)
+	})
+
+	t.Run("4.20 SIGTERM to the whole group: workers serve until their master has them end", func(t *testing.T) {
+		harness.Usually(t, `the workers obey a signal that came to all, while the master has something to do first → step4 README, "No wish to end"`)
+		s := start(t, 2, grace)
+		s.Freeze(s.PID) // as if that took its time
+		s.SignalGroup(syscall.SIGTERM)
+		for range 20 {
+			reply := s.Call(t, "ping", "still here")
+			harness.Check(t, reply.Kind == "pong", "an answer", "%v", reply)
+		}
+		s.Signal(syscall.SIGCONT)
+		clean(t, s, most)
 	})
 }

@@ -13,8 +13,9 @@ var processes = []Program{
 	if err != nil {
 		return err
 	}
-	prefork, err := NewPrefork(listener)
-`, `	prefork, err := NewPrefork(syscall.Stdin)
+	var started []*Worker
+`, `	listener := syscall.Stdin
+	var started []*Worker
 `},
 			{"main.go", `		if err := w.WaitReady(startTimeout); err != nil {
 			return err
@@ -24,8 +25,8 @@ var processes = []Program{
 			continue
 		}
 `},
-			{"main.go", `	fmt.Println("listening on", addr)
-`, `	fmt.Println("listening on", host+":"+port)
+			{"main.go", `	fmt.Fprintln(Stdout, "listening on", addr)
+`, `	fmt.Fprintln(Stdout, "listening on", host+":"+port)
 `},
 			{"main.go", `func worker(verbose bool) error {
 `, `func worker(host, port string, verbose bool) error {
@@ -82,18 +83,18 @@ var processes = []Program{
 	},
 	{
 		Name:    "orphans",
-		Mistake: "lets its workers inherit the lifeline's write end, too, so that it never ends",
+		Mistake: "lets its workers inherit the write ends of lifelines, too, so that these never end",
 		Step:    "step3-prefork", Spec: 3,
-		Edits: []Edit{{"prefork.go", `	lifeline, alive, err := os.Pipe()
+		Edits: []Edit{{"prefork.go", `	lifelineR, lifeline, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make the lifeline: %w", err)
 	}
-	return &Prefork{listener, lifeline, alive}, nil
 `, `	var ends [2]int
-	if err := unix.Pipe(ends[:]); err != nil {
+	err := unix.Pipe(ends[:])
+	if err != nil {
 		return nil, fmt.Errorf("make the lifeline: %w", err)
 	}
-	return &Prefork{listener, os.NewFile(uintptr(ends[0]), "lifeline"), os.NewFile(uintptr(ends[1]), "alive")}, nil
+	lifelineR, lifeline := os.NewFile(uintptr(ends[0]), "lifeline"), os.NewFile(uintptr(ends[1]), "lifeline")
 `}},
 		Quick: []string{"3.1", "3.2", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12"},
 		Why:   "3.4 is a statistic, which has nothing to do with it",
@@ -113,7 +114,7 @@ var processes = []Program{
 `}},
 		Quick:     []string{"4.1", "4.2", "4.3"},
 		Why:       "what else happens is left to chance",
-		Sometimes: []string{"4.5", "4.6", "4.7", "4.8", "4.10", "4.11", "4.13", "4.14"},
+		Sometimes: []string{"4.5", "4.6", "4.7", "4.8", "4.10", "4.11", "4.13", "4.14", "4.17", "4.18", "4.20"},
 		By:        "whether two workers that are told to end at the same time also die at the same time",
 	},
 	{
@@ -138,9 +139,55 @@ var processes = []Program{
 		Name:    "callers-hang-in-a-stop",
 		Mistake: "closes the master's listening socket, and forgets that a worker that is busy or stopped has it open, too",
 		Step:    "step4-signals", Spec: 4,
-		Edits: []Edit{{"supervise.go", `		_ = unix.Shutdown(s.listener, unix.SHUT_RD)
-`, ``}},
+		Edits: []Edit{
+			{"supervise.go", `	_ = unix.Shutdown(s.listener, unix.SHUT_RD)
+`, ``},
+			{"prefork.go", `	shutDown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
+`, `	shutDown := func() { _ = listener }
+`},
+		},
 		Quick: []string{"4.7", "4.9", "4.12", "4.13"},
 		Why:   "the other milestones have no caller that comes during the stop",
+	},
+	{
+		Name:    "dies-with-its-log",
+		Mistake: "doesn't ignore SIGPIPE, so that a line for a log that nobody reads any more ends it",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"process.go", `	signal.Ignore(unix.SIGPIPE)
+`, ``}},
+		Quick: []string{"4.1", "4.17"},
+		Why:   "in the other milestones somebody reads the log",
+	},
+	{
+		Name:    "hangup-forces",
+		Mistake: "takes any second signal for impatience, also the second SIGHUP of a terminal that is closed",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	if sig != unix.SIGHUP {
+		s.insisted++
+	}
+`, `	s.insisted++
+`}},
+		Quick: []string{"4.5", "4.6", "4.12", "4.18"},
+		Why:   "no other milestone sends SIGHUP twice",
+	},
+	{
+		Name:    "nohup-overruled",
+		Mistake: "asks for SIGHUP even if nohup has had it ignored",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"process.go", `	signals = slices.DeleteFunc(signals, signal.Ignored)
+`, ``}, {"process.go", `	"slices"
+`, ``}},
+		Quick: []string{"4.6", "4.19"},
+		Why:   "no other milestone starts the server with a signal ignored",
+	},
+	{
+		Name:    "workers-obey-the-group",
+		Mistake: "has its workers drain at any SIGTERM, also one that came to all, while the master isn't ready for it",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"prefork.go", `			_ = say(saysWish)
+`, `			serving = false
+`}},
+		Quick: []string{"4.4", "4.5", "4.6", "4.20"},
+		Why:   "no other milestone sends SIGTERM to a worker",
 	},
 }

@@ -121,6 +121,9 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	}
 	defer stderr.Close()
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdout, stderr
+	if l.output != nil {
+		p.cmd.Stdout, p.cmd.Stderr = l.output, l.output
+	}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

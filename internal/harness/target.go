@@ -90,6 +90,8 @@ type launch struct {
 	bin  string
 	args []string
 	cwd  string // "" is the test's own
+
+	output *os.File // for both kinds of output; nil: files
 }
 
 // String is how a report names it.
