@@ -154,7 +154,8 @@ var processes = []Program{
 		Mistake: "doesn't ignore SIGPIPE, so that a line for a log that nobody reads any more ends it",
 		Step:    "step4-signals", Spec: 4,
 		Edits: []Edit{{"process.go", `	signal.Ignore(unix.SIGPIPE)
-`, ``}},
+`, `	_ = unix.SIGPIPE
+`}},
 		Quick: []string{"4.1", "4.17"},
 		Why:   "in the other milestones somebody reads the log",
 	},
