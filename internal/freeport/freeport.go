@@ -1,15 +1,13 @@
 // Package freeport reserves TCP ports on 127.0.0.1 for programs that must be told their port before they start,
 // and that may be stopped and started again on it. Test processes that run side by side never get the same one:
-// each reserved port is backed by a locked file in the temporary directory.
+// whoever has reserved a port of TCP holds the UDP port of the same number.
 package freeport
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 
@@ -48,37 +46,15 @@ func Reserve() (port int, release func(), err error) {
 	return 0, nil, fmt.Errorf("reserve a port between %d and %d: all are taken, the last one tried says: %w", first, last, cause)
 }
 
-// lock holds the port's file. The kernel drops the lock with the process, so there is never a stale one.
+// lock holds the port of that number of UDP, where nobody else's business is.
+// The kernel gives it up with the process, and there is no file that could be
+// left behind, or be another user's.
 func lock(port int) (release func(), err error) {
-	name := filepath.Join(os.TempDir(), "rpcworkbook-port-"+strconv.Itoa(port)+".lock")
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	holder, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("hold the port: %w", err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("lock %s: %w", name, err)
-	}
-	// Its last holder may have removed the file after we opened it. Then what we locked has no name any more and
-	// protects nothing, because the next process makes a new file.
-	if !named(file, name) {
-		file.Close()
-		return nil, errors.New(name + " changed hands just now")
-	}
-	return sync.OnceFunc(func() {
-		os.Remove(name) // while locked: see above
-		file.Close()
-	}), nil
-}
-
-// named tells whether name still leads to the open file.
-func named(file *os.File, name string) bool {
-	opened, err := file.Stat()
-	if err != nil {
-		return false
-	}
-	current, err := os.Stat(name)
-	return err == nil && os.SameFile(opened, current)
+	return sync.OnceFunc(func() { holder.Close() }), nil
 }
 
 // bindable tries the port. No child of ours may be born meanwhile: until its exec it would hold the socket, too, and
