@@ -78,22 +78,40 @@ func withJava(found Installation, candidates ...string) (Installation, error) {
 	return Installation{}, fmt.Errorf("ZooKeeper is installed in %s, but no Java to run it. %s", found.Dir, howToInstall())
 }
 
+// The tests of the texts need ps, which a small system hasn't.
 const (
-	aptCommand  = "apt-get install -y --no-install-recommends libzookeeper-java default-jre-headless"
-	brewCommand = "brew install zookeeper"
+	aptUpdate   = "apt-get update"
+	aptInstall  = "apt-get install -y --no-install-recommends libzookeeper-java default-jre-headless procps"
+	brewInstall = "brew install zookeeper"
 )
 
 // howToInstall names one command, the one that fits this machine.
 func howToInstall() string {
-	command := aptCommand
 	if runtime.GOOS == "darwin" {
-		command = brewCommand
-	} else if _, err := exec.LookPath("apt-get"); err != nil {
-		return "Install Java, unpack a binary release of Apache ZooKeeper, and set ZOOKEEPER_HOME to its directory."
-	} else if os.Geteuid() != 0 {
-		command = "sudo " + command
+		return installWith(brewInstall)
 	}
-	return "Install it with:\n\n    " + command + "\n"
+	if !inPath("apt-get") {
+		return "Install Java, unpack a binary release of Apache ZooKeeper, and set ZOOKEEPER_HOME to its directory."
+	}
+	return advice(os.Geteuid() == 0, inPath("sudo"))
+}
+
+// advice is for machines with apt-get: to root, to a user with sudo, and to one who has to ask somebody.
+func advice(root, sudo bool) string {
+	switch {
+	case root:
+		return installWith(aptUpdate + " && " + aptInstall)
+	case sudo:
+		return installWith("sudo " + aptUpdate + " && sudo " + aptInstall)
+	}
+	return "There is no sudo here. As root, type:\n\n    " + aptUpdate + " && " + aptInstall + "\n"
+}
+
+func installWith(command string) string { return "Install it with:\n\n    " + command + "\n" }
+
+func inPath(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
 }
 
 func exists(path string) bool {

@@ -66,12 +66,28 @@ func TestFindSaysHowToInstall(t *testing.T) {
 
 	root = machine(t, "/bin/apt-get")
 	_, err = find(root)
-	require.ErrorContains(t, err, aptCommand)
+	require.ErrorContains(t, err, aptInstall)
 
 	root = machine(t, "/usr/share/java/zookeeper.jar")
 	require.NoError(t, os.Remove(root+"/bin/java"))
 	_, err = find(root)
 	require.ErrorContains(t, err, "no Java to run it. Install")
+}
+
+// What is printed can be typed as it is: there may be no sudo, and no package lists yet.
+func TestAdviceCanBeTyped(t *testing.T) {
+	for _, c := range []struct {
+		root, sudo bool
+		says       string
+	}{
+		{root: true, says: "Install it with:\n\n    " + aptUpdate + " && " + aptInstall + "\n"},
+		{root: true, sudo: true, says: "Install it with:\n\n    " + aptUpdate + " && " + aptInstall + "\n"},
+		{sudo: true, says: "Install it with:\n\n    sudo " + aptUpdate + " && sudo " + aptInstall + "\n"},
+		{says: "As root, type:\n\n    " + aptUpdate + " && " + aptInstall + "\n"},
+	} {
+		assert.Contains(t, advice(c.root, c.sudo), c.says)
+		assert.Equal(t, c.sudo && !c.root, strings.Contains(advice(c.root, c.sudo), "    sudo "))
+	}
 }
 
 // The binary release is stood in for by the jars that are here, under a release's names.

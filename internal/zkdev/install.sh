@@ -5,15 +5,28 @@
 set -u
 cd "$(dirname "$0")" || exit 1
 
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-go build -buildvcs=false -o "$work/zookeeper" ./cmd/zookeeper || exit 1
+# Not in the temporary directory, where programs may not be allowed to run.
+lookup=../../bin/zookeeper
+mkdir -p ../../bin || exit 1
+go build -buildvcs=false -o "$lookup" ./cmd/zookeeper || exit 1
 
-# The lookup is the package's own. What it says when it finds nothing names the command to type.
-find_it() { advice=$("$work/zookeeper" -find 2>&1); }
+# The lookup is the package's own. Its exit code is 1 if it finds nothing; what it says then names the command to type.
+find_it() {
+	said=$("$lookup" -find 2>&1)
+	code=$?
+	[ $code -le 1 ] || {
+		echo "$said" >&2
+		exit 1
+	}
+	return $code
+}
+
 give_up() {
-	echo "$advice" >&2
+	echo "$said" >&2
+	echo >&2
+	echo "Chapters 1 to 4 need no ZooKeeper: make begin STEP=1" >&2
+	[ ! -d ../../exercise-etcd ] ||
+		echo "The demo with etcd needs neither root nor Java: make demo-etcd" >&2
 	exit 1
 }
 
@@ -21,33 +34,28 @@ find_it && exit 0
 # ZOOKEEPER_HOME goes before anything that could be installed now.
 [ -z "${ZOOKEEPER_HOME:-}" ] || give_up
 
-# quietly runs a command and keeps what it prints for the case that all was in vain.
-quietly() { "$@" </dev/null >>"$work/log" 2>&1; }
-
 have() { command -v "$1" >/dev/null 2>&1; }
 
 root=
 [ "$(id -u)" -eq 0 ] || root='sudo -n'
 
+# What apt-get says is shown: it takes a while.
 apt() {
 	# It may be busy with the machine's own updates.
-	quietly $root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@"
+	$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2
 }
-apt_install() { apt install --no-install-recommends libzookeeper-java default-jre-headless; }
 
 if [ "$(uname -s)" = Darwin ]; then
 	have brew || give_up
-	echo "ZooKeeper is missing: installing it with Homebrew." >&2
-	quietly brew install zookeeper
+	echo "ZooKeeper is missing: installing it with Homebrew. That takes some minutes." >&2
+	brew install zookeeper </dev/null >&2
 else
 	have apt-get || give_up
-	[ -z "$root" ] || quietly $root true || give_up
-	echo "ZooKeeper is missing: installing libzookeeper-java and default-jre-headless with apt-get." >&2
-	# A fresh machine has no package lists, or old ones.
-	apt_install || { apt update && apt_install; }
+	[ -z "$root" ] || $root true >/dev/null 2>&1 || give_up
+	echo "ZooKeeper is missing: installing it with apt-get, with Java and ps. That takes a minute or two." >&2
+	# A fresh machine has no package lists, or old ones. If one of several can't be had, the others may do.
+	apt update
+	apt install --no-install-recommends libzookeeper-java default-jre-headless procps
 fi
 
-if ! find_it; then
-	tail -n 20 "$work/log" >&2
-	give_up
-fi
+find_it || give_up

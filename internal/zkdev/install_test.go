@@ -19,6 +19,7 @@ printf '#!/bin/sh\n[ -e "$STATE/installed" ] || { echo "type this" >&2; exit 1; 
 chmod +x "$4"`
 
 const fakeApt = `echo "apt-get $*" >>"$STATE/calls"
+echo "apt-get speaks"
 [ "$DEBIAN_FRONTEND" = noninteractive ] || exit 98
 case "$*" in
 *update*) touch "$STATE/updated" ;;
@@ -40,8 +41,8 @@ func TestInstall(t *testing.T) {
 		return all
 	}
 	const options = " -q -y -o DPkg::Lock::Timeout=120 "
-	const aptInstall = "apt-get" + options + "install --no-install-recommends libzookeeper-java default-jre-headless\n"
-	const aptUpdate = "apt-get" + options + "update\n"
+	const update = "apt-get" + options + "update\n"
+	const install = "apt-get" + options + "install --no-install-recommends libzookeeper-java default-jre-headless procps\n"
 
 	for _, c := range []struct {
 		name     string
@@ -53,13 +54,17 @@ func TestInstall(t *testing.T) {
 		says     string
 	}{
 		{name: "it is there", programs: debian, state: []string{"installed"}},
-		{name: "as root", programs: debian, state: []string{"updated"}, calls: aptInstall, says: "installing"},
-		{name: "without package lists", programs: debian, calls: aptInstall + aptUpdate + aptInstall, says: "installing"},
-		{name: "with sudo", state: []string{"updated"}, says: "installing",
-			programs: with(map[string]string{"id": "echo 1000", "sudo": `[ "$1" = -n ] && shift && exec "$@"`}), calls: aptInstall},
+		{name: "as root", programs: debian, calls: update + install, says: "installing"},
+		{name: "it shows what apt-get says", programs: debian, calls: update + install, says: "apt-get speaks\n"},
+		{name: "with sudo", says: "installing",
+			programs: with(map[string]string{"id": "echo 1000", "sudo": `[ "$1" = -n ] && shift && exec "$@"`}), calls: update + install},
+		{name: "one of the lists can't be had", programs: with(map[string]string{"apt-get": fakeApt + "\ncase $* in *update*) exit 100;; esac"}),
+			calls: update + install, says: "installing"},
 		{name: "sudo wants a password", fails: true, says: "type this",
 			programs: with(map[string]string{"id": "echo 1000", "sudo": "exit 1"})},
 		{name: "no sudo", programs: with(map[string]string{"id": "echo 1000"}), fails: true, says: "type this"},
+		{name: "what works without it", programs: with(map[string]string{"id": "echo 1000"}), fails: true, says: "make begin STEP=1\n" +
+			"The demo with etcd needs neither root nor Java: make demo-etcd\n"},
 		{name: "no apt-get", programs: with(map[string]string{"apt-get": ""}), fails: true, says: "type this"},
 		{name: "apt-get fails", fails: true, says: "no network\ntype this",
 			programs: with(map[string]string{"apt-get": "echo no network; exit 1"})},
@@ -68,14 +73,21 @@ func TestInstall(t *testing.T) {
 		{name: "macOS without Homebrew", programs: with(map[string]string{"uname": "echo Darwin"}), fails: true, says: "type this"},
 		{name: "a wrong ZOOKEEPER_HOME", programs: debian, env: "ZOOKEEPER_HOME=/nowhere", fails: true, says: "type this"},
 		{name: "the lookup does not compile", programs: with(map[string]string{"go": "echo syntax error; exit 1"}), fails: true, says: "syntax error"},
+		{name: "the lookup can't be run", programs: with(map[string]string{"go": fakeGo + "; chmod -x \"$4\""}), fails: true, says: "denied"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bin, state, tmp := t.TempDir(), t.TempDir(), t.TempDir()
-			for _, name := range []string{"sh", "dirname", "mktemp", "rm", "tail", "touch", "chmod", "env", "true"} {
+			bin, state, root := t.TempDir(), t.TempDir(), t.TempDir()
+			for _, name := range []string{"sh", "dirname", "mkdir", "touch", "chmod", "env", "true"} {
 				path, err := exec.LookPath(name)
 				require.NoError(t, err)
 				require.NoError(t, os.Symlink(path, filepath.Join(bin, name)))
 			}
+			// A workbook of its own, whose bin it is to use.
+			text, err := os.ReadFile("install.sh")
+			require.NoError(t, err)
+			require.NoError(t, os.MkdirAll(filepath.Join(root, "internal/zkdev"), 0o755))
+			require.NoError(t, os.Mkdir(filepath.Join(root, "exercise-etcd"), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(root, "internal/zkdev/install.sh"), text, 0o644))
 			for name, script := range c.programs {
 				if script != "" {
 					require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
@@ -84,8 +96,8 @@ func TestInstall(t *testing.T) {
 			for _, name := range c.state {
 				require.NoError(t, os.WriteFile(filepath.Join(state, name), nil, 0o600))
 			}
-			script := exec.Command("/bin/sh", "./install.sh")
-			script.Env = []string{"PATH=" + bin, "STATE=" + state, "TMPDIR=" + tmp, c.env}
+			script := exec.Command("/bin/sh", filepath.Join(root, "internal/zkdev/install.sh"))
+			script.Env = []string{"PATH=" + bin, "STATE=" + state, "TMPDIR=/nowhere", c.env}
 			output, err := script.CombinedOutput()
 			if c.fails {
 				assert.Error(t, err)
@@ -98,9 +110,6 @@ func TestInstall(t *testing.T) {
 			assert.Contains(t, string(output), c.says)
 			calls, _ := os.ReadFile(filepath.Join(state, "calls"))
 			assert.Equal(t, c.calls, string(calls))
-			left, err := filepath.Glob(filepath.Join(tmp, "*"))
-			require.NoError(t, err)
-			assert.Empty(t, left)
 		})
 	}
 }
@@ -109,9 +118,48 @@ func TestInstall(t *testing.T) {
 func TestInstallScriptAndAdviceAgree(t *testing.T) {
 	script, err := os.ReadFile("install.sh")
 	require.NoError(t, err)
-	for _, advice := range []string{aptCommand, brewCommand} {
+	for _, advice := range []string{aptInstall, brewInstall} {
 		_, arguments, _ := strings.Cut(advice, "install ")
 		arguments = strings.TrimPrefix(arguments, "-y ")
 		assert.Contains(t, string(script), "install "+arguments)
+	}
+}
+
+// Who can't install ZooKeeper learns how chapters 1 to 4 fare, and the exercise, and that this was not all.
+func TestMakeTestWithoutZooKeeper(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	require.NoError(t, err)
+	for _, c := range []struct {
+		name, install string
+		zookeeper     bool
+	}{
+		{"it is there", "exit 0", true},
+		{"it can't be", "echo type this >&2; exit 1", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root, bin := t.TempDir(), t.TempDir()
+			for name, text := range map[string]string{
+				filepath.Join(root, "Makefile"):                  string(makefile),
+				filepath.Join(root, "internal/zkdev/install.sh"): c.install + "\n",
+				filepath.Join(root, "exercise-etcd/go.mod"):      "",
+				filepath.Join(bin, "go"): "#!/bin/sh\ncase $1 in\n" +
+					"list) printf 'm/%s\\n' step4-signals step5-discovery ;;\n" +
+					"test) { echo \"$*\"; pwd; } >>\"$TESTED\" ;;\nesac\n",
+			} {
+				require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
+				require.NoError(t, os.WriteFile(name, []byte(text), 0o755))
+			}
+			command := exec.Command("make", "test")
+			command.Dir = root
+			command.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "TESTED=" + filepath.Join(root, "tested")}
+			output, err := command.CombinedOutput()
+			assert.Equal(t, c.zookeeper, err == nil, "%s", output)
+			assert.Equal(t, !c.zookeeper, strings.Contains(string(output), "not tested, for want of ZooKeeper"), "%s", output)
+			tested, err := os.ReadFile(filepath.Join(root, "tested"))
+			require.NoError(t, err, "%s", output)
+			assert.Contains(t, string(tested), "step4-signals")
+			assert.Equal(t, c.zookeeper, strings.Contains(string(tested), "step5-discovery"))
+			assert.Contains(t, string(tested), "/exercise-etcd\n")
+		})
 	}
 }
