@@ -12,6 +12,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -99,4 +100,26 @@ func (b *Book) wantMain() (complaint string, err error) {
 	}
 	at := files.Position(file.Name.Pos())
 	return fmt.Sprintf("%s/%s:%d:%d: this is package %s; a program is package main", Mine, names[0], at.Line, at.Column, file.Name.Name), nil
+}
+
+// unbegun says what a program lacks in which nothing starts, as right after make
+// begin; "" if it has a func main. The linker would say it in words of its own.
+// What doesn't parse, or is no program, is left to compile.
+func (b *Book) unbegun() (lack string, err error) {
+	names, err := sources(b.mine)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		path := filepath.Join(b.mine, name)
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil || file.Name.Name != "main" || declared(path)["main"] {
+			return "", nil
+		}
+	}
+
+	if slices.Contains(names, "main.go") {
+		return fmt.Sprintf("There is no func main in %s/main.go yet.", Mine), nil
+	}
+	return fmt.Sprintf("There is no main.go in %s yet: you write it.", Mine), nil
 }

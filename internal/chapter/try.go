@@ -29,6 +29,14 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 	if err := b.wantProgram(c); err != nil {
 		return false, err
 	}
+	lack, err := b.unbegun()
+	if err != nil {
+		return false, err
+	}
+	if lack != "" {
+		b.say("%s %s/README.md says what it is to do.\n", lack, c.Dir)
+		return false, nil
+	}
 	target, milestones := c, []milestone(nil)
 	if how.Only == "" {
 		milestones, err = b.milestones(c)

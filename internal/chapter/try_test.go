@@ -248,6 +248,29 @@ func TestTryAProgramThatDoesNotCompile(t *testing.T) {
 	assert.Equal(t, "Your program doesn't compile:\n\n_mine/main.go:1:9: this is package mine; a program is package main\n", said)
 }
 
+// As right after make begin, which gives a file or two. The linker would speak
+// of runtime.main_main·f.
+func TestTryBeforeThereIsAMain(t *testing.T) {
+	t.Parallel()
+	root := reader(t, "", map[string]string{"_mine/args.go": "package main\n\nvar args = 1\n"})
+	require.NoError(t, os.Remove(filepath.Join(root, "_mine/main.go")))
+	said, green, err := try(t, root, "1", How{})
+	require.NoError(t, err)
+	assert.False(t, green)
+	assert.Equal(t, "There is no main.go in _mine yet: you write it. step1-a/README.md says what it is to do.\n", said)
+
+	write(t, root, map[string]string{"_mine/main.go": "package main\n\nfunc (server) main() {}\n\ntype server struct{}\n"})
+	said, green, err = try(t, root, "1", How{})
+	require.NoError(t, err)
+	assert.False(t, green)
+	assert.Equal(t, "There is no func main in _mine/main.go yet. step1-a/README.md says what it is to do.\n", said)
+
+	write(t, root, map[string]string{"_mine/start.go": "package main\n\nfunc main() {}\n"})
+	_, green, err = try(t, root, "1", How{})
+	require.NoError(t, err)
+	assert.True(t, green, "it may be in any file")
+}
+
 func TestTryWithoutAProgram(t *testing.T) {
 	t.Parallel()
 	root := reader(t, "", nil)

@@ -79,5 +79,12 @@ func run(args []string) (green bool, err error) {
 // onTerminal reports whether what is printed may have colours.
 func onTerminal() bool {
 	info, err := os.Stdout.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == ""
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && wantsColors()
+}
+
+// wantsColors reports whether the reader's terminal can show them, and he lets
+// it.
+func wantsColors() bool {
+	term := os.Getenv("TERM")
+	return os.Getenv("NO_COLOR") == "" && term != "" && term != "dumb"
 }

@@ -26,3 +26,19 @@ func TestUsage(t *testing.T) {
 		assert.ErrorContains(t, err, c.want, c.args)
 	}
 }
+
+func TestColors(t *testing.T) {
+	for _, c := range []struct {
+		term, noColor string
+		want          bool
+	}{
+		{"xterm-256color", "", true},
+		{"dumb", "", false}, // an editor's window, say
+		{"", "", false},
+		{"xterm", "1", false},
+	} {
+		t.Setenv("TERM", c.term)
+		t.Setenv("NO_COLOR", c.noColor)
+		assert.Equal(t, c.want, wantsColors(), "TERM=%s NO_COLOR=%s", c.term, c.noColor)
+	}
+}
