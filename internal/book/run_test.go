@@ -72,6 +72,9 @@ func replay(t *testing.T, d *Doc, b block, limit time.Duration) (problems []stri
 	if problems != nil {
 		return problems
 	}
+	for _, tool := range missing(steps) {
+		return []string{d.at(b.first, "this needs %s: apt-get install %s", tool, packages[tool])}
+	}
 	bin, err := programs()
 	require.NoError(t, err)
 	dir := t.TempDir()
@@ -84,7 +87,8 @@ func replay(t *testing.T, d *Doc, b block, limit time.Duration) (problems []stri
 	name := filepath.Join(t.TempDir(), "script")
 	require.NoError(t, os.WriteFile(name, []byte(script(steps, ports)), 0o600))
 
-	p := harness.Start(t, "bash", []string{"ZK_HOSTS=" + zk}, "--noprofile", "--norc", name, dir)
+	// In the language of the texts, whatever the machine's is.
+	p := harness.Start(t, "bash", []string{"ZK_HOSTS=" + zk, "LC_ALL=C"}, "--noprofile", "--norc", name, dir)
 	late := wait(limit, p.Ended)
 	outputs, finished := split(p.Stdout(), len(steps))
 	for i := range finished {
@@ -195,6 +199,7 @@ func TestReplayOfASmallText(t *testing.T) {
 		{"our programs, on a free port", "$ bin/step1-framing serve 127.0.0.1 8080 > log 2>&1 &\n" +
 			"$ until grep listening log; do sleep 0.05; done\nlistening on 127.0.0.1:8080\n" +
 			"$ bin/step1-framing call 127.0.0.1 8080 ping '\"a\"'\npong \"a\"\n$ kill $!", ""},
+		{"in English", "$ echo $LC_ALL; nosuch 2>&1 | cut -d : -f 4\nC\n command not found", ""},
 		{"two ports", "$ echo $((8081 - 8080 > 0)) 8080.1 18080\n1 1.1 1", ""},
 
 		{"another output", "$ echo a\nb", "T.md:3: `echo a` doesn't print what the text shows, numbers apart.\nexpected:\n  b\ngot:\n  a"},
