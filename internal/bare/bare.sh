@@ -86,7 +86,7 @@ inside() {
 try_as_root() {
 	say "$release, root"
 	new_system root
-	as root 'git clone -q /workbook.bundle workbook'
+	as root 'git -c advice.detachedHead=false clone -q /workbook.bundle workbook'
 	as root 'cd workbook && make demo'
 	as root 'cd workbook && make test'
 }
@@ -98,7 +98,7 @@ try_as_user() {
 	new_system user
 	mount -t tmpfs -o noexec,mode=1777 tmpfs "$system/tmp"
 	chroot "$system" useradd --create-home --shell /bin/bash user
-	as user 'git clone -q /workbook.bundle workbook'
+	as user 'git -c advice.detachedHead=false clone -q /workbook.bundle workbook'
 	as user 'cd workbook && make begin STEP=1'
 	as user 'cd workbook && ! make try STEP=1 >~/said'
 	as user 'cat said; grep -q "main.go" said'

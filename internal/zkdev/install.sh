@@ -39,23 +39,39 @@ have() { command -v "$1" >/dev/null 2>&1; }
 root=
 [ "$(id -u)" -eq 0 ] || root='sudo -n'
 
-# What apt-get says is shown: it takes a while.
 apt() {
 	# It may be busy with the machine's own updates.
-	$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2
+	$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" </dev/null
+}
+
+# working keeps what an installer says, hundreds of lines, and shows a dot now and then instead.
+log=../../bin/install.log
+working() {
+	count=0
+	while IFS= read -r line; do
+		echo "$line"
+		count=$((count + 1))
+		[ $((count % 20)) -ne 0 ] || printf . >&2
+	done >"$log"
+	echo >&2
 }
 
 if [ "$(uname -s)" = Darwin ]; then
 	have brew || give_up
 	echo "ZooKeeper is missing: installing it with Homebrew. That takes some minutes." >&2
-	brew install zookeeper </dev/null >&2
+	brew install zookeeper </dev/null 2>&1 | working
 else
 	have apt-get || give_up
 	[ -z "$root" ] || $root true >/dev/null 2>&1 || give_up
 	echo "ZooKeeper is missing: installing it with apt-get, with Java and ps. That takes a minute or two." >&2
 	# A fresh machine has no package lists, or old ones. If one of several can't be had, the others may do.
-	apt update
-	apt install --no-install-recommends libzookeeper-java default-jre-headless procps
+	{
+		apt update
+		apt install --no-install-recommends libzookeeper-java default-jre-headless procps
+	} 2>&1 | working
 fi
 
-find_it || give_up
+if ! find_it; then
+	tail -n 20 "$log" >&2
+	give_up
+fi
