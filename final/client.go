@@ -1,5 +1,6 @@
-// The client: it keeps one remote per listed server, sends each call to a
-// random one, and moves a call that failed to another when that is safe.
+// The client: it sends each call to one of the listed servers, as the balance
+// says, and asks another when a server has failed, or is silent or slow, and when
+// that is safe.
 
 package rpc
 
@@ -7,14 +8,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 )
 
-// ErrNoServer says that no server is listed.
-var ErrNoServer = errors.New("no live server")
+var (
+	// ErrNoServer says that no server is listed.
+	ErrNoServer = errors.New("no live server")
+	// ErrClosed says that the client was closed.
+	ErrClosed = errors.New("the client is closed")
+)
+
+// maxAttempts is how many servers work on one call at most: each of them but the
+// last is silent, or too slow for its caller.
+const maxAttempts = 4
 
 // A ReplyError is an error that a server replied with. The server works; the
 // call was wrong.
@@ -29,18 +36,15 @@ func (e *ReplyError) Error() string { return fmt.Sprintf("%s replied: %s", e.Ser
 // use; calls share one connection to each server.
 type Client struct {
 	// Idempotent says whether a method may run twice for one call. Such a call
-	// is repeated elsewhere when nobody knows whether a server that failed had
-	// run it. The default says so of ping and pi only. Set it before the first
-	// Call.
+	// is repeated elsewhere when nobody knows whether a server that failed, or
+	// is silent, has run it. The default says so of ping and pi only. Set it
+	// before the first Call.
 	Idempotent func(method string) bool
 
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	mu      sync.Mutex
-	remotes map[string]*remote // by address, not by znode: a restarted server may have two for a while
-	list    []*remote          // the same
-	updated chan struct{}      // closed, and replaced, when the list has been updated
+	balance
 }
 
 // NewClient starts to watch what d finds and returns at once.
@@ -48,70 +52,61 @@ func NewClient(d Discovery) *Client {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
 		Idempotent: func(method string) bool { return method == "ping" || method == "pi" },
-		cancel:     cancel, done: make(chan struct{}),
-		updated: make(chan struct{}),
+		cancel:     cancel,
+		done:       make(chan struct{}),
+		balance:    balance{updated: make(chan struct{})},
 	}
 	go func() {
 		defer close(c.done)
 		d.Watch(ctx, c.update)
-		c.update(Snapshot{})
 	}()
 	return c
 }
 
 // Close ends watching and closes the connections; calls in flight get their
-// replies. It blocks until the Discovery has returned.
+// replies, and later ones ErrClosed. It blocks until the Discovery has returned.
 func (c *Client) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
 	c.cancel()
 	<-c.done
+	c.update(Snapshot{})
 }
 
 // Wait blocks until it is known which servers there are and there are at least
-// so many of them, 0 included.
-func (c *Client) Wait(ctx context.Context, servers int) error {
-	for {
-		c.mu.Lock()
-		updated, enough := c.updated, c.remotes != nil && len(c.list) >= servers
-		c.mu.Unlock()
-		if enough {
-			return nil
-		}
-		select {
-		case <-updated:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+// so many of them, 0 included. It returns ErrClosed when the client is closed
+// meanwhile, and an error that wraps ctx's when ctx ends.
+func (c *Client) Wait(ctx context.Context, servers int) error { return c.wait(ctx, servers) }
+
+// contextError says why ctx has ended: as its error, which callers test for, and
+// as its cause if that says more.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
 	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// update takes the complete new set: survivors stay, with their connections;
-// newcomers connect when first called; the others finish what they have.
-func (c *Client) update(s Snapshot) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	old := c.remotes
-	c.remotes, c.list = make(map[string]*remote, len(s.Servers)), nil
-	for _, addr := range s.Servers {
-		r := old[addr]
-		if r == nil {
-			r = &remote{addr: addr}
-		}
-		delete(old, addr)
-		c.remotes[addr], c.list = r, append(c.list, r)
-	}
-	for _, r := range old {
-		r.retire()
-	}
-	close(c.updated)
-	c.updated = make(chan struct{})
-}
-
-// Call calls method at a random server and returns the reply and the server's
-// address. A call that fails there moves to another server if it can't have
-// run yet or may run twice, until ctx ends: ctx bounds the whole. So an
-// idempotent call with 5 s or more succeeds as long as at least one listed
-// server serves: a server that owes replies and sends no byte for 2 s doesn't.
-// An error reply is an answer: it comes back as a *ReplyError.
+// Call calls method at one of the servers and returns the reply and the server's
+// address. It blocks until there is a reply, or none can come any more, or ctx
+// ends; before the first list of servers is known it waits for that.
+//
+// A call that fails at a server moves to another if it can't have run yet or may
+// run twice. One that may run twice is also sent to another server, as well as to
+// the first, when the first is silent, which means that it has owed replies for
+// two seconds without any progress, or when half of the time until ctx's deadline
+// is over. Then the first answer counts. So a call that may run twice, with a
+// deadline of 5 s or more, succeeds as long as at least one listed server would
+// answer it, alone, within half of that. Not covered is what all servers together
+// can't do in time: too many calls, or one that takes too long.
+//
+// A call that must not run twice waits for its server until ctx ends or the
+// connection is lost.
+//
+// An error reply is an answer: it comes back as a *ReplyError. Other errors wrap
+// ErrNoServer, ErrClosed, ctx's error, or that of the last server asked.
 func (c *Client) Call(ctx context.Context, method string, params any) (reply Reply, server string, err error) {
 	memory := newCallFrame()
 	defer memory.release()
@@ -119,63 +114,148 @@ func (c *Client) Call(ctx context.Context, method string, params any) (reply Rep
 	if err != nil {
 		return reply, "", err
 	}
-	var tried []*remote
-	for hung := false; ; {
-		r, untried := c.pick(tried)
-		switch {
-		case ctx.Err() != nil:
-			return reply, "", fmt.Errorf("%s: %w", method, errors.Join(context.Cause(ctx), err))
-		case r == nil:
-			return reply, "", fmt.Errorf("%s: %w", method, errors.Join(ErrNoServer, err))
-		case untried == 0: // everyone has failed: begin again, but not in a hurry
-			tried = nil
-			select {
-			case <-time.After(firstAside):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		attempt, cancel := ctx, context.CancelFunc(func() {})
-		if deadline, ok := ctx.Deadline(); ok && hung {
-			// One server has kept us waiting: leave time for all the others, and
-			// give each as much as an answer takes.
-			attempt, cancel = context.WithTimeout(ctx, max(silence/20, time.Until(deadline)/time.Duration(untried)))
-		}
-		began := time.Now()
-		o := r.call(attempt, frame)
-		cancel()
-		switch {
-		case o.err == nil && o.reply.Kind == "error":
-			return o.reply, r.addr, fmt.Errorf("%s: %w", method, &ReplyError{Server: r.addr, Result: string(o.reply.Result)})
-		case o.err == nil:
-			return o.reply, r.addr, nil
-		case ctx.Err() != nil, o.written && !c.Idempotent(method):
-			return reply, r.addr, fmt.Errorf("%s: %s: %w", method, r.addr, o.err)
-		}
-		err, tried = fmt.Errorf("%s: %w", r.addr, o.err), append(tried, r)
-		hung = hung || c.Idempotent(method) && time.Since(began) >= silence/2
+
+	e := newErrand()
+	defer e.finish(c)
+	o, err := e.run(ctx, c, frame, c.Idempotent(method))
+	if o.attempt != nil {
+		server = o.attempt.remote.addr
+	}
+	switch {
+	case err != nil:
+		return reply, server, fmt.Errorf("%s: %w", method, err)
+	case o.reply.Kind == "error":
+		err = &ReplyError{Server: server, Result: string(o.reply.Result)}
+		return o.reply, server, fmt.Errorf("%s: %w", method, err)
+	}
+	return o.reply, server, nil
+}
+
+// An errand is one call under way.
+type errand struct {
+	outcomes chan outcome // has room for all that its attempts can have at once
+	open     []*attempt   // those without a final outcome
+	ticket   *ticket      // we wait for a server; nil: we don't
+	lost     error        // why the last server failed
+
+	first attempt // most calls have but one
+	tries int
+}
+
+// start sends the call to a server.
+func (e *errand) start(r *remote, frame []byte, halfway int64) {
+	a := &e.first
+	e.tries++
+	if e.tries > 1 {
+		a = new(attempt)
+	}
+	*a = attempt{frame: frame, outcomes: e.outcomes, halfway: halfway}
+	e.open = append(e.open, a)
+	r.begin(a)
+}
+
+// ended takes an attempt out of those that are open.
+func (e *errand) ended(a *attempt) {
+	e.open = slices.DeleteFunc(e.open, func(other *attempt) bool { return other == a })
+}
+
+// leave gives up waiting for a server.
+func (e *errand) leave(c *Client) {
+	if e.ticket != nil {
+		c.balance.leave(e.ticket)
+		e.ticket = nil
 	}
 }
 
-// pick returns a random server and how many have not been tried; it avoids
-// those that were tried, and those set aside while there are others.
-func (c *Client) pick(tried []*remote) (r *remote, untried int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now().UnixNano()
-	if len(c.list) == 0 {
-		return nil, 0
+// finish tells all who work on the call, or for it, that nobody waits any more.
+func (e *errand) finish(c *Client) {
+	e.leave(c)
+	for _, a := range e.open {
+		a.drop()
 	}
-	if r = c.list[rand.N(len(c.list))]; len(tried) == 0 && r.aside.Load() <= now {
-		return r, len(c.list)
+	e.release()
+}
+
+// run has servers work on a request until one has answered it: then the outcome is
+// the answer. With an error it is that of the attempt that decided, if one did.
+func (e *errand) run(ctx context.Context, c *Client, frame []byte, idempotent bool) (outcome, error) {
+	var halfway int64
+	deadline, ok := ctx.Deadline()
+	if ok && idempotent {
+		halfway = clock() + int64(time.Until(deadline)/2)
 	}
-	left := slices.DeleteFunc(slices.Clone(c.list), func(r *remote) bool { return slices.Contains(tried, r) })
-	calm := slices.DeleteFunc(slices.Clone(left), func(r *remote) bool { return r.aside.Load() > now })
-	if len(calm) == 0 {
-		calm = left
+
+	wanted, hedge := true, false // a server is to be asked, besides others
+	tooLong := false             // one reply was: it can happen to a server, but not to two
+	for ctx.Err() == nil {
+		if wanted && e.ticket == nil {
+			r, ticket, err := c.take(e.open, hedge)
+			if err != nil && len(e.open) == 0 {
+				return outcome{}, withLast(err, e.lost)
+			}
+			e.ticket = ticket
+			if r != nil {
+				e.start(r, frame, halfway)
+				wanted = false
+			}
+		}
+
+		var turn chan *remote
+		if e.ticket != nil {
+			turn = e.ticket.turn
+		}
+		select {
+		case o := <-e.outcomes:
+			if o.silent {
+				if idempotent && !wanted && len(e.open) < maxAttempts {
+					wanted, hedge = true, true
+				}
+				continue
+			}
+			e.ended(o.attempt)
+			switch {
+			case o.err == nil:
+				return o, nil
+			case o.tooLong && tooLong, o.written && !idempotent:
+				return o, fmt.Errorf("%s: %w", o.attempt.remote.addr, o.err)
+			}
+			e.lost = fmt.Errorf("%s: %w", o.attempt.remote.addr, o.err)
+			tooLong = tooLong || o.tooLong
+			if len(e.open) == 0 && hedge { // there is nobody left to wait for: any server will do
+				e.leave(c)
+				hedge = false
+			}
+			wanted = true
+		case r := <-turn:
+			e.ticket = nil
+			if r != nil {
+				e.start(r, frame, halfway)
+				c.started(r)
+				wanted = false
+			}
+		case <-ctx.Done():
+		}
 	}
-	if len(calm) > 0 {
-		r = calm[rand.N(len(calm))]
+
+	for len(e.outcomes) > 0 { // an answer that came together with the end still counts
+		o := <-e.outcomes
+		if !o.silent && o.err == nil {
+			e.ended(o.attempt)
+			return o, nil
+		}
 	}
-	return r, len(left)
+	return outcome{}, withLast(contextError(ctx), e.lost)
+}
+
+// withLast adds to an error what became of the last server that was asked.
+func withLast(err, lost error) error {
+	if lost == nil {
+		return err
+	}
+	return fmt.Errorf("%w; last, %w", err, lost)
+}
+
+// worksOn reports whether one of the attempts is at that server.
+func worksOn(r *remote, open []*attempt) bool {
+	return slices.ContainsFunc(open, func(a *attempt) bool { return a.remote == r })
 }

@@ -27,28 +27,37 @@ func directPipe(t *testing.T) (*pipe, net.Conn) {
 	require.NoError(t, err)
 	t.Cleanup(func() { peer.Close() })
 	require.NoError(t, peer.SetDeadline(time.Now().Add(soon)))
-	return &pipe{wake: make(chan struct{}, 1), conn: conn, direct: newDirectWriter(conn.(*net.TCPConn))}, peer
+	return &pipe{remote: &remote{}, wake: make(chan struct{}, 1), conn: conn, direct: newDirectWriter(conn.(*net.TCPConn))}, peer
+}
+
+// queue is what send does with a frame.
+func queue(p *pipe, frame string) {
+	p.send(&attempt{frame: []byte(frame), outcomes: make(chan outcome, 2)})
 }
 
 func TestCallerSendsItselfWhenNobodyWaits(t *testing.T) {
 	p, peer := directPipe(t)
-	p.send([]byte("frame"), make(chan outcome, 1))
-	require.Empty(t, p.out)
+	queue(p, "frame")
+	require.Empty(t, p.queue)
 	got := make([]byte, len("frame"))
 	_, err := io.ReadFull(peer, got)
 	require.NoError(t, err)
 	require.Equal(t, "frame", string(got))
-	p.send([]byte("second"), make(chan outcome, 1))
-	require.Equal(t, "second", string(p.out), "somebody waits: it is the writer's")
-	require.Equal(t, 1, p.unsent)
+	queue(p, "second")
+	require.Len(t, p.queue, 1, "somebody waits: it is the writer's")
+	require.Equal(t, "second", string(p.take(nil)))
+	require.Len(t, p.sent, 2)
 }
 
 // A server may have answered a request whose end has not left yet.
 func TestNothingOvertakesTheRestOfAFrame(t *testing.T) {
 	p, _ := directPipe(t)
-	p.out = []byte("rest, ")
-	p.send([]byte("frame"), make(chan outcome, 1))
-	require.Equal(t, "rest, frame", string(p.out))
+	p.rest = []byte("rest, ")
+	queue(p, "frame")
+	require.Equal(t, "rest, frame", string(p.take(nil)))
+	require.True(t, p.writing)
+	queue(p, "behind")
+	require.Equal(t, "behind", string(p.take(nil)), "the writer is not done: it is the writer's")
 }
 
 func TestDirectWriteNeverWaits(t *testing.T) {

@@ -107,7 +107,7 @@ func TestCallsAroundOneOverTheServersLimit(t *testing.T) {
 			}
 			r.pipe.mu.Lock()
 			defer r.pipe.mu.Unlock()
-			return len(r.pipe.waiting) == calls && r.pipe.unsent == 0, fmt.Sprint(len(r.pipe.waiting))
+			return len(r.pipe.sent) == calls, fmt.Sprint(len(r.pipe.sent))
 		})
 		return done
 	}

@@ -42,9 +42,21 @@ func (f *callFrame) release() {
 	}
 }
 
-// outcomes are channels that have room for the outcome of one call. One whose
-// call was abandoned is not put back: its outcome may still come.
-var outcomes = sync.Pool{New: func() any { return make(chan outcome, 1) }}
+var errands = sync.Pool{New: func() any {
+	return &errand{outcomes: make(chan outcome, 4*maxAttempts)} // more than all of them can have
+}}
+
+// newErrand returns an errand, which must be released.
+func newErrand() *errand { return errands.Get().(*errand) }
+
+// release keeps the memory of a call of one attempt, which has ended: nothing can
+// come for it any more.
+func (e *errand) release() {
+	if e.tries == 1 && len(e.open) == 0 && len(e.outcomes) == 0 {
+		*e = errand{outcomes: e.outcomes, open: e.open[:0]}
+		errands.Put(e)
+	}
+}
 
 // spares is memory for replies between two visits of connections. One piece is
 // enough for a process with one loop: a visit sends its replies before the next

@@ -462,4 +462,20 @@ func TestSpec6(t *testing.T) {
 		harness.Check(t, code == 1, "exit code 1", "%d", code)
 		harness.Check(t, strings.Contains(client.Stderr(), "127.0.0.1:1"), "a word about ZooKeeper's address", "%s", client.Stderr())
 	})
+
+	t.Run("6.21 a server that takes three seconds for an answer is waited for, and asked once", func(t *testing.T) {
+		harness.Usually(t, `a silent server was given up, and its work begun anew: it is suspect, not dead, so wait on → step6 README, "When a call may move"`)
+		theClient.Needs(t, "timeout")
+		t.Parallel()
+		s := begin(t)
+		stub := s.stub(func(conn net.Conn, body []byte) error {
+			time.Sleep(3 * time.Second) // what it computes takes so long
+			_, err := conn.Write(harness.Frame(`{"out":"pong","result":"at last"}`))
+			return err
+		})
+		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Timeout = 1, 30*time.Second })
+		summary := client.WaitSummary()
+		harness.Check(t, summary.Calls == 2 && summary.Failed == 0, "2 calls, none failed", "%+v\n%s", summary, client.Stderr())
+		harness.Check(t, stub.Requests() == 2, "2 requests", "%d", stub.Requests())
+	})
 }

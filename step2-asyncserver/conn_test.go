@@ -214,7 +214,7 @@ func TestConnClosedHoldsNoMemory(t *testing.T) {
 		const conns, length = 20, 1 << 20
 		var closed []*Conn // which stay
 		s.on(func() { s.server.OnClose = func(c *Conn) { closed = append(closed, c) } })
-		before := heap()
+		before := heapInUse()
 		for range conns {
 			c := s.dial()
 			s.ping(c)
@@ -230,13 +230,13 @@ func TestConnClosedHoldsNoMemory(t *testing.T) {
 		}
 		s.on(func() {})
 		assert.Len(t, closed, conns)
-		assert.Less(t, int64(heap())-int64(before), int64(conns*length/4), "more bytes in use")
+		assert.Less(t, int64(heapInUse())-int64(before), int64(conns*length/4), "more bytes in use")
 		runtime.KeepAlive(closed)
 	})
 }
 
 // heap returns how many bytes of memory are in use.
-func heap() uint64 {
+func heapInUse() uint64 {
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)

@@ -94,7 +94,7 @@ func TestServersAllSetAsideAreAllTried(t *testing.T) {
 		for range 10 {
 			r.broken(nil, true)
 		}
-		require.Greater(t, time.Until(time.Unix(0, r.aside.Load())), 2*time.Second)
+		require.Greater(t, time.Duration(r.aside.Load()-clock()), 2*time.Second)
 	}
 	began := time.Now()
 	time.AfterFunc(200*time.Millisecond, func() { broken.Store(false) })
@@ -148,4 +148,28 @@ func TestOneOfManyServersHangs(t *testing.T) {
 	}
 	discovery.list(servers...)
 	assert.NoError(t, <-done)
+}
+
+// A reply that is longer than we take may be a server's mistake. But when a second
+// server answers so, too, there is no use in asking again and again.
+func TestCallWhoseReplyIsTooLong(t *testing.T) {
+	long := func(conn net.Conn, _ []byte) error {
+		_, err := conn.Write([]byte{1, 0x10, 0x10, 0})
+		return err
+	}
+	a, b := harness.StartStub(t, "", long), harness.StartStub(t, "", long)
+	client, _ := newClient(t, a.Addr, b.Addr)
+	_, _, err := client.Call(in5s(t), "ping", 1)
+	var tooLong *FrameTooLongError
+	assert.ErrorAs(t, err, &tooLong)
+	assert.NotErrorIs(t, err, context.DeadlineExceeded)
+	assert.Equal(t, 2, a.Requests()+b.Requests(), "requests")
+
+	ok := harness.StartStub(t, "", good)
+	for range 10 {
+		client, _ := newClient(t, a.Addr, ok.Addr)
+		_, server, err := client.Call(in5s(t), "ping", 1)
+		require.NoError(t, err)
+		require.Equal(t, ok.Addr, server)
+	}
 }

@@ -156,7 +156,7 @@ func waitingCalls(c *Client) (n int) {
 		r.mu.Lock()
 		if r.pipe != nil {
 			r.pipe.mu.Lock()
-			n += len(r.pipe.waiting)
+			n += len(r.pipe.queue) + len(r.pipe.sent)
 			r.pipe.mu.Unlock()
 		}
 		r.mu.Unlock()
@@ -188,7 +188,8 @@ func TestNoServer(t *testing.T) {
 	assert.NoError(t, err)
 	client.Close()
 	_, _, err = client.Call(in5s(t), "ping", 1)
-	assert.ErrorIs(t, err, ErrNoServer)
+	assert.ErrorIs(t, err, ErrClosed)
+	assert.ErrorIs(t, client.Wait(t.Context(), 1), ErrClosed)
 	client.Close() // once more does no harm
 }
 
@@ -258,7 +259,7 @@ func TestCallsUpdatesAndCloseAtOnce(t *testing.T) {
 				calls.Add(1)
 				if closed.Load() {
 					if err != nil {
-						assert.ErrorIs(t, err, ErrNoServer)
+						assert.ErrorIs(t, err, ErrClosed)
 						return
 					}
 					continue

@@ -1,7 +1,7 @@
 // One server as the client sees it: a connection that is made when first
 // needed and shared by all calls. Calls are pipelined: each is sent without
 // waiting for the replies before it, and as replies come in the order of the
-// requests, the first one waiting is the one answered.
+// requests, the first one sent is the one answered.
 
 package main
 
@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,67 +20,150 @@ import (
 
 const (
 	dialTimeout = time.Second
-	// silence is how long a server may owe replies without sending a byte. A
+
+	// silence is about how long a server may owe replies without any progress. A
 	// machine that hangs neither refuses nor resets: only this finds it.
-	silence    = 2 * time.Second
+	silence = 2 * time.Second
+	// looks is in how many looks we count that. A client that was itself stopped
+	// for a while has not looked, and blames nobody.
+	looks        = 8
+	lookInterval = silence / looks
+	// minProgress is how much of a long message must arrive meanwhile, in bytes.
+	minProgress = 4 << 10
+
 	firstAside = 100 * time.Millisecond // how long to avoid a server after its first failure
-	mostAside  = 5 * time.Second
+	maxAside   = 5 * time.Second
+
+	maxOutstanding = 1024     // calls on one connection
+	maxWrite       = 64 << 10 // bytes in one write, unless one frame alone is longer
 )
 
-// errRetired answers calls to a server that is no longer listed.
-var errRetired = errors.New("no longer listed")
+var (
+	errRetired   = errors.New("no longer listed")
+	errSilent    = errors.New("the server is silent")
+	errAbandoned = errors.New("nobody waits for it any more")
+)
 
 // A remote is one server, by address. It is safe for concurrent use.
 type remote struct {
-	addr     string
-	failures atomic.Int32 // in a row
-	aside    atomic.Int64 // avoid it until then, in Unix nanoseconds
+	addr string
+
+	// Whether it is a good choice for a new call, which is asked without a lock.
+	silent      atomic.Bool  // its connection is
+	outstanding atomic.Int32 // calls that it has not answered, abandoned ones too
+	failures    atomic.Int32 // since it was last good for a while
+	failed      atomic.Int64 // when it last did, by clock
+	aside       atomic.Int64 // leave it alone until then, by clock; 0: trust it
+	lively      atomic.Int64 // when it was last seen to make progress, by clock
 
 	mu      sync.Mutex
 	pipe    *pipe // nil: none yet, or it broke
 	retired bool
 }
 
-// An outcome is what became of a call at one server.
+// An attempt is one call at one server.
+type attempt struct {
+	remote   *remote
+	pipe     *pipe  // nil: it was refused at once
+	frame    []byte // its caller's; nil when it is written
+	outcomes chan<- outcome
+
+	// What follows is guarded by the pipe's lock.
+	end     uint64 // where in the stream of what we send its frame ends
+	told    bool   // that the server is silent
+	tooLong bool   // its reply
+	ended   bool   // it has its outcome
+	dropped bool   // nobody waits any more
+}
+
+// An outcome is what became of an attempt.
 type outcome struct {
+	attempt *attempt
 	reply   Reply
 	err     error
 	written bool // the server may have got the request
+	tooLong bool // its reply was, so that another server's may be, too
+	silent  bool // none yet, but the server is silent: another comes if it speaks again
 }
 
-// call sends a frame and waits for the reply.
-func (r *remote) call(ctx context.Context, frame []byte) outcome {
-	done := make(chan outcome, 1) // whoever answers doesn't wait for us
-	r.mu.Lock()
-	if r.retired {
-		r.mu.Unlock()
-		return outcome{err: errRetired}
+// epoch is when the clock was started.
+var epoch = time.Now()
+
+// clock is the time in nanoseconds, counted so that setting the machine's clock
+// doesn't matter.
+func clock() int64 { return int64(time.Since(epoch)) }
+
+// claim reports whether a new call may go to this server, and then it must. One
+// that has failed is tried by one call at a time; the others learn from that.
+func (r *remote) claim() bool {
+	if r.silent.Load() || r.outstanding.Load() >= maxOutstanding {
+		return false
 	}
+
+	aside := r.aside.Load()
+	if aside == 0 {
+		return true
+	}
+	now := clock()
+	return aside <= now && r.aside.CompareAndSwap(aside, now+r.pause())
+}
+
+// pause returns for how long to leave the server alone after its last failure,
+// in nanoseconds. It is partly left to chance: a thousand clients must not come
+// back together.
+func (r *remote) pause() int64 {
+	doublings := max(0, min(r.failures.Load()-1, 10))
+	pause := min(firstAside<<doublings, maxAside)
+	return int64(pause/2 + rand.N(pause/2))
+}
+
+// start sends a call to the server, without waiting. The frame must stay as it
+// is until the attempt has ended or is dropped. Outcomes must have room for two:
+// perhaps a silent one, and one more.
+func (r *remote) start(frame []byte, outcomes chan<- outcome) *attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := &attempt{remote: r, frame: frame, outcomes: outcomes}
+	if r.retired {
+		outcomes <- outcome{attempt: a, err: errRetired}
+		return a
+	}
+
 	if r.pipe == nil {
 		r.pipe = newPipe(r)
 	}
-	r.pipe.send(frame, done)
-	r.mu.Unlock()
-	select {
-	case o := <-done:
-		return o
-	case <-ctx.Done():
-		return outcome{err: context.Cause(ctx), written: true} // the reply will be consumed in its place
-	}
+	a.pipe = r.pipe
+	r.pipe.send(a)
+	return a
 }
 
-// broken takes a pipe out of use. One that had connected, and broke without
-// anyone waiting, as when a server closes idle connections, says nothing
-// against the server.
+// broken takes a pipe out of use, and blames the server for it or not: that a
+// connection ends which owes nothing, as when a server closes idle ones, says
+// nothing against the server.
 func (r *remote) broken(p *pipe, blame bool) {
 	if blame {
-		pause := min(firstAside<<min(r.failures.Add(1)-1, 10), mostAside)
-		r.aside.Store(time.Now().Add(pause/2 + rand.N(pause/2)).UnixNano())
+		r.failures.Add(1)
+		r.failed.Store(clock())
+		r.aside.Store(clock() + r.pause())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.pipe == p {
 		r.pipe = nil
+		r.silent.Store(false)
+	}
+}
+
+// works notes that the server has answered. Its failures are forgotten when it
+// has been good for a while: one that answers now and then should be avoided for
+// longer and longer.
+func (r *remote) works() {
+	if r.failures.Load() == 0 {
+		return
+	}
+	r.aside.Store(0)
+	if clock()-r.failed.Load() > int64(maxAside) {
+		r.failures.Store(0)
 	}
 }
 
@@ -93,23 +177,34 @@ func (r *remote) retire() {
 	}
 }
 
-// A pipe is one connection. Callers append to out; a writer goroutine sends
-// what has gathered there since its last write, in one; a reader goroutine
-// hands the replies to those who wait.
+// A pipe is one connection. Callers put attempts into queue; a writer goroutine
+// moves them to sent and sends what has gathered since its last write, in one; a
+// reader goroutine hands each reply to the first attempt in sent.
 type pipe struct {
 	remote *remote
-	wake   chan struct{}   // holds one token when out has something
+	wake   chan struct{}   // holds one token when there is something in queue
 	ctx    context.Context // ends when the pipe breaks
 	cancel context.CancelFunc
 
-	mu      sync.Mutex
-	conn    net.Conn // nil while connecting
-	out     []byte
-	waiting []chan outcome // first in, first out
-	unsent  int            // how many of those, at the end, are still in out
-	since   time.Time      // of the last byte in, or of the first call to wait for one
+	// The reader's, to tell whether the server makes progress.
+	moved    bool   // there was progress since the last look
+	received int    // bytes since the last progress
+	acked    uint64 // acknowledged at the last look with progress
+	quiet    int    // looks without it, in a row
+
+	mu   sync.Mutex
+	conn net.Conn // nil while connecting
+	err  error    // why it broke
+
+	// An attempt is in one of these, in the order of the calls, or has ended.
+	queue []*attempt // nothing of them has been written: they may be taken back
+	sent  []*attempt // the server owes their replies
+	bytes uint64     // in all frames that were ever sent
+
+	waiting int  // attempts in queue and sent that were not dropped
+	looking bool // the reader will wake up for a look
+	silent  bool // the server owes replies, and there has been no progress for too long
 	retired bool
-	err     error // why it broke
 }
 
 func newPipe(r *remote) *pipe {
@@ -119,24 +214,63 @@ func newPipe(r *remote) *pipe {
 	return p
 }
 
-// send queues a frame; its outcome will come to done.
-func (p *pipe) send(frame []byte, done chan outcome) {
+// send puts an attempt into the queue.
+func (p *pipe) send(a *attempt) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err != nil {
-		done <- outcome{err: p.err}
+	switch {
+	case p.err != nil:
+		a.outcomes <- outcome{attempt: a, err: p.err}
+		return
+	case p.silent:
+		a.outcomes <- outcome{attempt: a, err: errSilent}
 		return
 	}
-	if len(p.waiting) == 0 {
-		p.since = time.Now()
+
+	p.queue = append(p.queue, a)
+	p.waiting++
+	p.remote.outstanding.Add(1)
+	if p.conn != nil && !p.looking {
+		p.lookLater()
 	}
-	p.out = append(p.out, frame...)
-	p.waiting = append(p.waiting, done)
-	p.unsent++
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// drop tells that nobody waits for the attempt any more. One that was not
+// written is taken back. Another keeps its place, because its reply still comes;
+// but a connection on which nothing moves, and for which nobody waits, is reset:
+// then the server forgets what it owes.
+func (a *attempt) drop() {
+	p := a.pipe
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	if a.ended || a.dropped {
+		p.mu.Unlock()
+		return
+	}
+	a.dropped = true
+	p.waiting--
+	if at := slices.Index(p.queue, a); at >= 0 {
+		p.queue = slices.Delete(p.queue, at, at+1)
+		p.remote.outstanding.Add(-1)
+	}
+	abandoned := p.isAbandoned()
+	p.mu.Unlock()
+
+	if abandoned {
+		p.fail(errAbandoned)
+	}
+}
+
+// isAbandoned reports whether the connection is of no use to anybody. The
+// caller holds the lock.
+func (p *pipe) isAbandoned() bool {
+	return p.waiting == 0 && (p.silent || p.retired)
 }
 
 // run connects, and then writes until the pipe breaks.
@@ -148,51 +282,72 @@ func (p *pipe) run() {
 		return
 	}
 	defer conn.Close()
+
 	p.mu.Lock()
-	p.conn, p.since = conn, time.Now()
+	p.conn = conn
+	p.lookLater()
 	p.mu.Unlock()
 	go p.read(conn)
-	var spare []byte
+
+	var frames []byte
 	for {
 		select {
 		case <-p.wake:
 		case <-p.ctx.Done():
 			return
 		}
-		p.mu.Lock()
-		out := p.out
-		p.out, p.unsent = spare[:0], 0
-		p.mu.Unlock()
-		if _, err := conn.Write(out); err != nil {
-			p.fail(err)
-			return
-		}
-		if spare = out; cap(spare) > 64<<10 {
-			spare = nil // one long request should not cost us its memory for ever
+
+		for {
+			frames = p.take(frames[:0])
+			if len(frames) == 0 {
+				break
+			}
+			_, err := conn.Write(frames)
+			if err != nil {
+				p.fail(err)
+				return
+			}
+			if cap(frames) > 2*maxWrite {
+				frames = nil // one long request should not cost us its memory for ever
+			}
 		}
 	}
+}
+
+// take moves attempts from queue to sent, as many as fit into one write, and
+// returns their frames, appended to dst.
+func (p *pipe) take(dst []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for n < len(p.queue) && (n == 0 || len(dst)+len(p.queue[n].frame) <= maxWrite) {
+		a := p.queue[n]
+		dst = append(dst, a.frame...)
+		p.bytes += uint64(len(a.frame))
+		a.end = p.bytes
+		a.frame = nil
+		n++
+	}
+	p.sent = append(p.sent, p.queue[:n]...)
+	p.queue = slices.Delete(p.queue, 0, n)
+	return dst
 }
 
 // read hands out replies until the pipe breaks.
 func (p *pipe) read(conn net.Conn) {
 	decoder := NewDecoder(MaxReply)
 	buf := make([]byte, 16<<10)
-	for n := 0; ; {
-		deadline := p.patience(n > 0)
-		_ = conn.SetReadDeadline(deadline)
-		var err error
-		n, err = conn.Read(buf)
+	for {
+		n, err := conn.Read(buf)
+		p.received += n
 		for body, frameErr := range decoder.Frames(buf[:n]) {
-			reply, parseErr := ParseReply(body)
-			if err = errors.Join(frameErr, parseErr); err == nil {
-				err = p.answer(reply)
-			}
+			err = p.answer(body, frameErr)
 			if err != nil {
 				break
 			}
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) && p.patience(false).After(deadline) {
-			continue // it was not owing us replies all that time
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = p.look()
 		}
 		if err != nil {
 			p.fail(fmt.Errorf("connection lost: %w", err))
@@ -201,39 +356,118 @@ func (p *pipe) read(conn net.Conn) {
 	}
 }
 
-// patience returns until when the next byte must come, after one that came
-// just now or earlier.
-func (p *pipe) patience(now bool) time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now || len(p.waiting) == 0 {
-		p.since = time.Now()
+// answer gives the next reply, in body or else an error about its length, to the
+// attempt that was sent first.
+func (p *pipe) answer(body []byte, err error) error {
+	var reply Reply
+	if err == nil {
+		reply, err = ParseReply(body)
 	}
-	return p.since.Add(silence)
-}
-
-// answer gives the reply to the call that has waited longest.
-func (p *pipe) answer(reply Reply) error {
-	p.remote.failures.Store(0)
-	p.remote.aside.Store(0)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) == p.unsent {
+	if len(p.sent) == 0 {
 		return errors.New("a reply that nobody asked for")
 	}
-	p.waiting[0] <- outcome{reply: reply, written: true}
-	p.waiting = p.waiting[1:]
-	if p.retired && len(p.waiting) == 0 {
+	a := p.sent[0]
+	if err != nil {
+		var long *FrameTooLongError
+		a.tooLong = errors.As(err, &long)
+		return err
+	}
+
+	p.remote.works()
+	p.sent[0] = nil
+	p.sent = p.sent[1:]
+	p.remote.outstanding.Add(-1)
+	if !a.dropped {
+		p.end(outcome{attempt: a, reply: reply, written: true})
+	}
+
+	p.progress()
+	if p.isAbandoned() {
 		return errRetired
 	}
 	return nil
+}
+
+// end tells those who wait for an attempt what became of it. The caller holds
+// the lock.
+func (p *pipe) end(o outcome) {
+	o.attempt.ended = true
+	p.waiting--
+	o.attempt.outcomes <- o
+}
+
+// lookLater has the reader wake up some time from now. The caller holds the
+// lock.
+func (p *pipe) lookLater() {
+	p.looking = true
+	_ = p.conn.SetReadDeadline(time.Now().Add(lookInterval))
+}
+
+// look finds out whether the server is silent: it owes replies, and for a number
+// of looks no whole reply came, nor much of a long one, and nothing of the
+// request that it is to answer next arrived there. Then attempts that were not
+// written move, and those that were may go elsewhere, too. But nothing is thrown
+// away that could still be answered.
+func (p *pipe) look() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.sent)+len(p.queue) == 0 {
+		p.looking, p.moved, p.quiet = false, false, 0
+		return p.conn.SetReadDeadline(time.Time{})
+	}
+	p.lookLater()
+
+	acked := acknowledged(p.conn)
+	isLeaving := len(p.sent) > 0 && p.sent[0].end > p.acked
+	if p.received >= minProgress || isLeaving && acked >= p.acked+minProgress {
+		p.progress()
+	}
+	if p.moved {
+		p.moved, p.quiet, p.acked = false, 0, acked
+		p.remote.lively.Store(clock())
+		return nil
+	}
+	p.quiet++
+	if p.quiet <= looks {
+		return nil
+	}
+
+	p.silent = true
+	p.remote.silent.Store(true)
+	for _, a := range p.queue {
+		p.remote.outstanding.Add(-1)
+		p.end(outcome{attempt: a, err: errSilent})
+	}
+	p.queue = nil
+	for _, a := range p.sent {
+		if !a.told && !a.dropped {
+			a.told = true
+			a.outcomes <- outcome{attempt: a, written: true, silent: true}
+		}
+	}
+	if p.isAbandoned() {
+		return errAbandoned
+	}
+	return nil
+}
+
+// progress notes that the server is not silent. The caller holds the lock.
+func (p *pipe) progress() {
+	p.moved, p.received = true, 0
+	if p.silent {
+		p.silent = false
+		p.remote.silent.Store(false)
+	}
 }
 
 // retire breaks the pipe as soon as nobody waits any more.
 func (p *pipe) retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.retired = true; len(p.waiting) == 0 {
+	p.retired = true
+	if p.isAbandoned() {
 		go p.fail(errRetired) // not here: the caller holds the remote's lock
 	}
 }
@@ -241,21 +475,31 @@ func (p *pipe) retire() {
 // fail breaks the pipe: everyone who waits is told.
 func (p *pipe) fail(err error) {
 	p.mu.Lock()
-	waiting, sent, connected := p.waiting, len(p.waiting)-p.unsent, p.conn != nil
-	p.waiting, p.out, p.unsent = nil, nil, 0
-	if p.err == nil {
-		p.err = err
+	if p.err != nil {
+		p.mu.Unlock()
+		return
 	}
+	p.err = err
+	queue, sent := p.queue, p.sent
+	p.queue, p.sent = nil, nil
+	p.remote.outstanding.Add(-int32(len(queue) + len(sent)))
+	blame := len(queue)+len(sent) > 0 || p.silent || p.conn == nil
 	if p.conn != nil {
-		if tcp, ok := p.conn.(*net.TCPConn); ok && len(waiting) > 0 {
+		tcp, ok := p.conn.(*net.TCPConn)
+		if ok && len(sent) > 0 {
 			_ = tcp.SetLinger(0) // a reset tells a server that still computes: nobody waits for this
 		}
 		p.conn.Close()
 	}
 	p.mu.Unlock()
+
 	p.cancel()
-	p.remote.broken(p, len(waiting) > 0 || !connected) // before they try again
-	for i, done := range waiting {
-		done <- outcome{err: err, written: i < sent}
+	p.remote.broken(p, blame) // before they try again
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, a := range append(sent, queue...) {
+		if !a.dropped {
+			p.end(outcome{attempt: a, err: err, written: i < len(sent), tooLong: a.tooLong})
+		}
 	}
 }

@@ -41,12 +41,19 @@ func FuzzReplies(f *testing.F) {
 		p := unstarted(t, r)
 		r.pipe = p
 		client, server := net.Pipe()
-		p.conn, p.since = client, time.Now()
+		p.conn = client
 		outcomes := make([]chan outcome, sent+unsent)
 		for i := range outcomes {
 			outcomes[i] = make(chan outcome, 2) // room for one too many
+			a := &attempt{remote: r, pipe: p, outcomes: outcomes[i]}
+			if i < int(sent) {
+				p.sent = append(p.sent, a)
+			} else {
+				p.queue = append(p.queue, a)
+			}
 		}
-		p.waiting, p.unsent = append(p.waiting, outcomes...), int(unsent)
+		p.waiting = len(outcomes)
+		r.outstanding.Store(int32(len(outcomes)))
 		ended := make(chan bool)
 		go func() {
 			defer close(ended)
@@ -74,6 +81,7 @@ func FuzzReplies(f *testing.F) {
 		}
 
 		replies := rightReplies(string(stream), int(sent))
+		lost := 0
 		for i, done := range outcomes {
 			require.Len(t, done, 1, "outcomes of call %d", i)
 			o := <-done
@@ -82,17 +90,20 @@ func FuzzReplies(f *testing.F) {
 				require.NoError(t, o.err)
 				require.Equal(t, replies[i], o.reply, "call %d", i)
 			} else {
+				lost++
 				require.Error(t, o.err, "call %d", i)
 				require.Zero(t, o.reply)
+				require.False(t, o.tooLong && i > len(replies), "only the next one can be to blame for a length")
 			}
 		}
-		require.Equal(t, len(replies) < len(outcomes), r.aside.Load() > 0, "it is set aside if it has failed someone")
+		require.Equal(t, lost > 0, r.aside.Load() > 0, "it is set aside if it has failed someone")
+		require.Zero(t, r.outstanding.Load(), "calls not answered")
 		require.Nil(t, r.pipe, "the next call gets a new connection")
 		require.ErrorIs(t, p.ctx.Err(), context.Canceled, "the writer ends")
 		_, err := client.Write([]byte("x"))
 		require.Error(t, err, "the connection is closed")
 		late := make(chan outcome, 2)
-		p.send(ping("late"), late)
+		p.send(&attempt{remote: r, pipe: p, frame: ping("late"), outcomes: late})
 		require.Len(t, late, 1, "outcomes of a call that comes late")
 		require.False(t, (<-late).written)
 	})

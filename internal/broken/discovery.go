@@ -83,4 +83,21 @@ var discovery = []Program{
 		Quick: []string{"6.7", "6.9", "6.10"},
 		Why:   "no other milestone hits that moment",
 	},
+	{
+		Name:    "slow-server-given-up",
+		Mistake: "breaks a connection that has been silent for two seconds, and begins the call anew",
+		Step:    "step6-client-watch", Spec: 6,
+		Edits: []Edit{{"remote.go", `	if p.isAbandoned() {
+		return errAbandoned
+	}
+	return nil
+}
+
+// progress`, `	return errSilent
+}
+
+// progress`}},
+		Quick: []string{"6.15", "6.21"},
+		Why:   "no other server needs so long for an answer",
+	},
 }

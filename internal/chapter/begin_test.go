@@ -246,7 +246,7 @@ func TestChaptersOfTheWorkbook(t *testing.T) {
 		"step3-prefork: given ; written prefork.go",
 		"step4-signals: given ; written supervise.go",
 		"step5-discovery: given zksession.go; written register.go",
-		"step6-client-watch: given ; written client.go remote.go watch.go",
+		"step6-client-watch: given acked_linux.go acked_other.go; written client.go remote.go watch.go",
 	}, got)
 }
 
