@@ -99,11 +99,18 @@ try_as_user() {
 	mount -t tmpfs -o noexec,mode=1777 tmpfs "$system/tmp"
 	chroot "$system" useradd --create-home --shell /bin/bash user
 	as user 'git -c advice.detachedHead=false clone -q /workbook.bundle workbook'
+
+	# What it says without Go, and where Go can't run its tests, is in README's
+	# table of troubles.
+	as user 'cd workbook && ! PATH=/usr/bin:/bin make demo 2>~/said'
+	as user 'cat said; grep -qF "$(head -n 1 said)" workbook/README.md'
+	as user 'cd workbook && ! go test ./internal/freeport >~/said 2>&1'
+	as user 'cat said; grep -q "^fork/exec /tmp/.*: permission denied" said'
+
 	as user 'cd workbook && make begin STEP=1'
 	as user 'cd workbook && ! make try STEP=1 >~/said'
 	as user 'cat said; grep -q "main.go" said'
 	as user 'cd workbook && make demo-etcd'
-
 	as user 'cd workbook && ! make demo 2>~/said'
 	as user 'cat said; grep -q "make demo-etcd" said'
 	as root "$(sed -n 's/^    //p' "$system/home/user/said")"
