@@ -50,37 +50,76 @@ func StartEnsembleT(t testing.TB) *Ensemble {
 	return e
 }
 
-func startEnsemble(ctx context.Context) (*Ensemble, error) {
-	// Each member has a port for clients, one for its followers while it leads, and one for elections.
+// A seat is what a member of an ensemble needs before it starts: a port for clients, one for its followers while it
+// leads, and one for elections.
+type seat struct {
+	place                   Place
+	client, quorum, ballots int
+	release                 func() // gives the ports up
+}
+
+// seatHere reserves three ports of this machine.
+func seatHere() (seat, error) {
 	var ports []int
 	var releases []func()
-	for range 3 * members {
+	for range 3 {
 		port, release, err := freeport.Reserve()
 		if err != nil {
 			releaseAll(releases)
-			return nil, err
+			return seat{}, err
 		}
 		ports, releases = append(ports, port), append(releases, release)
 	}
-	settings := "initLimit=20\nsyncLimit=10\n" // ticks; a paused member is lost after the second
-	for i := range members {
-		settings += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", i+1, ports[3*i+1], ports[3*i+2])
+	return seat{here, ports[0], ports[1], ports[2], func() { releaseAll(releases) }}, nil
+}
+
+func startEnsemble(ctx context.Context) (*Ensemble, error) {
+	var seats []seat
+	for range members {
+		one, err := seatHere()
+		if err != nil {
+			for _, taken := range seats {
+				taken.release()
+			}
+			return nil, err
+		}
+		seats = append(seats, one)
 	}
+	return seatEnsemble(ctx, seats, "")
+}
+
+// StartEnsembleAt is StartEnsemble at three places, each with a network of its own, where the members take the ports that
+// everybody takes. Settings are lines of the configuration, as in StartT.
+func StartEnsembleAt(ctx context.Context, places [members]Place, settings ...string) (*Ensemble, error) {
+	var seats []seat
+	for _, place := range places {
+		seats = append(seats, seat{place, 2181, 2888, 3888, func() {}})
+	}
+	return seatEnsemble(ctx, seats, strings.Join(settings, "\n"))
+}
+
+// seatEnsemble owns the seats' ports from here on.
+func seatEnsemble(ctx context.Context, seats []seat, settings string) (*Ensemble, error) {
+	common := "initLimit=20\nsyncLimit=10\n" // ticks; a paused member is lost after the second
+	for i, m := range seats {
+		common += fmt.Sprintf("server.%d=%s:%d:%d\n", i+1, m.place.Host, m.quorum, m.ballots)
+	}
+
 	// Side by side: none serves before most of them are there. When one can't start, the others need not wait.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e := &Ensemble{Members: make([]*Server, members)}
-	errs := make([]error, members)
+	e := &Ensemble{Members: make([]*Server, len(seats))}
+	errs := make([]error, len(seats))
 	var starts sync.WaitGroup
-	for i := range members {
+	for i, m := range seats {
 		starts.Go(func() {
-			release := func() { releaseAll(releases[3*i : 3*i+3]) }
-			if e.Members[i], errs[i] = start(ctx, ports[3*i], i+1, settings, release); errs[i] != nil {
+			if e.Members[i], errs[i] = start(ctx, m.place, m.client, i+1, common+settings, m.release); errs[i] != nil {
 				cancel()
 			}
 		})
 	}
 	starts.Wait()
+
 	if err := errors.Join(errs...); err != nil {
 		for _, s := range e.Members {
 			if s != nil {
@@ -113,7 +152,7 @@ func (e *Ensemble) Leader(t testing.TB, within time.Duration) (leader *Server) {
 	harness.Eventually(t, within, "a leader among the ZooKeepers on "+e.Addrs(), func() (bool, string) {
 		var modes []string
 		for _, s := range e.Members {
-			answer, err := fourLetter(s.Addr(), "srvr", probeTimeout)
+			answer, err := s.fourLetter("srvr", probeTimeout)
 			_, mode, _ := strings.Cut(answer, "Mode: ")
 			mode, _, _ = strings.Cut(mode, "\n")
 			if mode == "leader" {

@@ -34,16 +34,26 @@ minSessionTimeout=1000
 maxSessionTimeout=60000
 dataDir=%s
 clientPort=%d
-clientPortAddress=127.0.0.1
+clientPortAddress=%s
 maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=*
 `
 
+// A Place is where a ZooKeeper runs.
+type Place struct {
+	Host string         // its address
+	Do   func(f func()) // calls f there: what f starts and which connections it makes belong to that place's network
+}
+
+// here is this machine, where nobody else reaches it.
+var here = Place{Host: "127.0.0.1", Do: func(f func()) { f() }}
+
 // Server is a ZooKeeper that was started here. Its methods are safe for concurrent use; each waits for the one before.
 type Server struct {
 	found   Installation
 	dir     string // holds the configuration, the data and the output
+	place   Place
 	port    int
 	member  int    // its number in an ensemble, from 1; 0 if it is alone
 	release func() // gives the port up
@@ -67,7 +77,7 @@ func startAlone(ctx context.Context, settings string) (*Server, error) {
 			return nil, reserveErr
 		}
 		var s *Server
-		if s, err = start(ctx, port, 0, settings, release); !errors.Is(err, errExited) {
+		if s, err = start(ctx, here, port, 0, settings, release); !errors.Is(err, errExited) {
 			return s, err
 		}
 		// Most likely a program that knows nothing of reservations took the port in the meantime.
@@ -82,7 +92,7 @@ func StartOn(ctx context.Context, port int) (*Server, error) {
 		return nil, fmt.Errorf("start ZooKeeper: %w", err)
 	}
 	listener.Close()
-	return start(ctx, port, 0, "", func() {})
+	return start(ctx, here, port, 0, "", func() {})
 }
 
 // StartT is Start for tests. Where no ZooKeeper is installed the test fails, naming the command that installs it: a test
@@ -111,7 +121,7 @@ func stopAfter(t testing.TB, s *Server) {
 }
 
 // start owns release from here on.
-func start(ctx context.Context, port, member int, settings string, release func()) (s *Server, err error) {
+func start(ctx context.Context, place Place, port, member int, settings string, release func()) (s *Server, err error) {
 	defer func() {
 		if err != nil {
 			release()
@@ -125,8 +135,8 @@ func start(ctx context.Context, port, member int, settings string, release func(
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for ZooKeeper: %w", err)
 	}
-	s = &Server{found: found, dir: dir, port: port, member: member, release: release}
-	content := fmt.Sprintf(configuration, s.path("data"), port) + settings + "\n"
+	s = &Server{found: found, dir: dir, place: place, port: port, member: member, release: release}
+	content := fmt.Sprintf(configuration, s.path("data"), port, place.Host) + settings + "\n"
 	if err = os.WriteFile(s.path("zoo.cfg"), []byte(content), 0o600); err == nil {
 		err = s.launch(ctx)
 	}
@@ -152,7 +162,8 @@ func (s *Server) launch(ctx context.Context) error {
 		return fmt.Errorf("make a file for ZooKeeper's output: %w", err)
 	}
 	defer output.Close()
-	jvm, err := startProcess(s.found, s.mainClass(), s.dir, s.path("zoo.cfg"), output)
+	var jvm *process
+	s.place.Do(func() { jvm, err = startProcess(s.found, s.mainClass(), s.dir, s.path("zoo.cfg"), output) })
 	if err != nil {
 		return err
 	}
@@ -165,7 +176,7 @@ func (s *Server) launch(ctx context.Context) error {
 	for {
 		// The answer to "ruok" comes too early. A connection that was made before it serves may never be answered,
 		// so every probe makes its own and gives it up soon.
-		answer, err := fourLetter(s.Addr(), "srvr", probeTimeout)
+		answer, err := s.fourLetter("srvr", probeTimeout)
 		if err == nil && strings.Contains(answer, "Mode:") {
 			return nil
 		}
@@ -180,8 +191,8 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 }
 
-// Addr is "127.0.0.1:port". It stays the same for the server's life.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+// Addr is "host:port", on 127.0.0.1 unless the server has a Place. It stays the same for the server's life.
+func (s *Server) Addr() string { return net.JoinHostPort(s.place.Host, strconv.Itoa(s.port)) }
 
 // PID is the process id of the JVM that was started last.
 func (s *Server) PID() int {
@@ -278,11 +289,16 @@ func (s *Server) remove() error {
 // FourLetter sends one of ZooKeeper's four-letter commands (srvr, mntr, cons, dump, wchs, wchp, …) and returns the
 // answer. It gives up after 2 seconds, which it also takes when ZooKeeper is paused.
 func (s *Server) FourLetter(command string) (string, error) {
-	answer, err := fourLetter(s.Addr(), command, 2*time.Second)
+	answer, err := s.fourLetter(command, 2*time.Second)
 	if err != nil {
 		return "", fmt.Errorf("ask ZooKeeper %s: %w", command, err)
 	}
 	return answer, nil
+}
+
+func (s *Server) fourLetter(command string, timeout time.Duration) (answer string, err error) {
+	s.place.Do(func() { answer, err = fourLetter(s.Addr(), command, timeout) })
+	return answer, err
 }
 
 func fourLetter(addr, command string, timeout time.Duration) (string, error) {

@@ -306,7 +306,7 @@ func TestPortInUse(t *testing.T) {
 
 	// The check above comes before the JVM; this is what happens when somebody is faster than the JVM.
 	t.Setenv("TMPDIR", t.TempDir())
-	_, err = start(t.Context(), port, 0, "", func() {})
+	_, err = start(t.Context(), here, port, 0, "", func() {})
 	require.ErrorIs(t, err, errExited)
 	assert.ErrorContains(t, err, "BindException", "it says why")
 	left, err := filepath.Glob(os.Getenv("TMPDIR") + "/*")
