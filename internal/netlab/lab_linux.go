@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -102,14 +103,20 @@ func (l *Lab) Rule(from, to *Host) Rule {
 // Packets returns how many packets have arrived, or will, and how many were lost.
 func (l *Lab) Packets() (arrived, lost int64) { return l.router.passed.Load(), l.router.lost.Load() }
 
-// Close takes the network down. The processes on its hosts must have ended: the
-// error names those that haven't, and whose namespaces therefore stay.
+// Close takes the network down. The processes on its hosts must have ended, or
+// be about to: the error names those that are still there after two seconds, and
+// whose namespaces therefore stay.
 func (l *Lab) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	deadline := time.Now().Add(2 * time.Second)
 	var errs []error
 	for _, h := range l.hosts {
 		left, err := h.processes()
+		for len(left) > 0 && err == nil && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+			left, err = h.processes()
+		}
 		if len(left) > 0 {
 			err = fmt.Errorf("processes left on the host %s: %v", h.Name, left)
 		}
@@ -167,15 +174,11 @@ func (h *Host) Enter() string {
 	return fmt.Sprintf("nsenter --net=/proc/%d/fd/%d", os.Getpid(), h.ns.Fd())
 }
 
-// processes returns the pids of the processes that are on the host, but for this
-// one's threads, which come and go.
+// processes returns the pids of the processes that are on the host, this one
+// excepted, whose threads come and go.
 func (h *Host) processes() (pids []int, err error) {
-	return inNamespace(h.ns)
-}
-
-func inNamespace(ns *os.File) (pids []int, err error) {
 	var want unix.Stat_t
-	if err := unix.Fstat(int(ns.Fd()), &want); err != nil {
+	if err := unix.Fstat(int(h.ns.Fd()), &want); err != nil {
 		return nil, os.NewSyscallError("fstat", err)
 	}
 	names, err := filepath.Glob("/proc/[0-9]*/ns/net")

@@ -57,10 +57,7 @@ func (d *disk) run(begun chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
-	err := d.seize()
-	if err == nil && len(d.threads) == 0 {
-		err = errors.New("no thread of it writes a log")
-	}
+	err := d.seize() // there may be none at the moment: who looks for a leader writes nothing
 	begun <- err
 	if err != nil {
 		d.release()
