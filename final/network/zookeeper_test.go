@@ -51,7 +51,9 @@ func startEnsemble(t *testing.T, hosts [3]*netlab.Host) (members []nettest.Membe
 	for i, host := range hosts {
 		places[i] = zkdev.Place{Host: host.Addr, Do: host.Do}
 	}
-	ensemble, err := zkdev.StartEnsembleAt(t.Context(), places, "forceSync=yes", "syncLimit=6")
+	// Who is looked for, while a leader is elected, and doesn't answer holds the
+	// election up for cnxTimeout, in milliseconds; and 3 s of silence end a leader.
+	ensemble, err := zkdev.StartEnsembleAt(t.Context(), places, "forceSync=yes", "cnxTimeout=500", "syncLimit=6")
 	require.NoError(t, err)
 	for _, s := range ensemble.Members {
 		t.Cleanup(func() { require.NoError(t, s.Stop()) })

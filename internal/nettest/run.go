@@ -34,7 +34,7 @@ const (
 
 	// What is promised once all is well again.
 	listTime = 5 * time.Second           // until the clients' lists are the registry's
-	onceTime = session + 2*time.Second   // until each server is registered, once: the session of one that was killed must end
+	onceTime = session + 4*time.Second   // until each server is registered, once: the session of one that was killed must end
 	goneTime = session + 7*time.Second/2 // until a server that can't have a session is not registered any more
 
 	lookPause = 150 * time.Millisecond
@@ -64,11 +64,14 @@ type run struct {
 	quorum  string                // who serves, to see whether that has changed
 	reaches [serverCount]reaching
 	changed time.Time // when the network, or what runs on it, last changed
+	ending  bool      // servers stop because they are told to
 	latest  look
+	served  time.Time // since when the registry answers every look
+	accused [serverCount]reaching
 	looks   map[reach]int
 	missed  [serverCount]time.Time // since when a server that can be registered isn't
 	gap     time.Duration          // the longest time that one wasn't
-	wrong   []string // what didn't hold
+	wrong   []string               // what didn't hold
 
 	excused  int             // failed calls that weren't promised anything
 	broken   int             // failed calls that were
@@ -238,7 +241,7 @@ func (r *run) change(do func()) {
 	now := fmt.Sprint(quorum, sure, r.slow)
 	for i, v := range r.servers {
 		next := w.reach(v.host, r.memberHosts())
-		if r.slow > 0 {
+		if r.slow > 0 || r.ending {
 			next = unsure
 		}
 		if next != r.reaches[i].reach || now != r.quorum {
@@ -498,6 +501,12 @@ func (r *run) look(ask func() ([]string, error)) {
 
 	r.mu.Lock()
 	after := r.reaches
+	switch {
+	case l.err != nil:
+		r.served = time.Time{}
+	case r.served.IsZero():
+		r.served = l.at
+	}
 	r.latest = l
 	r.mu.Unlock()
 	if l.err != nil {
@@ -529,17 +538,23 @@ func (r *run) check(i int, does reaching, l look) {
 		r.gap = max(r.gap, l.at.Sub(r.missed[i]))
 	}
 
-	age, want, limit := l.at.Sub(does.since), 1, onceTime
+	// Sessions begin anew when the registry has elected a leader.
+	r.mu.Lock()
+	age, served := l.at.Sub(does.since), l.at.Sub(r.served)
+	r.mu.Unlock()
+	want, limit := 1, onceTime
 	if does.reach == cannot {
 		want, limit = 0, goneTime
 	}
-	if age < limit {
+	if min(age, served) < limit {
 		return
 	}
+
 	r.mu.Lock()
 	r.looks[does.reach]++
 	r.mu.Unlock()
-	if count != want {
+	if count != want && r.accused[i] != does {
+		r.accused[i] = does // once is enough
 		r.complain("%s has %d %ss and must have %d: it %v reach a majority, for %.1fs now",
 			v.host.Name, count, r.b.Entry, want, does.reach, age.Seconds())
 	}
@@ -548,6 +563,7 @@ func (r *run) check(i int, does reaching, l look) {
 // end stops everything, and expects that it ends well.
 func (r *run) end() {
 	r.logf("the end: does all end well, and leave nothing?")
+	r.change(func() { r.ending = true })
 	for _, c := range r.clients {
 		c.stop(r.t)
 	}
@@ -559,7 +575,6 @@ func (r *run) end() {
 			r.complain("%s ended with exit code %d", v.host.Name, code)
 		}
 	}
-	r.change(func() {})
 	r.wait(patience, "nothing registered", func(l look) (bool, string) { return len(l.addrs) == 0, r.names(l.addrs) })
 	r.endWatch()
 }
