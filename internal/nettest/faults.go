@@ -77,7 +77,7 @@ func init() {
 			class: onAll, shortest: 2000 * ms, longest: long, begin: minorityClient},
 		{name: "client cut off", says: "{x} reaches nobody, for {for}",
 			class: onAll, shortest: 1000 * ms, longest: 6000 * ms, begin: partGroups(everybody)},
-		{name: "all disks slow", says: "each write to any disk of the registry takes {n} ms longer, for {for}",
+		{name: "all disks slow", says: "each write to any disk of the registry takes {n} ms longer, for {for}; {y} starts anew and loses the registry meanwhile",
 			class: onAll, shortest: 3000 * ms, longest: long, least: 300, most: 1500, begin: slowDisks},
 	}
 }
@@ -204,7 +204,19 @@ func flap(r *run, f fault) func() {
 
 func slowDisk(r *run, f fault) func() { return r.slowDisks(f, f.x) }
 
-func slowDisks(r *run, f fault) func() { return r.slowDisks(f, 0, 1, 2) }
+// Registering takes a few writes. Some time in them the server loses sight of
+// the registry, which will carry out what it was asked.
+func slowDisks(r *run, f fault) func() {
+	heal := r.slowDisks(f, 0, 1, 2)
+	r.killServer(f.y)
+	r.restartServer(f.y)
+	time.Sleep(time.Duration(f.seed%uint64(3*f.n)) * ms)
+	join := r.impair(netlab.Rule{Drop: true}, netlab.Between(r.hosts[f.y:f.y+1], r.memberHosts())...)
+	return func() {
+		join()
+		heal()
+	}
+}
 
 // others returns the hosts of a group without one.
 func (r *run) others(group []*netlab.Host, one int) []*netlab.Host {
