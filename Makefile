@@ -83,6 +83,7 @@ begin-etcd: whole ## put what you start the exercise with etcd with into _etcd
 
 .PHONY: try-etcd
 try-etcd: whole ## test it, up to the first red test; TEST=leader tests those with that in the name, V=1 shows a trace
+	@test -d _etcd || { echo 'there is no _etcd yet: begin with make begin-etcd' >&2; exit 1; }
 	@cd _etcd; $(GOTEST) $(RACE) $(if $(V),-v) -failfast -run '^TestDiscovery$$/$(TEST)' .
 	@test -n '$(TEST)' || { cd _etcd; $(GOTEST) $(RACE) $(if $(V),-v) -failfast -p 1 -skip '^TestNet' ./...; }
 
