@@ -143,7 +143,7 @@ func TestReadmeExample(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "coursework")
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
-	build := exec.Command("sh", "-ec", strings.ReplaceAll(match[1], "../coursework", dir))
+	build := exec.Command("sh", "-ec", strings.ReplaceAll(match[1], "../coursework", "'"+dir+"'"))
 	build.Dir = root
 	// Nothing is fetched, and no checksum asked for: the workbook needs the same.
 	build.Env = append(os.Environ(), "GOPROXY=off", "GOSUMDB=nowhere.invalid")

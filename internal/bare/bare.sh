@@ -125,9 +125,7 @@ new_system() {
 	cp "$work/workbook.bundle" "$system/"
 	chmod a+r "$system/workbook.bundle"
 
-	# Where the root is no mount, no namespace can be made: the tests of this
-	# script do.
-	mount --bind "$system" "$system"
+	mount --bind "$system" "$system" # see as
 	mkdir -p "$system/usr/local/go" "$system/modules"
 	mount --bind -o ro "$(go env GOROOT)" "$system/usr/local/go"
 	modules=$(go env GOMODCACHE)/cache/download
@@ -140,12 +138,15 @@ new_system() {
 	mount -t tmpfs tmpfs "$system/dev/shm"
 }
 
-# as has somebody type a command on that machine, at home.
+# as has somebody type a command on that machine, at home. The machine's root is
+# made the root of the namespace: who is in a chroot can make no namespaces, as
+# some tests do.
 as() {
 	home=/root
 	[ "$1" = root ] || home=/home/$1
 	printf '%s$ %s\n' "$1" "$2"
-	chroot --userspec="$1" "$system" env -i HOME="$home" USER="$1" LANG=C.UTF-8 TERM=dumb \
+	unshare --mount sh -ec 'cd "$1"; shift; pivot_root . mnt; umount -l /mnt; exec chroot "$@"' sh "$system" \
+		--userspec="$1" / env -i HOME="$home" USER="$1" LANG=C.UTF-8 TERM=dumb \
 		PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		GOTOOLCHAIN=local GOPROXY="file:///modules,$(go env GOPROXY)" GOSUMDB="$(go env GOSUMDB)" \
 		SSL_CERT_FILE=/authorities http_proxy="$http_proxy" https_proxy="${https_proxy:-}" \
