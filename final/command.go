@@ -20,8 +20,12 @@ import (
 // hardly be called.
 const minFrame = 1024
 
-// ServerFlags are the flags -v, -workers, -grace, -advertise and those of the
-// limits.
+// minHang is the least that -hang-timeout may be: with less, a worker that
+// computes for a moment would be killed for it.
+const minHang = time.Second
+
+// ServerFlags are the flags -v, -workers, -grace, -hang-timeout, -advertise and
+// those of the limits.
 type ServerFlags struct {
 	config    Config
 	advertise string
@@ -35,6 +39,7 @@ func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
 	flags.BoolVar(&c.Verbose, "v", false, "log every call")
 	flags.IntVar(&c.Workers, "workers", runtime.GOMAXPROCS(0), "number of worker processes")
 	flags.DurationVar(&c.Grace, "grace", 5*time.Second, "time for workers to finish what they have when told to end")
+	flags.DurationVar(&c.HangTimeout, "hang-timeout", 30*time.Second, "how long a worker may hang until it is killed and replaced; 0: for ever")
 	flags.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a connection may stay without a request; 0: for ever")
 	flags.DurationVar(&c.Limits.FrameTimeout, "frame-timeout", 10*time.Second, "how long a request may take to come in whole; 0: for ever")
 	flags.IntVar(&c.Limits.MaxConns, "max-conns", 10_000, "connections per worker; 0: no limit")
@@ -52,6 +57,8 @@ func (f *ServerFlags) Config(host, port string) (config Config, registered strin
 	switch limits := config.Limits; {
 	case config.Workers < 1:
 		UsageError(f.flags, "-workers must be at least 1, not %d", config.Workers)
+	case config.HangTimeout != 0 && config.HangTimeout < minHang:
+		UsageError(f.flags, "-hang-timeout must be 0 or at least %v, not %v", minHang, config.HangTimeout)
 	case config.Grace < 0 || limits.IdleTimeout < 0 || limits.FrameTimeout < 0:
 		UsageError(f.flags, "-grace, -idle-timeout and -frame-timeout must not be negative")
 	case limits.MaxConns < 0:

@@ -81,10 +81,17 @@ func NewOutput(w io.Writer) *Output {
 // Write takes one line, to be written or dropped as a whole. It doesn't block
 // and never fails.
 func (o *Output) Write(line []byte) (int, error) {
+	o.put(bytes.Clone(line), 1)
+	return len(line), nil
+}
+
+// put has a text written, which stands for so many lines, and in front of it
+// how many are missing there.
+func (o *Output) put(text []byte, lines int64) {
 	o.begin.Do(func() { go o.run() })
-	text, lines := bytes.Clone(line), int64(1)
-	if missing := o.dropped.Swap(0); missing > 0 {
-		text = append(fmt.Appendf(nil, "(%d lines before this one could not be written)\n", missing), line...)
+	missing := o.dropped.Swap(0)
+	if missing > 0 {
+		text = append(fmt.Appendf(nil, "(%d lines could not be written here)\n", missing), text...)
 		lines += missing
 	}
 
@@ -93,17 +100,13 @@ func (o *Output) Write(line []byte) (int, error) {
 	default:
 		o.dropped.Add(lines)
 	}
-	return len(line), nil
 }
 
 // Flush returns when everything is written, or when ctx ends.
 func (o *Output) Flush(ctx context.Context) {
-	if o.dropped.Load() > 0 {
-		_, _ = o.Write(nil) // the last ones are told of, too
-	}
+	o.put(nil, 0) // says what is missing at the end
 
 	done := make(chan struct{})
-	o.begin.Do(func() { go o.run() })
 	select {
 	case o.work <- func() { close(done) }:
 	case <-ctx.Done():
@@ -122,6 +125,9 @@ func (o *Output) run() {
 
 // write writes a text that stands for so many lines.
 func (o *Output) write(text []byte, lines int64) {
+	if len(text) == 0 {
+		return
+	}
 	_, err := o.w.Write(text)
 	if err != nil {
 		o.dropped.Add(lines)

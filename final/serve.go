@@ -35,8 +35,11 @@ type Config struct {
 	Host, Port string        // where to listen; port "0" lets the kernel choose
 	Workers    int           // processes, at least 1
 	Grace      time.Duration // for workers to finish what they have when told to end
-	Limits     Limits        // in each worker
-	Verbose    bool          // log every call
+	// HangTimeout is for how long a worker's loop may stand still, in a method
+	// for example, until the worker is killed and replaced; 0: for ever.
+	HangTimeout time.Duration
+	Limits      Limits // in each worker
+	Verbose     bool   // log every call
 
 	Service Service               // the methods
 	Tasks   map[string]TaskMethod // methods that compute for long
@@ -45,7 +48,7 @@ type Config struct {
 	// the server listens on.
 	Register func(addr *net.TCPAddr) (Registration, error)
 	// OnStart, if set, is called once, in the master, when all workers are
-	// ready.
+	// ready, or with those that are when that takes too long.
 	OnStart func(addr *net.TCPAddr, workers []int)
 }
 
@@ -71,11 +74,12 @@ func Serve(config Config) error {
 		return err
 	}
 	s := Supervisor{
-		Workers:   config.Workers,
-		Grace:     config.Grace,
-		OnStart:   func([]int) {},
-		OnServing: func(serving bool) { slog.Info("server state", "serving", serving) },
-		OnStop:    func(context.Context) { slog.Info("stopping") },
+		Workers:     config.Workers,
+		Grace:       config.Grace,
+		HangTimeout: config.HangTimeout,
+		OnStart:     func([]int) {},
+		OnServing:   func(serving bool) { slog.Info("server state", "serving", serving) },
+		OnStop:      func(context.Context) { slog.Info("stopping") },
 	}
 	if config.OnStart != nil {
 		s.OnStart = func(pids []int) { config.OnStart(addr, pids) }
@@ -122,5 +126,6 @@ func (config *Config) work() error {
 
 	server.OnClose = tasks.Drop
 	config.Limits.Apply(server)
+	beat(loop, config.HangTimeout)
 	return RunWorker(loop, wishes, config.Grace)
 }

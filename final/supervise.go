@@ -39,6 +39,9 @@ var ErrNeverReady = errors.New("no worker ever became ready")
 type Supervisor struct {
 	Workers int           // how many
 	Grace   time.Duration // from telling the workers to end to killing them
+	// HangTimeout is for how long a worker's loop may stand still until the
+	// worker is killed, and replaced; 0: for ever. See heartbeat.go.
+	HangTimeout time.Duration
 
 	// OnStart is called once, when all workers are ready for the first time,
 	// or with those that are ready when that takes too long.
@@ -73,6 +76,7 @@ type slot struct {
 	drained  bool      // it accepts none any more
 	started  time.Time // when it was spawned
 	failures int       // deaths since one lived long
+	silent   int       // looks of checkHearts since it was heard
 }
 
 // A phase is a step on the way to the end.
@@ -104,6 +108,7 @@ func (s *Supervisor) Run(listener int, stop <-chan os.Signal) error {
 		s.overdue = true
 		s.announce()
 	})
+	s.checkHearts()
 	for s.phase < draining || slices.ContainsFunc(s.slots, slot.alive) {
 		select {
 		case sig := <-stop:
@@ -199,6 +204,7 @@ func (s *Supervisor) announce() {
 
 // onWord is called when a worker says something more.
 func (s *Supervisor) onWord(slot *slot, worker *Worker, word byte) {
+	slot.silent = 0
 	switch {
 	case slot.worker != worker: // late: it is reaped already
 	case word == saysWish:
@@ -272,7 +278,7 @@ func (s *Supervisor) ended(slot *slot, why error) {
 	if slot.alive() { // or else it wasn't even started
 		slot.worker.Close()
 	}
-	slot.worker, slot.ready, slot.drained = nil, false, false
+	slot.worker, slot.ready, slot.drained, slot.silent = nil, false, false, 0
 	if s.phase != running {
 		return
 	}

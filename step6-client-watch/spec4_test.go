@@ -314,7 +314,9 @@ func TestSpec4(t *testing.T) {
 		harness.Usually(t, `a signal that was ignored at the start is asked for with signal.Notify, which ends that → step4 README, "No wish to end"`)
 		signal.Ignore(syscall.SIGHUP) // what we start inherits it
 		s := start(t, 2, grace)
-		signal.Reset(syscall.SIGHUP)
+		undo := make(chan os.Signal, 1)
+		signal.Notify(undo, syscall.SIGHUP)
+		signal.Stop(undo)
 		s.SignalGroup(syscall.SIGHUP)
 		for range 20 {
 			reply := s.Call(t, "ping", "still here")

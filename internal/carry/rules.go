@@ -39,6 +39,7 @@ func Workbook() Rules {
 			{Step: "final", File: "conn.go", Lines: 10, Reason: "replies are written in place, into memory of earlier ones"},
 			{Step: "final", File: "client.go", Lines: 334, Reason: "which server a call goes to is balance.go's; a call that is overdue is hedged; memory is used again"},
 			{Step: "final", File: "remote.go", Lines: 153, Reason: "tells the balance, and callers that are overdue; callers send themselves when nobody waits, and gather else"},
+			{Step: "final", File: "supervise.go", Lines: 8, Reason: "looks after the heartbeats of its workers, chapter 4's exercise"},
 		},
 		// A chapter is an evening's work. Chapters 2 and 6 are the two long ones,
 		// and are built in parts that each run.
