@@ -119,6 +119,10 @@ net: whole install ## the same on a network that breaks, of hosts in namespaces 
 	@$(GOTEST) $(RACE) -failfast -run '^TestNet' ./internal/netlab
 	@go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestNet$$' ./final/network -length $(LENGTH) -seed $(SEED)
 
+.PHONY: net-etcd
+net-etcd: whole ## the same with an etcd of three members
+	@cd exercise-etcd; go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestNet$$' ./network -length $(LENGTH) -seed $(SEED)
+
 .PHONY: prove
 prove: whole install ## ask the specifications of programs that are wrong in one way each
 	@$(GOTEST) ./internal/broken

@@ -30,7 +30,7 @@ func TestNet(t *testing.T) { zooKeeper().Run(t, "net") }
 func zooKeeper() nettest.Backend {
 	return nettest.Backend{
 		Name: "ZooKeeper", Entry: "znode",
-		Start:  startEnsemble,
+		Start: startEnsemble, SlowDisks: true,
 		Look:   lookFrom,
 		Server: "../cmd/server",
 		Flags: func(registry, root string, session time.Duration) []string {

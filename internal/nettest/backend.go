@@ -16,8 +16,11 @@ type Backend struct {
 	Entry string // what a registration is called: "znode"
 
 	// Start runs a registry of three members, one on each host, until the end of
-	// the test. Its data must be safe on the disk before it answers.
-	Start func(t *testing.T, hosts [3]*netlab.Host) []Member
+	// the test. If SlowDisks, they wait for their disks before they answer, and
+	// have a method SlowDisk(delay time.Duration) (heal func(), err error) that
+	// has each write take longer by delay until heal is called.
+	Start     func(t *testing.T, hosts [3]*netlab.Host) []Member
+	SlowDisks bool
 	// Look returns a function that looks, from that host, what is registered under
 	// root, and must not miss what has been there for a moment. It is called on
 	// one goroutine, and gives up after two seconds.
@@ -38,6 +41,4 @@ type Member interface {
 	Addr() string   // "host:port", the same for its life
 	Kill()          // by SIGKILL; the data stays
 	Restart() error // on its data; returns when it serves
-	// SlowDisk has each write to its disk take longer by delay, until heal is called.
-	SlowDisk(delay time.Duration) (heal func(), err error)
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -201,7 +202,7 @@ func startClient(t *testing.T, host *netlab.Host, o order, listed func(*client, 
 		_ = c.cmd.Wait()
 		_ = harness.Unguard(c.cmd.Process.Pid)
 		if t.Failed() {
-			fmt.Fprintf(t.Output(), "what %s logged last:\n%s\n", c.name, lastLines(c.logged, 20))
+			fmt.Fprintf(t.Output(), "what %s logged last:\n%s\n", c.name, lastWords(c.logged))
 		}
 	})
 	return c
@@ -264,14 +265,22 @@ func (c *client) stop(t *testing.T) {
 	}
 }
 
-// lastLines returns the end of a text file.
-func lastLines(name string, n int) string {
+// lastWords returns what a log says of a crash or a race and all that follows,
+// or else its end.
+func lastWords(name string) string {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err.Error()
 	}
+	const most = 20
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	crash := slices.IndexFunc(lines, func(line string) bool {
+		return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || strings.Contains(line, "DATA RACE")
+	})
+	if crash < 0 {
+		crash = max(0, len(lines)-most)
+	}
+	return strings.Join(lines[crash:], "\n")
 }
 
 func must(t *testing.T, err error) {

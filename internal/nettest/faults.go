@@ -56,7 +56,7 @@ func init() {
 		{name: "member's packets reordered", says: "{n}% of the packets from and to {x} come late, for {for}",
 			class: onMember, shortest: 1000 * ms, longest: 5000 * ms, least: 5, most: 40, begin: reorder},
 		{name: "member with a slow disk", says: "each write to {x}'s disk takes {n} ms longer, for {for}",
-			class: onMember, shortest: 2000 * ms, longest: long, least: 300, most: 1500, begin: slowDisk},
+			class: onMember, shortest: 2000 * ms, longest: long, least: 300, most: 1500, disks: true, begin: slowDisk},
 
 		// A client.
 		{name: "client without registry", says: "{x} reaches servers and not the registry, for {for}",
@@ -78,7 +78,7 @@ func init() {
 		{name: "client cut off", says: "{x} reaches nobody, for {for}",
 			class: onAll, shortest: 1000 * ms, longest: 6000 * ms, begin: partGroups(everybody)},
 		{name: "all disks slow", says: "each write to any disk of the registry takes {n} ms longer, for {for}; {y} starts anew and loses the registry meanwhile",
-			class: onAll, shortest: 3000 * ms, longest: long, least: 300, most: 1500, begin: slowDisks},
+			class: onAll, shortest: 3000 * ms, longest: long, least: 300, most: 1500, disks: true, begin: slowDisks},
 	}
 }
 

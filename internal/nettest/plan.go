@@ -43,6 +43,8 @@ type kind struct {
 	shortest, longest time.Duration
 	least, most       int // 0: it has no number
 
+	disks bool // it takes members whose disks can be made slow
+
 	begin func(r *run, f fault) (end func())
 }
 
@@ -89,10 +91,13 @@ func isClient(i int) bool { return i >= firstClient }
 // A plan deals rounds.
 type plan struct {
 	rng   *rand.Rand
+	disks bool // can be made slow
 	decks [classes][]*kind
 }
 
-func newPlan(seed uint64) *plan { return &plan{rng: rand.New(rand.NewPCG(seed, 0))} }
+func newPlan(seed uint64, disks bool) *plan {
+	return &plan{rng: rand.New(rand.NewPCG(seed, 0)), disks: disks}
+}
 
 // next returns the next round. There is no last one.
 func (p *plan) next() round {
@@ -114,7 +119,7 @@ func (p *plan) next() round {
 func (p *plan) add(r *round, c class) {
 	deck := &p.decks[c]
 	if len(*deck) == 0 {
-		*deck = slices.DeleteFunc(slices.Clone(kinds), func(k *kind) bool { return k.class != c })
+		*deck = slices.DeleteFunc(slices.Clone(kinds), func(k *kind) bool { return k.class != c || k.disks && !p.disks })
 		p.rng.Shuffle(len(*deck), func(i, j int) { (*deck)[i], (*deck)[j] = (*deck)[j], (*deck)[i] })
 	}
 	k := (*deck)[0]

@@ -11,7 +11,7 @@ import (
 
 func TestPlanFollowsFromTheSeed(t *testing.T) {
 	text := func(seed uint64) (rounds []string) {
-		p := newPlan(seed)
+		p := newPlan(seed, true)
 		for range 100 {
 			r := p.next()
 			rounds = append(rounds, fmt.Sprint(r.spared, r.victim, r.faults))
@@ -28,7 +28,7 @@ func TestPlanFollowsFromTheSeed(t *testing.T) {
 func TestPlanSparesAServerAndAMajority(t *testing.T) {
 	dealt := map[*kind]int{}
 	for seed := range uint64(200) {
-		p := newPlan(seed)
+		p := newPlan(seed, true)
 		for range 50 {
 			r := p.next()
 			assert.True(t, isServer(r.spared) && isMember(r.victim), "%+v", r)

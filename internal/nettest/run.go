@@ -126,7 +126,7 @@ func (b Backend) Run(t *testing.T, target string) {
 
 	r.start()
 	began := time.Now()
-	for plan := newPlan(chosen); time.Since(began) < *length && len(r.complaints()) == 0; {
+	for plan := newPlan(chosen, b.SlowDisks); time.Since(began) < *length && len(r.complaints()) == 0; {
 		r.play(plan.next())
 	}
 	r.end()
@@ -284,11 +284,16 @@ func (r *run) restartMember(host int) {
 	})
 }
 
+// A diskMember is a Member whose disk can be made slow, see Backend.
+type diskMember interface {
+	SlowDisk(delay time.Duration) (heal func(), err error)
+}
+
 // slowDisks slows down the disks of some members.
 func (r *run) slowDisks(f fault, members ...int) (heal func()) {
 	var heals []func()
 	for _, m := range members {
-		heal, err := r.members[m].SlowDisk(time.Duration(f.n) * ms)
+		heal, err := r.members[m].(diskMember).SlowDisk(time.Duration(f.n) * ms)
 		must(r.t, err)
 		heals = append(heals, heal)
 	}

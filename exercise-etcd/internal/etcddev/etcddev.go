@@ -22,6 +22,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"example.com/rpcworkbook/internal/freeport"
 	"example.com/rpcworkbook/internal/harness"
@@ -37,10 +38,20 @@ const (
 // other who they are.
 type TLS struct{ CA, Cert, Key string }
 
+// A Place is where an etcd runs.
+type Place struct {
+	Host string         // its address
+	Do   func(f func()) // calls f there: what f starts and which connections it makes belong to that place's network
+}
+
+// here is this machine, where nobody else reaches it.
+var here = Place{Host: "127.0.0.1", Do: func(f func()) { f() }}
+
 // A Server is an etcd that was started here. Its methods are called by one
 // goroutine at a time.
 type Server struct {
 	member  member
+	place   Place
 	release func() // gives the ports up
 	probe   *clientv3.Client
 	cmd     *exec.Cmd     // the latest process, perhaps dead
@@ -52,7 +63,7 @@ type Server struct {
 // speaks to clients that have a certificate of the same authority only. ctx
 // bounds the start only; so do 30 seconds.
 func Start(ctx context.Context, tls *TLS) (*Server, error) {
-	servers, err := start(ctx, 1, tls)
+	servers, err := start(ctx, []Place{here}, tls)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +71,16 @@ func Start(ctx context.Context, tls *TLS) (*Server, error) {
 }
 
 // StartThree runs a cluster of three and returns when all of them serve.
-func StartThree(ctx context.Context) ([]*Server, error) { return start(ctx, 3, nil) }
+func StartThree(ctx context.Context) ([]*Server, error) {
+	return start(ctx, []Place{here, here, here}, nil)
+}
 
-func start(ctx context.Context, n int, tls *TLS) (servers []*Server, err error) {
+// StartThreeAt is StartThree at places of their own.
+func StartThreeAt(ctx context.Context, places [3]Place) ([]*Server, error) {
+	return start(ctx, places[:], nil)
+}
+
+func start(ctx context.Context, places []Place, tls *TLS) (servers []*Server, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range servers {
@@ -75,8 +93,8 @@ func start(ctx context.Context, n int, tls *TLS) (servers []*Server, err error) 
 		return nil, err
 	}
 	var cluster []string
-	for i := range n {
-		s := &Server{member: member{Name: "m" + strconv.Itoa(i+1), TLS: tls}, release: func() {}}
+	for i, place := range places {
+		s := &Server{member: member{Name: "m" + strconv.Itoa(i+1), TLS: tls}, place: place, release: func() {}}
 		servers = append(servers, s)
 		if s.member.Dir, err = os.MkdirTemp(dir, "etcd-"); err != nil {
 			return servers, fmt.Errorf("make a directory for etcd: %w", err)
@@ -88,13 +106,13 @@ func start(ctx context.Context, n int, tls *TLS) (servers []*Server, err error) 
 			}
 			others := s.release
 			s.release = func() { others(); release() }
-			*addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+			*addr = net.JoinHostPort(place.Host, strconv.Itoa(port))
 		}
 		cluster = append(cluster, s.member.Name+"=http://"+s.member.Peer)
 	}
 	// Side by side: none serves before most of them are there.
 	var starts sync.WaitGroup
-	errs := make([]error, n)
+	errs := make([]error, len(servers))
 	for i, s := range servers {
 		s.member.Cluster = strings.Join(cluster, ",")
 		starts.Go(func() { errs[i] = s.launch(ctx) })
@@ -124,7 +142,8 @@ func (s *Server) launch(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = output, output
 	// Its own process group: Ctrl-C is for us, and we decide when etcd ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	s.place.Do(func() { err = cmd.Start() })
+	if err != nil {
 		return fmt.Errorf("start etcd: %w", err)
 	}
 	go func() {
@@ -156,13 +175,16 @@ func (s *Server) launch(ctx context.Context) error {
 
 // serves asks for something that only a member with a leader answers.
 func (s *Server) serves(ctx context.Context) error {
-	conn, err := net.DialTimeout("tcp4", s.Addr(), probeTimeout)
+	conn, err := s.dial(ctx, s.Addr())
 	if err != nil {
 		return err // the client of etcd would first wait for a second
 	}
 	conn.Close()
 	if s.probe == nil {
-		config := clientv3.Config{Endpoints: []string{s.URL()}, Logger: zap.NewNop()}
+		config := clientv3.Config{
+			Endpoints: []string{s.URL()}, Logger: zap.NewNop(),
+			DialOptions: []grpc.DialOption{grpc.WithContextDialer(s.dial)},
+		}
 		if config.TLS, err = s.member.TLS.Config(); err != nil {
 			return err
 		}
@@ -179,8 +201,15 @@ func (s *Server) serves(ctx context.Context) error {
 	return err
 }
 
-// Addr is the "127.0.0.1:port" of clients. It stays the same for the server's
-// life.
+// dial connects to etcd from where it is.
+func (s *Server) dial(ctx context.Context, addr string) (conn net.Conn, err error) {
+	dialer := net.Dialer{Timeout: probeTimeout}
+	s.place.Do(func() { conn, err = dialer.DialContext(ctx, "tcp4", addr) })
+	return conn, err
+}
+
+// Addr is the "host:port" of clients, on 127.0.0.1 unless the server has a
+// Place. It stays the same for the server's life.
 func (s *Server) Addr() string { return s.member.Client }
 
 // URL is the same as etcd's clients want it.

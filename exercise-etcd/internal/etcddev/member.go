@@ -29,7 +29,7 @@ const memberEnv = "ETCDDEV_MEMBER"
 type member struct {
 	Name    string // in its cluster
 	Dir     string // for the data; made if missing
-	Client  string // the address for clients, "127.0.0.1:port"
+	Client  string // the address for clients, "host:port"
 	Peer    string // the same for other members
 	Cluster string // all members, as "name=http://address,name=http://address"
 	TLS     *TLS   // how it shows clients who it is; nil: not at all
