@@ -20,6 +20,10 @@ import (
 // hardly be called.
 const minFrame = 1024
 
+// minUnfinished is the least that -max-unfinished may be: a long request should
+// come in whole when it is alone.
+const minUnfinished = 2 * MaxRequest
+
 // minHang is the least that -hang-timeout may be: with less, a worker that
 // computes for a moment would be killed for it.
 const minHang = time.Second
@@ -40,10 +44,11 @@ func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
 	flags.IntVar(&c.Workers, "workers", runtime.GOMAXPROCS(0), "number of worker processes")
 	flags.DurationVar(&c.Grace, "grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	flags.DurationVar(&c.HangTimeout, "hang-timeout", 30*time.Second, "how long a worker may hang until it is killed and replaced; 0: for ever")
-	flags.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a connection may stay without a request; 0: for ever")
-	flags.DurationVar(&c.Limits.FrameTimeout, "frame-timeout", 10*time.Second, "how long a request may take to come in whole; 0: for ever")
+	flags.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 5*time.Minute, fmt.Sprintf("how long a connection may stay without a request, at least %v; 0: for ever", minTimeout))
+	flags.DurationVar(&c.Limits.FrameTimeout, "frame-timeout", 10*time.Second, fmt.Sprintf("how long a request may take to come in whole, at least %v; 0: for ever", minTimeout))
 	flags.IntVar(&c.Limits.MaxConns, "max-conns", 10_000, "connections per worker; 0: no limit")
 	flags.IntVar(&c.Limits.MaxFrame, "max-frame", MaxRequest, fmt.Sprintf("the longest request accepted, in `bytes`: from %d to %d, the protocol's limit", minFrame, MaxRequest))
+	flags.IntVar(&c.Limits.MaxUnfinished, "max-unfinished", 64<<20, fmt.Sprintf("how many `bytes` a worker holds of requests that have not come in whole, beyond 16 KiB of each: at least %d; 0: no limit", minUnfinished))
 	flags.StringVar(&f.advertise, "advertise", "", "the `host` to register, if clients reach this server by another than HOST")
 	return f
 }
@@ -54,17 +59,22 @@ func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
 // wrong. What the server does (Service, Tasks) and Register are still to be set.
 func (f *ServerFlags) Config(host, port string) (config Config, registered string) {
 	config = f.config
-	switch limits := config.Limits; {
+	limits := config.Limits
+	f.checkTimeout("-idle-timeout", limits.IdleTimeout)
+	f.checkTimeout("-frame-timeout", limits.FrameTimeout)
+	switch {
 	case config.Workers < 1:
 		UsageError(f.flags, "-workers must be at least 1, not %d", config.Workers)
 	case config.HangTimeout != 0 && config.HangTimeout < minHang:
 		UsageError(f.flags, "-hang-timeout must be 0 or at least %v, not %v", minHang, config.HangTimeout)
-	case config.Grace < 0 || limits.IdleTimeout < 0 || limits.FrameTimeout < 0:
-		UsageError(f.flags, "-grace, -idle-timeout and -frame-timeout must not be negative")
+	case config.Grace < 0:
+		UsageError(f.flags, "-grace must not be negative: %v", config.Grace)
 	case limits.MaxConns < 0:
 		UsageError(f.flags, "-max-conns must not be negative: %d", limits.MaxConns)
 	case limits.MaxFrame < minFrame || limits.MaxFrame > MaxRequest:
 		UsageError(f.flags, "-max-frame must be from %d to %d bytes, not %d", minFrame, MaxRequest, limits.MaxFrame)
+	case limits.MaxUnfinished != 0 && limits.MaxUnfinished < minUnfinished:
+		UsageError(f.flags, "-max-unfinished must be at least %d bytes, or 0 for no limit, not %d", minUnfinished, limits.MaxUnfinished)
 	}
 	registered, err := RegisterableHost(f.advertise, host)
 	if err != nil {
@@ -75,6 +85,13 @@ func (f *ServerFlags) Config(host, port string) (config Config, registered strin
 		fmt.Fprintf(Stdout, "listening on %v\nmaster %d, workers %s\n", addr, os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
 	}
 	return config, registered
+}
+
+// checkTimeout ends the program when a timeout is too short to be meant.
+func (f *ServerFlags) checkTimeout(name string, timeout time.Duration) {
+	if timeout != 0 && timeout < minTimeout {
+		UsageError(f.flags, "%s must be at least %v, or 0 for no limit, not %v", name, minTimeout, timeout)
+	}
 }
 
 // Serve is the function of that name for a command, whose output it detaches.

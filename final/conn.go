@@ -53,6 +53,8 @@ type Conn struct {
 	state     connState
 	quota     int    // bytes that may be read: draining, of what had come in; lingering, to discard
 	lingering *Timer // bounds the lingering
+
+	progress progress // what the limits know of it
 }
 
 // spent is the Decoder of all connections that take no more requests. It gets
@@ -153,6 +155,7 @@ func (c *Conn) process(chunk []byte) {
 		}
 
 		c.unanswered = true
+		c.progress.idle, c.progress.partial = 0, 0
 		c.handle(body)
 		if c.unanswered {
 			break
@@ -189,6 +192,8 @@ func (c *Conn) flush() {
 	default:
 		c.watch(Readable)
 	}
+
+	c.server.limits.count(c)
 }
 
 // write sends what the kernel takes.
@@ -257,6 +262,7 @@ func (c *Conn) close() {
 	c.lingering.Stop()
 	c.server.loop.Close(c.fd)
 	delete(c.server.conns, c)
+	c.server.limits.closed(c)
 	if c.server.OnClose != nil {
 		c.server.OnClose(c)
 	}

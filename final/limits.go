@@ -9,23 +9,37 @@ package rpc
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	starvedPause = 100 * time.Millisecond // the same when there are no more descriptors
+	starvedPause = 100 * time.Millisecond // between two tries to accept without a descriptor
 	starvedWord  = 10 * time.Second       // between two words about that in the log
+
+	minTimeout       = 100 * time.Millisecond // the least that makes sense; to look more often would cost more than it saves
+	sweepsPerTimeout = 8                      // of the shorter one; see limiter.late
+
+	maxEnds = 64 // connections ended in one turn: each costs some system calls, and others wait
+)
+
+var (
+	errSlowRequest = errors.New("the request did not come in whole in time")
+	errUnfinished  = errors.New("the server has too much of requests that have not come in whole, and of this one very much")
 )
 
 // Limits bound what clients can use up in one worker. A zero field is no
 // limit.
 type Limits struct {
 	// IdleTimeout is how long a connection may go without a whole request. It
-	// also ends those that don't read their replies.
+	// also ends those that don't read their replies. Less than 100 ms counts as
+	// 100 ms. Time in which the worker itself stood still doesn't count, and
+	// nobody is ended later than a quarter after the shorter timeout.
 	IdleTimeout time.Duration
-	// FrameTimeout is how long a request may take to come in whole.
+	// FrameTimeout is how long a request may take to come in whole. What
+	// IdleTimeout says of time is true here, too.
 	FrameTimeout time.Duration
 	// MaxConns is how many connections the worker holds at most. Further ones
 	// wait to be accepted, by another worker perhaps.
@@ -34,55 +48,63 @@ type Limits struct {
 	// lower the limit that every connection has: more than MaxRequest counts
 	// as MaxRequest, because clients take no longer replies.
 	MaxFrame int
+	// MaxUnfinished is how many bytes the worker holds of requests that have
+	// not come in whole, beyond 16 KiB for each connection. When there are
+	// more, those who hold the most get an error reply, and the end. It should
+	// be at least twice MaxFrame.
+	MaxUnfinished int
 }
 
-// limiter is the Limits at work in one server.
+// limiter is the Limits at work in one server. The zero limiter has none.
 type limiter struct {
 	Limits
 	server *Server
-	said   time.Time // when we last said that we are out of descriptors
-	seen   map[*Conn]*progress
+
+	period     time.Duration // between two sweeps; 0: there are none
+	unfinished int           // bytes held: the sum of the connections' progress.held
+	lastWarned time.Time     // that we are out of descriptors
 }
 
-// progress is what the sweeps know of a connection.
+// progress is what the limits know of a connection.
 type progress struct {
-	requests int       // handled so far
-	since    time.Time // when the last one was, or when the connection was first seen
-	begun    time.Time // since when the next one has been coming in; zero: it has not begun
-	counted  int       // requests at the last sweep
+	idle    int // sweeps since it made a request, or we owed it a reply
+	partial int // sweeps since the request began that has not come in whole; 0: none has
+	held    int // bytes of that request that count
 }
 
 // Apply puts the limits on a server. Call it once, before the loop runs.
 func (l Limits) Apply(s *Server) {
-	lim := &limiter{Limits: l, server: s, seen: make(map[*Conn]*progress)}
-	s.Pause = lim.pause
-	onClose := s.OnClose
-	s.OnClose = func(c *Conn) {
-		if onClose != nil {
-			onClose(c)
-		}
-		lim.onClose(c)
-	}
+	s.limits = limiter{Limits: l, server: s}
+	s.Pause = s.limits.pause
 	if l.MaxFrame > 0 {
 		s.MaxFrame = min(l.MaxFrame, MaxRequest)
 	}
-	if lim.period() == 0 {
-		return
+
+	s.limits.setPeriod()
+	if s.limits.period > 0 {
+		s.limits.sweep()
 	}
-	handler := s.handler
-	s.handler = func(c *Conn, body []byte) {
-		lim.of(c).requests++
-		handler(c, body)
+}
+
+// setPeriod decides how often to sweep: a few times per timeout.
+func (l *limiter) setPeriod() {
+	for _, timeout := range []*time.Duration{&l.IdleTimeout, &l.FrameTimeout} {
+		if *timeout <= 0 {
+			continue
+		}
+		*timeout = max(*timeout, minTimeout)
+		if period := *timeout / sweepsPerTimeout; l.period == 0 || period < l.period {
+			l.period = period
+		}
 	}
-	lim.sweep()
 }
 
 // pause is the server's Pause.
 func (l *limiter) pause(held int, err error) time.Duration {
 	switch {
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		if time.Since(l.said) > starvedWord {
-			l.said = time.Now()
+		if time.Since(l.lastWarned) > starvedWord {
+			l.lastWarned = time.Now()
 			slog.Warn("out of file descriptors: new connections wait", "held", held, "err", err)
 		}
 		return starvedPause // the listener stays ready: without a pause we would spin
@@ -92,66 +114,120 @@ func (l *limiter) pause(held int, err error) time.Duration {
 	return SpreadPause(held, err)
 }
 
-// onClose accepts again when a full worker has room for one more.
-func (l *limiter) onClose(*Conn) {
+// closed is told when a connection has closed. A full worker has room for one
+// more then.
+func (l *limiter) closed(c *Conn) {
+	l.count(c)
 	if l.MaxConns > 0 && len(l.server.conns) == l.MaxConns-1 {
 		l.server.resume()
 	}
 }
 
-// sweep ends the connections that are over a timeout, and comes again. It
-// looks at all of them a few times per timeout, which is cheaper than a timer
-// for each that every request would have to move.
+// sweep looks at all connections, ends those that are over a timeout, and comes
+// again. That is cheaper than a timer for each, which every request would have
+// to move. It also measures time: a worker that was stopped for a while finds
+// that one sweep is due, whose connections are one sweep older.
 func (l *limiter) sweep() {
-	now := time.Now()
-	for c := range l.seen {
-		if c.state == stateClosed {
-			delete(l.seen, c)
-		}
-	}
+	var late []*Conn
 	for c := range l.server.conns {
-		p := l.of(c)
-		if p.since.IsZero() || p.requests != p.counted || c.unanswered {
-			p.since, p.begun, p.counted = now, time.Time{}, p.requests
-		}
-		if c.decoder.Buffered() == 0 || len(c.out) > 0 { // with replies unsent it is we who don't read
-			p.begun = time.Time{}
-		} else if p.begun.IsZero() {
-			p.begun = now
-		}
-		switch {
-		case c.unanswered || c.state == stateLingering:
-		case over(now, p.begun, l.FrameTimeout):
-			c.fail(errors.New("the request did not come in whole in time"))
-		case over(now, p.since, l.IdleTimeout) && len(c.out) > 0:
-			c.close() // the peer doesn't read: there is no telling it
-		case over(now, p.since, l.IdleTimeout):
-			c.linger()
+		c.grow()
+		if l.late(c) {
+			late = append(late, c)
 		}
 	}
-	l.server.loop.AfterFunc(l.period(), l.sweep)
+	l.endLate(late)
 }
 
-// of returns what is known of a connection.
-func (l *limiter) of(c *Conn) *progress {
-	p := l.seen[c]
-	if p == nil {
-		p = &progress{}
-		l.seen[c] = p
+// grow makes a connection one sweep older.
+func (c *Conn) grow() {
+	c.progress.idle++
+	c.progress.partial++
+
+	switch {
+	case c.unanswered || c.state == stateLingering: // it waits for us, or for its own timer
+		c.progress.idle, c.progress.partial = 0, 0
+	case c.decoder.Missing() == 0 || len(c.out) > 0: // with replies unsent it is we who don't read
+		c.progress.partial = 0
 	}
-	return p
 }
 
-// period is a quarter of the shortest timeout, so that none is exceeded by
-// more than a quarter; 0 without one.
-func (l *limiter) period() time.Duration {
-	shortest := l.IdleTimeout
-	if shortest == 0 || l.FrameTimeout > 0 && l.FrameTimeout < shortest {
-		shortest = l.FrameTimeout
+// late reports whether a connection is over a timeout. In its first sweep it
+// may be nearly one sweep old or quite new, so it has had the whole timeout one
+// sweep later. One more is for what came in while the worker was stopped, and
+// takes several visits to read.
+func (l *limiter) late(c *Conn) bool {
+	return l.over(c.progress.idle, l.IdleTimeout) || l.over(c.progress.partial, l.FrameTimeout)
+}
+
+func (l *limiter) over(sweeps int, timeout time.Duration) bool {
+	return timeout > 0 && time.Duration(sweeps-2)*l.period >= timeout
+}
+
+// endLate ends connections that are over a timeout, some of them in each turn,
+// and then has the next sweep come.
+func (l *limiter) endLate(late []*Conn) {
+	now := min(len(late), maxEnds)
+	for _, c := range late[:now] {
+		l.end(c)
 	}
-	return shortest / 4
+
+	if now < len(late) {
+		l.server.loop.Post(func() { l.endLate(late[now:]) })
+	} else {
+		l.server.loop.AfterFunc(l.period, l.sweep)
+	}
 }
 
-func over(now, since time.Time, timeout time.Duration) bool {
-	return timeout > 0 && !since.IsZero() && now.Sub(since) > timeout
+// end ends a connection that is over a timeout. It looks at what has arrived
+// before: if the worker was stopped, or too busy to read, it may be a request.
+func (l *limiter) end(c *Conn) {
+	if c.state < stateLingering && !c.unanswered && len(c.out) == 0 {
+		c.read()
+	}
+
+	switch {
+	case c.state >= stateLingering || c.unanswered || !l.late(c):
+		// It has ended, or been in time.
+	case l.over(c.progress.partial, l.FrameTimeout):
+		c.fail(errSlowRequest)
+	case len(c.out) > 0:
+		c.close() // the peer doesn't read: there is no telling it
+	default:
+		c.linger()
+		l.count(c)
+	}
+}
+
+// count brings up to date what a connection holds of a request that has not
+// come in whole. What fits into a chunk is every connection's own.
+func (l *limiter) count(c *Conn) {
+	if l.MaxUnfinished <= 0 {
+		return
+	}
+
+	held := max(0, cap(c.decoder.kept)-chunkSize)
+	l.unfinished += held - c.progress.held
+	c.progress.held = held
+	if l.unfinished > l.MaxUnfinished {
+		l.shed()
+	}
+}
+
+// shed ends those who hold the most, until an eighth is free: to look for them
+// at each chunk would take too long.
+func (l *limiter) shed() {
+	var holders []*Conn
+	for c := range l.server.conns {
+		if c.progress.held > 0 && c.decoder.Missing() > 0 {
+			holders = append(holders, c)
+		}
+	}
+	slices.SortFunc(holders, func(a, b *Conn) int { return b.progress.held - a.progress.held })
+
+	for _, c := range holders[:min(len(holders), maxEnds)] {
+		if l.unfinished <= l.MaxUnfinished-l.MaxUnfinished/8 {
+			break
+		}
+		c.fail(errUnfinished)
+	}
 }

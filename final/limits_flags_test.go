@@ -21,6 +21,9 @@ func TestLimitFlagsThatMakeNoSense(t *testing.T) {
 	for _, wrong := range [][2]string{
 		{"-max-frame", "0"}, {"-max-frame", "-1"}, {"-max-frame", "1023"}, {"-max-frame", "1048577"},
 		{"-max-frame", "64K"}, {"-max-frame", ""}, {"-max-conns", "-1"}, {"-max-conns", "many"},
+		{"-max-unfinished", "-1"}, {"-max-unfinished", "1"}, {"-max-unfinished", "2097151"}, {"-max-unfinished", "64M"},
+		{"-idle-timeout", "3ns"}, {"-idle-timeout", "1µs"}, {"-idle-timeout", "99ms"}, {"-idle-timeout", "-1s"},
+		{"-frame-timeout", "3ns"}, {"-frame-timeout", "1µs"}, {"-frame-timeout", "99ms"}, {"-frame-timeout", "-1s"},
 	} {
 		stdout, stderr, code := harness.Run(t, harness.Build(t, "./cmd/server"), "", wrong[0], wrong[1], "127.0.0.1", "0")
 		assert.Equal(t, 2, code, "exit code for %s", wrong)
@@ -30,6 +33,10 @@ func TestLimitFlagsThatMakeNoSense(t *testing.T) {
 	}
 	_, stderr, _ := harness.Run(t, harness.Build(t, "./cmd/server"), "", "-max-frame", "1023", "127.0.0.1", "0")
 	assert.Contains(t, stderr, "from 1024 to 1048576", "what would be right")
+	_, stderr, _ = harness.Run(t, harness.Build(t, "./cmd/server"), "", "-idle-timeout", "1us", "127.0.0.1", "0")
+	assert.Contains(t, stderr, "at least 100ms, or 0", "what would be right")
+	_, stderr, _ = harness.Run(t, harness.Build(t, "./cmd/server"), "", "-max-unfinished", "1", "127.0.0.1", "0")
+	assert.Contains(t, stderr, "at least 2097152 bytes, or 0", "what would be right")
 }
 
 func TestMaxFrameFlag(t *testing.T) {

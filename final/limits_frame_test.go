@@ -165,3 +165,52 @@ func TestCallersBesideOneOverTheServersLimit(t *testing.T) {
 	close(stop)
 	callers.Wait()
 }
+
+// Many begin long requests and don't go on. The worker holds as much of them as
+// the limit says; the longest are ended, and others don't notice.
+func TestMaxUnfinished(t *testing.T) {
+	const most, sent = 4 << 20, 900_000
+	w := startInside(t, Limits{MaxUnfinished: most, FrameTimeout: time.Minute}, nil)
+	good, small := w.dial(), w.dial()
+	frame := harness.Frame(harness.Request("ping", strings.Repeat("x", 1_000_000)))
+	small.Send(frame[:chunkSize])
+
+	held := func() (sum int) {
+		for c := range w.server.conns {
+			sum += cap(c.decoder.kept)
+		}
+		return sum
+	}
+	var strangers []*harness.Conn
+	for range 20 {
+		c := w.dial()
+		c.Send(frame[:sent])
+		strangers = append(strangers, c)
+		w.on(func() {
+			own := chunkSize * len(w.server.conns)
+			assert.LessOrEqual(t, held(), most+own, "bytes held")
+			assert.LessOrEqual(t, w.server.limits.unfinished, most, "bytes counted")
+		})
+		w.ping(good)
+	}
+	// Four of them may be there, the last ones.
+	for _, c := range strangers[:10] {
+		reply := c.ReadReply()
+		assert.Equal(t, "error", reply.Kind)
+		assert.Contains(t, string(reply.Result), "not come in whole")
+		c.WantEOF()
+	}
+
+	// A request that comes in whole is answered, however long, and so is the
+	// small one in its time.
+	good.Send(frame)
+	assert.Equal(t, "pong", good.ReadReply().Kind)
+	small.Send(frame[chunkSize:])
+	assert.Equal(t, "pong", small.ReadReply().Kind)
+
+	for _, c := range strangers {
+		c.Close()
+	}
+	w.wantConns(2)
+	w.on(func() { assert.Zero(t, w.server.limits.unfinished, "bytes counted") })
+}

@@ -38,6 +38,7 @@ func TestMaxConns(t *testing.T) {
 	w.wantConns(2)
 	queue[0].WantSilence()
 	w.ping(first)
+	w.on(func() { assert.Empty(t, w.timers, "it waits for a close, and looks for nothing meanwhile") })
 
 	second.Close()
 	queue[0].WantPong("0") // there is room for one

@@ -27,6 +27,7 @@ import (
 var testsOf = map[string]string{
 	"message.go": "step1-framing/[ms]*_test.go",
 	"conn.go":    "step2-asyncserver/[c-s]*_test.go",
+	"server.go":  "step2-asyncserver/[c-s]*_test.go",
 	"client.go":  "step6-client-watch/[cr]*_test.go",
 	"remote.go":  "step6-client-watch/[cr]*_test.go",
 }

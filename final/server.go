@@ -45,6 +45,8 @@ type Server struct {
 	listener int    // -1 when draining
 	pause    *Timer // ends the listener's pause
 
+	limits limiter // on what clients use up
+
 	conns map[*Conn]struct{} // all that are not closed
 	chunk []byte             // what is being read, shared: only one connection reads at a time
 }

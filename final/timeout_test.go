@@ -194,12 +194,124 @@ func TestIdleTimeoutCutsWhoDoesNotRead(t *testing.T) {
 func TestLimitsSweepAFewTimesPerTimeout(t *testing.T) {
 	for _, c := range []struct{ idle, frame, want time.Duration }{
 		{0, 0, 0},
-		{time.Second, 0, 250 * time.Millisecond},
-		{0, time.Second, 250 * time.Millisecond},
-		{time.Minute, time.Second, 250 * time.Millisecond},
-		{time.Second, time.Minute, 250 * time.Millisecond},
+		{time.Second, 0, 125 * time.Millisecond},
+		{0, time.Second, 125 * time.Millisecond},
+		{time.Minute, time.Second, 125 * time.Millisecond},
+		{time.Second, time.Minute, 125 * time.Millisecond},
+		{time.Nanosecond, 0, minTimeout / 8},
+		{0, time.Microsecond, minTimeout / 8},
 	} {
 		lim := &limiter{Limits: Limits{IdleTimeout: c.idle, FrameTimeout: c.frame}}
-		assert.Equal(t, c.want, lim.period(), fmt.Sprint(c))
+		lim.setPeriod()
+		assert.Equal(t, c.want, lim.period, fmt.Sprint(c))
 	}
+}
+
+// A timeout that is too short to be meant is a timeout all the same, and
+// doesn't keep the worker busy.
+func TestTinyTimeouts(t *testing.T) {
+	for _, tiny := range []time.Duration{1, 3, time.Microsecond} {
+		began := time.Now()
+		w := startInside(t, Limits{IdleTimeout: tiny, FrameTimeout: time.Hour}, nil)
+		c := w.dial()
+		w.wantSleep()
+		c.WantEOF()
+		assert.GreaterOrEqual(t, time.Since(began), minTimeout)
+	}
+}
+
+// A worker that stands still for longer than the timeouts, as one that is
+// stopped does, is the only one who is late: what came in meanwhile is answered.
+// It finds its timers due before it has read anything.
+func TestTimeoutsOfAWorkerThatStoodStill(t *testing.T) {
+	const timeout = 400 * time.Millisecond
+	w := startInside(t, Limits{IdleTimeout: timeout, FrameTimeout: timeout}, nil)
+	short := harness.Frame(harness.Request("ping", 1))
+	long := harness.Frame(harness.Request("ping", strings.Repeat("x", 600_000)))
+
+	// Connections of every age, so that some are about to be late.
+	var idle, half, longHalf []*harness.Conn
+	for range 60 {
+		idle = append(idle, w.dial())
+		half = append(half, w.dial())
+		half[len(half)-1].Send(short[:10])
+		if len(idle)%10 == 0 {
+			longHalf = append(longHalf, w.dial())
+			longHalf[len(longHalf)-1].Send(long[:10])
+		}
+		w.pass(timeout / 60)
+	}
+	blocked, release := make(chan int), make(chan bool)
+	w.Post(func() {
+		alive := 0
+		for c := range w.server.conns {
+			if c.state == stateOpen {
+				alive++
+			}
+		}
+		blocked <- alive
+		<-release
+	})
+	alive := receive(t, blocked, "the loop to stand still")
+	require.Greater(t, alive, len(longHalf))
+
+	standing := time.NewTimer(2 * timeout)
+	for _, c := range idle {
+		_ = c.TrySend(short)
+	}
+	for _, c := range half {
+		_ = c.TrySend(short[10:])
+	}
+	for _, c := range longHalf {
+		_ = c.TrySend(long[10:])
+	}
+	<-standing.C
+	close(release)
+
+	answered := 0
+	for _, c := range slices.Concat(idle, half, longHalf) {
+		reply, err := c.TryReply()
+		if err == nil && reply.Kind == "pong" {
+			answered++
+		}
+	}
+	assert.Equal(t, alive, answered, "of the connections that were open")
+}
+
+// Hundreds are late at the same moment: they are not all ended in one turn.
+func TestTimeoutsDoNotHoldUpTheLoop(t *testing.T) {
+	w := startInside(t, Limits{FrameTimeout: 200 * time.Millisecond}, nil)
+	conns := make([]*harness.Conn, 5*maxEnds)
+	for i := range conns {
+		conns[i] = w.dial()
+	}
+	w.wantConns(len(conns))
+	half := harness.Frame(harness.Request("ping", 1))[:10]
+	for _, c := range conns {
+		c.Send(half)
+	}
+	most := make(chan int, 1)
+	w.on(func() { countEnds(w, 0, 0, most) })
+	for _, c := range conns {
+		c.WantError()
+		c.WantEOF()
+	}
+	assert.LessOrEqual(t, receive(t, most, "the last one's end"), maxEnds, "ends in one turn")
+}
+
+// countEnds looks at each turn how many connections linger more than before,
+// and reports the most when all do.
+func countEnds(w *inside, before, most int, report chan<- int) {
+	ended := 0
+	for c := range w.server.conns {
+		if c.state == stateLingering {
+			ended++
+		}
+	}
+	most = max(most, ended-before)
+	if ended == len(w.server.conns) {
+		report <- most
+		return
+	}
+	w.Post(func() { countEnds(w, ended, most, report) })
 }
