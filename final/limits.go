@@ -20,7 +20,7 @@ const (
 	starvedWord  = 10 * time.Second       // between two words about that in the log
 
 	minTimeout       = 100 * time.Millisecond // the least that makes sense; to look more often would cost more than it saves
-	sweepsPerTimeout = 8                      // of the shorter one; see limiter.late
+	sweepsPerTimeout = 4                      // of the shorter one
 
 	maxEnds = 64 // connections ended in one turn: each costs some system calls, and others wait
 )
@@ -35,8 +35,8 @@ var (
 type Limits struct {
 	// IdleTimeout is how long a connection may go without a whole request. It
 	// also ends those that don't read their replies. Less than 100 ms counts as
-	// 100 ms. Time in which the worker itself stood still doesn't count, and
-	// nobody is ended later than a quarter after the shorter timeout.
+	// 100 ms, and the end may come later by a quarter of the shorter timeout.
+	// Time in which the worker itself stood still doesn't count.
 	IdleTimeout time.Duration
 	// FrameTimeout is how long a request may take to come in whole. What
 	// IdleTimeout says of time is true here, too.
@@ -151,16 +151,15 @@ func (c *Conn) grow() {
 	}
 }
 
-// late reports whether a connection is over a timeout. In its first sweep it
-// may be nearly one sweep old or quite new, so it has had the whole timeout one
-// sweep later. One more is for what came in while the worker was stopped, and
-// takes several visits to read.
+// late reports whether a connection is over a timeout.
 func (l *limiter) late(c *Conn) bool {
 	return l.over(c.progress.idle, l.IdleTimeout) || l.over(c.progress.partial, l.FrameTimeout)
 }
 
+// over reports whether that many sweeps are more than a timeout. The first one
+// doesn't count: what it saw may have begun just before it.
 func (l *limiter) over(sweeps int, timeout time.Duration) bool {
-	return timeout > 0 && time.Duration(sweeps-2)*l.period >= timeout
+	return timeout > 0 && time.Duration(sweeps-1)*l.period >= timeout
 }
 
 // endLate ends connections that are over a timeout, some of them in each turn,
@@ -179,15 +178,19 @@ func (l *limiter) endLate(late []*Conn) {
 }
 
 // end ends a connection that is over a timeout. It looks at what has arrived
-// before: if the worker was stopped, or too busy to read, it may be a request.
+// before: if the worker was stopped, or too busy to read, it may be a request,
+// or so much of one that it takes more visits. Nobody gains more than some
+// sweeps by it, because a request has only so many chunks.
 func (l *limiter) end(c *Conn) {
+	more := 0
 	if c.state < stateLingering && !c.unanswered && len(c.out) == 0 {
 		c.read()
+		more, _ = unread(c.fd)
 	}
 
 	switch {
-	case c.state >= stateLingering || c.unanswered || !l.late(c):
-		// It has ended, or been in time.
+	case c.state >= stateLingering || c.unanswered || more > 0 || !l.late(c):
+		// It has ended, or it is we who are late.
 	case l.over(c.progress.partial, l.FrameTimeout):
 		c.fail(errSlowRequest)
 	case len(c.out) > 0:

@@ -194,12 +194,12 @@ func TestIdleTimeoutCutsWhoDoesNotRead(t *testing.T) {
 func TestLimitsSweepAFewTimesPerTimeout(t *testing.T) {
 	for _, c := range []struct{ idle, frame, want time.Duration }{
 		{0, 0, 0},
-		{time.Second, 0, 125 * time.Millisecond},
-		{0, time.Second, 125 * time.Millisecond},
-		{time.Minute, time.Second, 125 * time.Millisecond},
-		{time.Second, time.Minute, 125 * time.Millisecond},
-		{time.Nanosecond, 0, minTimeout / 8},
-		{0, time.Microsecond, minTimeout / 8},
+		{time.Second, 0, 250 * time.Millisecond},
+		{0, time.Second, 250 * time.Millisecond},
+		{time.Minute, time.Second, 250 * time.Millisecond},
+		{time.Second, time.Minute, 250 * time.Millisecond},
+		{time.Nanosecond, 0, minTimeout / 4},
+		{0, time.Microsecond, minTimeout / 4},
 	} {
 		lim := &limiter{Limits: Limits{IdleTimeout: c.idle, FrameTimeout: c.frame}}
 		lim.setPeriod()
@@ -276,6 +276,48 @@ func TestTimeoutsOfAWorkerThatStoodStill(t *testing.T) {
 		}
 	}
 	assert.Equal(t, alive, answered, "of the connections that were open")
+}
+
+// What has arrived and isn't read yet decides whether a connection is late: the
+// rest of its request, or just another byte, of which there may always be one
+// when the loop is busy.
+func TestTimeoutsLookAtWhatHasArrived(t *testing.T) {
+	frame := harness.Frame(harness.Request("ping", strings.Repeat("x", 2*chunkSize)))
+	for _, c := range []struct {
+		what     string
+		begun    int // bytes that are read
+		arrived  int // bytes that are not
+		answered bool
+	}{
+		{"a byte", 10, 1, false},
+		{"the rest", len(frame) - 5, 5, true},
+		{"a chunk, and no more", 10, chunkSize, false},
+		{"the rest, in more than one chunk", 10, len(frame) - 10, true},
+	} {
+		w := startInside(t, Limits{FrameTimeout: time.Hour}, nil)
+		stranger := w.dial()
+		stranger.Send(frame[:c.begun])
+		var conn *Conn
+		w.eventually("the beginning of a request", func() bool {
+			for conn = range w.server.conns {
+				return conn.decoder.Buffered() == c.begun
+			}
+			return false
+		})
+		w.on(func() {
+			_ = stranger.TrySend(frame[c.begun:][:c.arrived])
+			for n := 0; n < c.arrived; n, _ = unread(conn.fd) {
+				continue
+			}
+			conn.progress.partial = 2 * sweepsPerTimeout
+			w.server.limits.end(conn)
+		})
+		if c.answered {
+			assert.Equal(t, "pong", stranger.ReadReply().Kind, c.what)
+		} else {
+			assert.Equal(t, "error", stranger.ReadReply().Kind, c.what)
+		}
+	}
 }
 
 // Hundreds are late at the same moment: they are not all ended in one turn.
