@@ -24,23 +24,28 @@ import (
 
 func TestParseEndpoint(t *testing.T) {
 	for data, want := range map[string]string{
-		`{"host":"127.0.0.1","port":8080}`:      "127.0.0.1:8080",
-		`{"port": 1, "host": "server.example"}`: "server.example:1",
-		`{"host":"::1","port":65535}`:           "[::1]:65535",
-		`{"host":"h","port":80,"weight":3}`:     "h:80", // more than we know of does no harm
-		``:                                      "",
-		`8080`:                                  "",
-		`null`:                                  "",
-		`{}`:                                    "",
-		`{"host":"","port":80}`:                 "",
-		`{"host":"h"}`:                          "",
-		`{"host":"h","port":0}`:                 "",
-		`{"host":"h","port":65536}`:             "",
-		`{"host":"h","port":-1}`:                "",
-		`{"host":"h","port":"80"}`:              "",
-		`{"host":"h","port":80.5}`:              "",
-		`{"host":"[::1]","port":80}`:            "", // not to be dialed: the brackets belong to the address
-		`{"host":"h]","port":80}`:               "",
+		`{"host":"127.0.0.1","port":8080}`:             "127.0.0.1:8080",
+		`{"port": 1, "host": "server.example"}`:        "server.example:1",
+		`{"host":"::1","port":65535}`:                  "[::1]:65535",
+		`{"host":"h","port":80,"weight":3}`:            "h:80", // more than we know of does no harm
+		``:                                             "",
+		`8080`:                                         "",
+		`null`:                                         "",
+		`{}`:                                           "",
+		`{"host":"","port":80}`:                        "",
+		`{"host":"h"}`:                                 "",
+		`{"host":"h","port":0}`:                        "",
+		`{"host":"h","port":65536}`:                    "",
+		`{"host":"h","port":-1}`:                       "",
+		`{"host":"h","port":"80"}`:                     "",
+		`{"host":"h","port":80.5}`:                     "",
+		`{"host":"[::1]","port":80}`:                   "", // not to be dialed: the brackets belong to the address
+		`{"host":"h]","port":80}`:                      "",
+		`{"host":"h\n0 failed","port":80}`:             "", // nor to be shown: no host has a new line in its name,
+		`{"host":"h\u001b[2J","port":80}`:              "", // nor anything else that moves a cursor
+		`{"host":"h\u009b2J","port":80}`:               "",
+		`{"host":"h\u202eh","port":80}`:                "",
+		`{"host":"a b","port":80}`:                     "",
 		`{"host":"h","port":80}{"host":"h","port":80}`: "",
 	} {
 		addr, err := ParseEndpoint([]byte(data))
@@ -55,12 +60,23 @@ func TestRegisterableHost(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, host, got)
 	}
-	for _, host := range []string{"0.0.0.0", "::", "0", "0:0:0:0:0:0:0:0", ""} {
+	for _, host := range []string{
+		"0.0.0.0", "::", "0", "0:0:0:0:0:0:0:0", "", "::ffff:0.0.0.0", "::ffff:0:0", "0:0:0:0:0:ffff::", "::%lo", "::ffff:0.0.0.0%lo",
+	} {
 		_, err := RegisterableHost("", host)
 		require.ErrorContains(t, err, "-advertise", host)
 		got, err := RegisterableHost("server.example", host)
 		require.NoError(t, err)
 		assert.Equal(t, "server.example", got)
+		_, err = RegisterableHost(host, "127.0.0.1")
+		assert.Equal(t, host == "", err == nil, "advertised: %q", host)
+	}
+}
+
+func TestAdvertise(t *testing.T) {
+	for _, host := range []string{"[::1]", "h:80", "h/", "a b", "h\n", "\x1b[2J", "\xff"} {
+		_, err := RegisterableHost(host, "127.0.0.1")
+		assert.ErrorContains(t, err, "-advertise", "%q", host)
 	}
 }
 

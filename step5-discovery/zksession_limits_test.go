@@ -4,10 +4,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,6 +93,35 @@ func TestSessionThroughBlackHole(t *testing.T) {
 	assert.Less(t, time.Since(healed), timeout/2+1200*time.Millisecond)
 }
 
+// Members that accept a connection and say nothing cost a second each, however
+// long the session may be.
+func TestSessionDespiteMembersThatHang(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+	hole := newBlackHole(t, zookeeper.Addr())
+	hole.swallows.Store(true)
+	addrs := zookeeper.Addr() + strings.Repeat(","+hole.addr, 2)
+	began := time.Now()
+	var sessions []*Session
+	for range 5 { // which address comes first is left to chance
+		sessions = append(sessions, newSession(t, addrs, 40*time.Second))
+	}
+	for _, s := range sessions {
+		waitSession(t, s, soon)
+	}
+	require.NotZero(t, hole.swallowed.Load(), "who never asks one that hangs proves nothing")
+	assert.Less(t, time.Since(began), 2*handshakePatience+3*time.Second)
+}
+
+// When all are slow, they are given more time.
+func TestSessionWithASlowMember(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+	proxy := netproxy.StartT(t, zookeeper.Addr())
+	proxy.Delay(handshakePatience * 6 / 10) // there, and back
+	s := openSession(t, proxy.Addr(), 40*time.Second)
+	proxy.Delay(0)
+	require.Equal(t, 40*time.Second, s.Timeout())
+}
+
 // Of all the connections that a session makes only the last one stays open:
 // nothing is left to the garbage collector.
 func TestSessionLeavesNoConnection(t *testing.T) {
@@ -129,4 +161,38 @@ func TestSessionLongerThanAsked(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	require.Equal(t, won, wonAt(s), "the connection was never lost")
+	require.Equal(t, time.Second, s.Timeout())
+}
+
+// What counts is what ZooKeeper grants: before that is over a session isn't
+// given up, and the log tells who asked for another.
+func TestSessionTimeoutGranted(t *testing.T) {
+	zookeeper := zkdev.StartT(t, "minSessionTimeout=15000\nmaxSessionTimeout=20000")
+	hole := newBlackHole(t, zookeeper.Addr())
+	proxy := netproxy.StartT(t, hole.addr) // only to cut what is connected
+	var logged bytes.Buffer
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+
+	s := openSession(t, proxy.Addr(), time.Second)
+	require.Equal(t, 15*time.Second, s.Timeout())
+	id := s.Conn().SessionID()
+	hole.swallows.Store(true)
+	proxy.Reset()
+	harness.Eventually(t, soon, "five attempts", func() (bool, string) {
+		n := hole.swallowed.Load()
+		return n >= 5, fmt.Sprint(n)
+	})
+	hole.swallows.Store(false)
+	require.Equal(t, id, waitSession(t, s, soon), "the same session")
+
+	long := openSession(t, zookeeper.Addr(), time.Minute)
+	require.Equal(t, 20*time.Second, long.Timeout())
+	require.NoError(t, s.Close(t.Context()))
+	require.NoError(t, long.Close(t.Context()))
+	waitQuiet(t)
+	slog.SetDefault(before)
+	require.Equal(t, 1, strings.Count(logged.String(), "asked=1s granted=15s"), "%s", &logged)
+	require.Equal(t, 1, strings.Count(logged.String(), "asked=1m0s granted=20s"), "%s", &logged)
 }

@@ -111,12 +111,64 @@ func exists(s *Session, path string) (bool, error) {
 	})
 }
 
+func TestSplitAddrs(t *testing.T) {
+	for text, want := range map[string][]string{
+		"127.0.0.1:2181":                {"127.0.0.1:2181"},
+		"a:1, b:65535\t,\n[::1]:2181\n": {"a:1", "b:65535", "[::1]:2181"},
+		"[fe80::1%eth0]:2181,ä:1":       {"[fe80::1%eth0]:2181", "ä:1"},
+	} {
+		addrs, err := SplitAddrs(text)
+		require.NoError(t, err)
+		require.Equal(t, want, addrs)
+	}
+	for text, why := range map[string]string{
+		"":                "missing port",
+		"h":               "missing port",
+		"h:":              "1 to 65535",
+		"h:zk":            "1 to 65535",
+		"h:0":             "1 to 65535",
+		"h:99999":         "1 to 65535",
+		"h:-1":            "1 to 65535",
+		"::1:2181":        "too many colons",
+		":2181":           "host is missing",
+		"h:2181,":         `"" must be host:port`,
+		"h:2181/app":      "-root",
+		"zk://h:2181":     "has a path",
+		"a b:2181":        "no host",
+		"a\x1b[2J:2181":   `"a\x1b[2J:2181" must be`,
+		"h1:2181;h2:2181": "too many colons",
+	} {
+		_, err := SplitAddrs(text)
+		require.ErrorContains(t, err, why, "%q", text)
+	}
+}
+
 func TestSession(t *testing.T) {
 	zookeeper := zkdev.StartT(t)
 
-	t.Run("an address without a port is refused", func(t *testing.T) {
+	t.Run("an address that can't be one is refused", func(t *testing.T) {
 		_, err := NewSession("127.0.0.1:2181,zk2", time.Second)
 		require.ErrorContains(t, err, `"zk2"`)
+	})
+
+	t.Run("who has no session is told what came of the latest attempt", func(t *testing.T) {
+		s := newSession(t, "127.0.0.1:1", time.Minute)
+		reason := func(want string) {
+			t.Helper()
+			harness.Eventually(t, soon, want, func() (bool, string) {
+				_, err := exists(s, "/")
+				require.ErrorIs(t, err, ErrNoSession)
+				return strings.Contains(err.Error(), want), err.Error()
+			})
+		}
+		reason("127.0.0.1:1: connect: connection refused")
+		hole := newBlackHole(t, zookeeper.Addr())
+		hole.swallows.Store(true)
+		s = newSession(t, hole.addr, 200*time.Millisecond)
+		reason(hole.addr + " accepted a connection and opened no session")
+		hole.swallows.Store(false)
+		waitSession(t, s, soon)
+		require.Nil(t, s.trouble)
 	})
 
 	t.Run("with nobody there nothing is sent, and nobody waits", func(t *testing.T) {

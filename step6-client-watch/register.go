@@ -1,6 +1,7 @@
 // Registration: the master keeps one ephemeral sequential znode for its
 // address while a worker serves. It is a reconciler: woken by anything that
 // may matter, it compares what should be with what is, and does the next step.
+// So that it is also woken when somebody takes the znode away, it watches it.
 
 package main
 
@@ -13,12 +14,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -35,14 +36,10 @@ func ParseEndpoint(data []byte) (addr string, err error) {
 	if err := json.Unmarshal(data, &e); err != nil {
 		return "", fmt.Errorf("not an endpoint: %w", err)
 	}
-	if e.Host == "" || e.Port < 1 || e.Port > 65535 {
+	if !isHost(e.Host) || e.Port < 1 || e.Port > 65535 {
 		return "", fmt.Errorf("not an endpoint: host %q, port %d", e.Host, e.Port)
 	}
-	addr = net.JoinHostPort(e.Host, strconv.Itoa(e.Port))
-	if _, _, err := net.SplitHostPort(addr); err != nil { // brackets in the host
-		return "", fmt.Errorf("not an endpoint: %w", err)
-	}
-	return addr, nil
+	return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)), nil
 }
 
 // A Registrar registers one endpoint. It is safe for concurrent use.
@@ -64,11 +61,21 @@ type Registrar struct {
 	done       chan struct{} // closed when run has returned
 
 	// What follows belongs to run.
-	node  string         // our znode's path
-	owner int64          // the session that node lives in
-	mine  map[int64]bool // every session in which we tried to create one
-	doubt bool           // a create may have worked without our knowing
+	node    string          // our znode's path
+	owner   int64           // the session that node lives in
+	watched string          // the path of the znode that we watch
+	touched <-chan zk.Event // delivers when somebody has changed or deleted it
+	mine    map[int64]bool  // every session in which we tried to create one
+	doubt   bool            // a create may have worked without our knowing
 }
+
+// errTaken says that our znode is not as we made it, or not at all. Then it is
+// made again, but not at once: whoever took it away may do so again and again.
+var errTaken = errors.New("somebody has deleted or changed our znode")
+
+// calm is how long all must have been well before what goes wrong is something
+// new, and not the same trouble again.
+const calm = 10 * time.Second
 
 // NewRegistrar prepares to register the endpoint under root, an absolute path
 // that is created if missing. It takes over the session.
@@ -111,29 +118,32 @@ func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
 func (r *Registrar) run() {
 	defer close(r.done)
 	failures, told := 0, ""
+	var lastFailure time.Time
 	for {
 		err := r.reconcile()
 		r.registered.Store(r.node != "")
 		r.creating.Store(r.doubt)
+
+		news := r.session.Changed()
 		var retry <-chan time.Time
 		if err == nil {
-			failures, told = 0, ""
+			told = ""
 		} else {
-			if errors.Is(err, zk.ErrNoAuth) {
-				err = fmt.Errorf("not allowed, the ACL asks for credentials that we don't have: %w", err)
+			if time.Since(lastFailure) > calm {
+				failures = 0
 			}
-			// Each trouble is worth one warning, however long it lasts; that there
-			// is no session yet is none before it has lasted for a while.
-			level := slog.LevelDebug
-			if noSession := errors.Is(err, ErrNoSession); err.Error() != told && (!noSession || failures >= 3 && r.node == "") {
-				level, told = slog.LevelWarn, err.Error()
-			}
-			slog.Log(context.Background(), level, "not registered", "err", err)
-			longest := 200 * time.Millisecond << min(failures, 4)
-			retry = time.After(longest/2 + rand.N(longest/2)) // not in step with the other servers
+			lastFailure = time.Now()
+			told = r.tell(err, failures, told)
+			retry = time.After(retryPause(failures, 3*time.Second))
 		}
+		if errors.Is(err, errTaken) {
+			news = nil // the loss of the znode is news, too
+		}
+
 		select {
-		case <-r.session.Changed():
+		case <-news:
+		case <-r.touched:
+			r.watched, r.touched = "", nil // a watch fires once
 		case <-r.poke:
 		case <-retry:
 			failures++
@@ -143,28 +153,70 @@ func (r *Registrar) run() {
 	}
 }
 
+// retryPause is how long to wait after so many failures in a row: longer each
+// time, up to longest, and not in step with the others to whom the same has
+// happened.
+func retryPause(failures int, longest time.Duration) time.Duration {
+	pause := min(200*time.Millisecond<<min(failures, 10), longest)
+	return pause/2 + rand.N(pause/2)
+}
+
+// tell logs what reconcile failed with. Each trouble is worth one warning,
+// however long it lasts; told is the one that was given last, and tell returns
+// the one to remember. That there is no session yet is no trouble before it has
+// lasted for a while, nor while the znode is there.
+func (r *Registrar) tell(err error, failures int, told string) string {
+	trouble := err.Error()
+	noSession := errors.Is(err, ErrNoSession)
+	if noSession {
+		trouble = ErrNoSession.Error() // the reason may be another each time
+	}
+	level := slog.LevelDebug
+	if trouble != told && (!noSession || failures >= 3 && r.node == "") {
+		level, told = slog.LevelWarn, trouble
+	}
+
+	what := "not registered"
+	if r.node != "" {
+		what = "registered, as far as we know"
+	}
+	if errors.Is(err, zk.ErrNoAuth) {
+		err = fmt.Errorf("not allowed, the ACL asks for credentials that we don't have: %w", err)
+	}
+	slog.Log(context.Background(), level, what, "err", err)
+	return told
+}
+
 // reconcile takes the steps from what is to what should be.
 func (r *Registrar) reconcile() error {
 	conn := r.session.Conn()
 	if conn == nil {
-		return ErrNoSession
+		return r.session.noSession()
 	}
 	session := conn.SessionID()
 	if session == 0 { // it has expired this moment
 		return ErrNoSession
 	}
 	if r.owner != session {
-		r.node = "" // it went with the session that owned it
+		r.node, r.watched = "", "" // they went with the session that owned them
 	}
+
 	if r.doubt {
 		if err := r.resolve(session); err != nil {
 			return fmt.Errorf("look for our znode: %w", err)
 		}
 	}
-	switch wanted := r.wanted.Load(); {
-	case wanted && r.node == "":
-		return r.create(session)
-	case !wanted && r.node != "":
+
+	wanted := r.wanted.Load()
+	if wanted && r.node == "" {
+		if err := r.create(session); err != nil {
+			return err
+		}
+	}
+	if wanted {
+		return r.guard(session)
+	}
+	if r.node != "" {
 		if err := r.remove(r.node); err != nil {
 			r.node, r.doubt = "", true // it may be gone
 			return fmt.Errorf("withdraw: %w", err)
@@ -175,23 +227,54 @@ func (r *Registrar) reconcile() error {
 	return nil
 }
 
+// guard watches our znode, with one watch at a time: the library can't take one
+// back. If the znode is gone, or not as it should be, the error is errTaken.
+func (r *Registrar) guard(session int64) error {
+	if r.watched == r.node {
+		return nil
+	}
+
+	type look struct {
+		data    []byte
+		owner   int64
+		touched <-chan zk.Event
+	}
+	found, err := Do(r.session, func(c *zk.Conn) (look, error) {
+		data, stat, touched, err := c.GetW(r.node)
+		if err != nil {
+			return look{}, err
+		}
+		return look{data, stat.EphemeralOwner, touched}, nil
+	})
+	if err != nil && !errors.Is(err, zk.ErrNoNode) {
+		return fmt.Errorf("watch %s: %w", r.node, err)
+	}
+
+	ours := err == nil && found.owner == session // a root that was made again numbers from 0, again
+	if ours && bytes.Equal(found.data, r.data) {
+		r.watched, r.touched = r.node, found.touched
+		return nil
+	}
+	if ours { // a client reads a znode only once: so the right data need a new one
+		if err := r.remove(r.node); err != nil {
+			return fmt.Errorf("remove %s, which was changed: %w", r.node, err)
+		}
+	}
+	taken := r.node
+	r.node = ""
+	return fmt.Errorf("%w: %s", errTaken, taken)
+}
+
 // create makes our znode. After an error it may exist all the same.
 func (r *Registrar) create(session int64) error {
 	r.mine[session] = true
 	r.creating.Store(true) // clients may know it before we do
-	acl := r.ACL(r.root + "/rpc")
-	path, err := Do(r.session, func(c *zk.Conn) (string, error) {
-		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, acl)
-		if err == nil && c.SessionID() != session {
-			err = zk.ErrSessionExpired // whose znode is it?
-		}
-		return path, err
-	})
+	path, err := r.createNode(session)
 	if errors.Is(err, zk.ErrNoNode) {
 		if err := r.createRoot(); err != nil {
 			return fmt.Errorf("create %s: %w", r.root, err)
 		}
-		return r.create(session)
+		path, err = r.createNode(session)
 	}
 	if err != nil {
 		r.doubt = isAmbiguous(err)
@@ -200,6 +283,17 @@ func (r *Registrar) create(session int64) error {
 	r.node, r.owner = path, session
 	slog.Info("registered", "znode", path, "data", string(r.data))
 	return nil
+}
+
+func (r *Registrar) createNode(session int64) (path string, err error) {
+	acl := r.ACL(r.root + "/rpc")
+	return Do(r.session, func(c *zk.Conn) (string, error) {
+		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, acl)
+		if err == nil && c.SessionID() != session {
+			err = zk.ErrSessionExpired // whose znode is it?
+		}
+		return path, err
+	})
 }
 
 // isAmbiguous reports whether a request that ended with err may have been
@@ -235,11 +329,16 @@ func (r *Registrar) remove(path string) error {
 	return err
 }
 
-// resolve finds out what became of creates whose answer we never got.
-// Requests of one connection are carried out in order: a list that comes back
-// shows every create before it.
+// resolve finds out what became of creates whose answer we never got. The
+// session may be with another member of ZooKeeper by now, which has yet to hear
+// of a create that is under way. A sync goes to the leader and comes back behind
+// everything that the leader had before; what the member that we left still
+// sends for our session is refused. So the list shows every create that worked.
 func (r *Registrar) resolve(session int64) error {
 	names, err := Do(r.session, func(c *zk.Conn) ([]string, error) {
+		if _, err := c.Sync(r.root); err != nil {
+			return nil, err
+		}
 		names, _, err := c.Children(r.root)
 		return names, err
 	})
@@ -275,16 +374,23 @@ func (r *Registrar) resolve(session int64) error {
 // RegisterableHost returns the host that clients are to call: advertise if
 // given, otherwise the host that the server listens on.
 func RegisterableHost(advertise, host string) (string, error) {
-	if strings.ContainsAny(advertise, "[]/") || !utf8.ValidString(advertise) || strings.Contains(advertise, ":") && net.ParseIP(advertise) == nil {
-		return "", fmt.Errorf("-advertise %q must be a name or an address, without brackets or port", advertise)
-	}
 	if advertise != "" {
 		host = advertise
+		if !isHost(host) || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			return "", fmt.Errorf("-advertise %q must be a name or an address, without brackets or port", advertise)
+		}
 	}
-	if strings.Trim(host, "0.:") == "" {
+	if isUnspecified(host) {
 		return "", fmt.Errorf("clients can't call %q: say with -advertise under which name or address they reach this server", host)
 	}
 	return host, nil
+}
+
+// isUnspecified reports whether host means all addresses of the machine that it
+// is on, however that is written: 0.0.0.0, ::, 0, ::ffff:0.0.0.0.
+func isUnspecified(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.Trim(host, "0.:") == "" || err == nil && addr.WithZone("").Unmap().IsUnspecified()
 }
 
 // CheckRoot returns an error unless root can be the parent of registrations.

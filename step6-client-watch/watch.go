@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -18,8 +19,9 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// retryPause is how long to wait after a request to ZooKeeper failed.
-const retryPause = 200 * time.Millisecond
+// hiddenPause is the longest between two looks at what ZooKeeper doesn't let us
+// read. No watch tells when it does.
+const hiddenPause = 30 * time.Second
 
 // A Snapshot is the set of servers at one moment.
 type Snapshot struct {
@@ -72,9 +74,9 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 	})
 	defer func() { <-closed }()
 	var list listing // its watch is the only one armed: the library can't take one back
+	hidden := 0      // looks in a row at what we aren't allowed to read
 	for {
 		var err error
-		var retry <-chan time.Time
 		if list.changed == nil {
 			list, err = Do(z.session, z.list)
 		}
@@ -82,15 +84,26 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 			err = z.fetch(&list)
 		}
 		z.err.Store(&err)
-		if hold := z.publish(publish); err != nil {
-			retry = time.After(retryPause)
-		} else if hold > 0 {
-			retry = time.After(hold)
-		}
+		hold := z.publish(publish)
+
+		var retry <-chan time.Time
 		news := z.session.Changed()
-		if err != nil && !errors.Is(err, ErrNoSession) {
-			news = nil // what fails is tried again after the pause, not before
+		switch {
+		case errors.Is(err, zk.ErrNoAuth):
+			retry = time.After(retryPause(hidden, hiddenPause))
+			hidden++
+		case err != nil:
+			retry = time.After(retryPause(0, time.Second))
+			if !errors.Is(err, ErrNoSession) {
+				news = nil // what fails is tried again after the pause, not before
+			}
+		default:
+			hidden = 0
+			if hold > 0 {
+				retry = time.After(hold)
+			}
 		}
+
 		select {
 		case <-list.changed:
 			list.changed = nil
@@ -148,9 +161,10 @@ func (z *ZKDiscovery) fetch(list *listing) error {
 			defer mu.Unlock()
 			switch addr, bad := ParseEndpoint(data); {
 			case errors.Is(err, zk.ErrNoNode): // it left between list and get
+			case errors.Is(err, zk.ErrNoAuth): // hidden from us
+				errs = cmp.Or(errs, err)
 			case err != nil:
-				errs = err // any one will do; this name is tried again
-				partial = partial || !errors.Is(err, zk.ErrNoAuth)
+				errs, partial = err, true // any one will do; this name is tried again
 			default:
 				if bad != nil {
 					slog.Warn("znode skipped", "znode", z.root+"/"+name, "err", bad)
@@ -186,7 +200,7 @@ func (z *ZKDiscovery) publish(publish func(Snapshot)) (hold time.Duration) {
 	}
 	now := Snapshot{Servers: servers, Stale: z.session.Conn() == nil}
 	if len(servers) == 0 && len(z.last.Servers) > 0 {
-		if hold = z.session.timeout - z.session.Age(); hold > 0 || now.Stale {
+		if hold = z.session.Timeout() - z.session.Age(); hold > 0 || now.Stale {
 			now = Snapshot{Servers: z.last.Servers, Stale: true}
 		}
 	}

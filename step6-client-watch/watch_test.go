@@ -224,6 +224,41 @@ func TestWatch(t *testing.T) {
 		w.wait(false, "h:1", "h:2")
 	})
 
+	t.Run("what can't be read is asked for less and less, and nothing else waits for that", func(t *testing.T) {
+		t.Parallel()
+		for _, hidden := range []string{"/rpc1", ""} { // a znode, and the root itself
+			w := newLookout(t, zookeeper, "/less"+strings.TrimPrefix(hidden, "/"))
+			w.create("rpc0", at(1))
+			w.create("rpc1", at(2))
+			_, err := w.conn.SetACL(w.root+hidden, zk.WorldACL(zk.PermAdmin), -1)
+			require.NoError(t, err)
+			var requests requestCounter
+			proxy, err := netproxy.NewTapped(zookeeper.Addr(), requests.tap)
+			require.NoError(t, err)
+			t.Cleanup(proxy.Close)
+			z := w.watch(proxy.Addr(), 30*time.Second)
+			harness.Eventually(t, 10*time.Second, "a look", func() (bool, string) {
+				return errors.Is(z.Err(), zk.ErrNoAuth), fmt.Sprint(z.Err())
+			})
+			before := requests.n.Load()
+			time.Sleep(2500 * time.Millisecond) // the length of what is counted
+			asked := requests.n.Load() - before
+			assert.GreaterOrEqual(t, asked, int64(2), hidden)
+			assert.LessOrEqual(t, asked, int64(6), "%q: pauses of at least 0.1, 0.2, 0.4 and 0.8 s, and news of the session", hidden)
+			if hidden == "" {
+				continue
+			}
+			w.create("rpc2", at(3))
+			w.wait(false, "h:1", "h:3")
+			proxy.Refuse()
+			proxy.Reset()
+			harness.Eventually(t, time.Second, "a stale list at once", func() (bool, string) {
+				all := w.published()
+				return all[len(all)-1].Stale, fmt.Sprint(all)
+			})
+		}
+	})
+
 	t.Run("says why there is no set yet", func(t *testing.T) {
 		w := newLookout(t, zookeeper, "/why")
 		w.create("rpc0", at(1))

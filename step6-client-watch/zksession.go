@@ -7,21 +7,34 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
 )
 
-// headStart is for the library to send its watches when it has reconnected:
-// no time at all, unless the machine is very busy.
-const headStart = 150 * time.Millisecond
+const (
+	// headStart is for the library to send its watches when it has reconnected:
+	// no time at all, unless the machine is very busy.
+	headStart = 150 * time.Millisecond
+
+	// handshakePatience is how long ZooKeeper may take to open a session before
+	// another member is asked: short, for one that hangs must not use up the
+	// session that we have. It doubles, up to longestPatience, whenever as many
+	// as there are members have had it, for they may all be slow.
+	handshakePatience = time.Second
+	longestPatience   = 4 * time.Second
+)
 
 var (
 	// ErrNoSession says that there is no session at the moment; nothing was
@@ -40,32 +53,71 @@ type Session struct {
 	Prepare func(*zk.Conn) error
 
 	hosts   []string
-	timeout time.Duration
+	timeout time.Duration // as asked for
 	changed chan struct{} // holds one token when there is news
 
-	mu     sync.Mutex
-	conn   *zk.Conn  // nil: closed
-	tcp    *watched  // the latest TCP connection
-	made   int       // how many conns there have been
-	won    time.Time // when the present session was won, or won back
-	lost   time.Time // when the last one was lost; zero: it was not
-	dialed int       // TCP connections made since then
+	mu      sync.Mutex
+	conn    *zk.Conn      // nil: closed
+	tcp     *watched      // the latest TCP connection
+	granted time.Duration // the session timeout, once ZooKeeper has told it
+	made    int           // how many conns there have been
+	won     time.Time     // when the present session was won, or won back
+
+	// While there is no session:
+	lost    time.Time // when the last one was lost; zero: there is one
+	dialed  int       // TCP connections made since then
+	trouble error     // why the latest attempt gave none
 }
 
 // NewSession starts to connect to one of hosts ("host:port,host:port") and
 // returns at once. ZooKeeper ends the session, and with it the session's
-// ephemeral znodes, when it has not heard of it for the timeout.
+// ephemeral znodes, when it has not heard of it for the timeout; it may grant
+// another one than is asked for. The error is about hosts.
 func NewSession(hosts string, timeout time.Duration) (*Session, error) {
-	s := &Session{timeout: timeout, changed: make(chan struct{}, 1), Prepare: func(*zk.Conn) error { return nil }}
-	for _, host := range strings.Split(hosts, ",") {
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			return nil, fmt.Errorf("ZooKeeper address %q must be host:port: %w", host, err)
-		}
-		s.hosts = append(s.hosts, host)
+	addrs, err := SplitAddrs(hosts)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{
+		Prepare: func(*zk.Conn) error { return nil },
+		hosts:   addrs, timeout: timeout, granted: timeout, changed: make(chan struct{}, 1),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s, s.connect()
+}
+
+// SplitAddrs returns the addresses in "host:port,host:port", without the space
+// around them, or an error that says which one can't be right, and why.
+func SplitAddrs(text string) (addrs []string, err error) {
+	for addr := range strings.SplitSeq(text, ",") {
+		addr = strings.TrimSpace(addr)
+		host, port, err := net.SplitHostPort(addr)
+		number, portErr := strconv.ParseUint(port, 10, 16)
+
+		switch {
+		case strings.Contains(addr, "/"):
+			err = errors.New("it has a path: say with -root below which znode servers are")
+		case err == nil && host == "":
+			err = errors.New("the host is missing")
+		case err == nil && (portErr != nil || number == 0):
+			err = errors.New("a port is a number from 1 to 65535")
+		case err == nil && !isHost(host):
+			err = errors.New("no host has such a name")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("address %q must be host:port: %w", addr, err)
+		}
+		addrs = append(addrs, addr)
+	}
+	return addrs, nil
+}
+
+// isHost reports whether text can be the name or address of a host. What moves
+// a cursor or begins a new line can't, and so does no harm where it is shown.
+func isHost(text string) bool {
+	bad := func(r rune) bool { return r == ' ' || r == utf8.RuneError || !unicode.IsPrint(r) }
+	return text != "" && !strings.ContainsAny(text, "[]/") && !strings.ContainsFunc(text, bad)
 }
 
 // connect makes a new connection, with a new session. The caller holds mu.
@@ -101,6 +153,24 @@ func (s *Session) Conn() *zk.Conn {
 	return s.conn
 }
 
+// noSession returns ErrNoSession, with the reason if one is known.
+func (s *Session) noSession() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trouble == nil {
+		return ErrNoSession
+	}
+	return fmt.Errorf("%w: %v", ErrNoSession, s.trouble)
+}
+
+// Timeout returns the session timeout that ZooKeeper has granted; before that,
+// the one that was asked for.
+func (s *Session) Timeout() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.granted
+}
+
 // Age returns how long ago the session was won, or won back.
 func (s *Session) Age() time.Duration {
 	s.mu.Lock()
@@ -117,18 +187,30 @@ func (s *Session) onEvent(made int, ev zk.Event) {
 		return
 	case ev.State == zk.StateHasSession && ev.Type == zk.EventSession:
 		slog.Info("ZooKeeper session", "server", ev.Server)
-		s.won, s.lost = time.Now(), time.Time{}
+		s.won, s.lost, s.trouble = time.Now(), time.Time{}, nil
+		s.setGranted(s.tcp.granted())
 	case ev.State == zk.StateExpired:
 		slog.Warn("ZooKeeper session expired")
 		s.tcp.Conn.Close() // the library has no more use for it, and leaves it to the garbage collector
 	case ev.State == zk.StateDisconnected && s.lost.IsZero():
 		slog.Warn("ZooKeeper connection lost", "server", ev.Server)
 		s.lost, s.dialed = time.Now(), 0
+	case ev.State == zk.StateDisconnected:
+		s.trouble = fmt.Errorf("%s accepted a connection and opened no session", ev.Server)
 	}
 	select {
 	case s.changed <- struct{}{}:
 	default:
 	}
+}
+
+// setGranted notes the session timeout that ZooKeeper has granted, and says so
+// if that is news and not what was asked for. The caller holds mu.
+func (s *Session) setGranted(granted time.Duration) {
+	if granted != s.granted && granted != s.timeout {
+		slog.Warn("ZooKeeper grants another session timeout", "asked", s.timeout, "granted", granted)
+	}
+	s.granted = granted
 }
 
 // dial connects for the library. When something accepts our connections but
@@ -137,13 +219,17 @@ func (s *Session) onEvent(made int, ev zk.Event) {
 // client that has seen more than it has.
 func (s *Session) dial(made int, network, addr string, timeout time.Duration) (net.Conn, error) {
 	conn, err := net.DialTimeout(network, addr, timeout)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if made == s.made {
+		s.trouble = err
+	}
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+
 	s.dialed++
-	if made == s.made && s.conn != nil && s.dialed > 3 && time.Since(s.lost) > s.timeout {
+	if made == s.made && s.conn != nil && s.dialed > 3 && time.Since(s.lost) > s.granted {
 		slog.Warn("no ZooKeeper session for too long: starting anew")
 		go s.conn.Close() // it may take a second
 		err = s.connect()
@@ -152,7 +238,8 @@ func (s *Session) dial(made int, network, addr string, timeout time.Duration) (n
 		conn.Close()
 		return nil, errors.Join(zk.ErrClosing, err)
 	}
-	s.tcp = &watched{Conn: conn, patience: s.timeout / 2}
+	rounds := (s.dialed - 1) / len(s.hosts)
+	s.tcp = &watched{Conn: conn, patience: min(handshakePatience<<min(rounds, 8), longestPatience, s.timeout/2)}
 	return s.tcp, nil
 }
 
@@ -174,8 +261,8 @@ func (h *hostList) Next() (host string, pause bool) {
 	return h.hosts[i], i == 0 && h.tries > 3*len(h.hosts)
 }
 
-// A watched connection limits how long a handshake may wait, and notes when it
-// breaks. The library sets a deadline for the first bytes of the answer that is
+// A watched connection limits how long a handshake may wait, and notes what
+// ZooKeeper grants in it and when the connection breaks. The library sets a deadline for the first bytes of the answer that is
 // longer than the session lasts, and then none for the rest. Its later
 // deadlines are good: they follow what ZooKeeper made of the session timeout.
 //
@@ -186,8 +273,18 @@ func (h *hostList) Next() (host string, pause bool) {
 type watched struct {
 	net.Conn
 	patience  time.Duration
-	deadlines int // set so far
+	deadlines int    // set so far
+	answer    []byte // how ZooKeeper's answer to the handshake begins
 	broken    atomic.Bool
+}
+
+// grantedEnd is where the session timeout ends in the answer to a handshake, in
+// milliseconds: behind the length and the version, of 4 bytes each like itself.
+const grantedEnd = 12
+
+// granted returns the session timeout of a handshake that has succeeded.
+func (c *watched) granted() time.Duration {
+	return time.Duration(binary.BigEndian.Uint32(c.answer[grantedEnd-4:])) * time.Millisecond
 }
 
 func (c *watched) SetReadDeadline(t time.Time) error {
@@ -200,7 +297,12 @@ func (c *watched) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-func (c *watched) Read(b []byte) (int, error)  { return c.note(c.Conn.Read(b)) }
+func (c *watched) Read(b []byte) (int, error) {
+	n, err := c.note(c.Conn.Read(b))
+	c.answer = append(c.answer, b[:min(n, grantedEnd-len(c.answer))]...)
+	return n, err
+}
+
 func (c *watched) Write(b []byte) (int, error) { return c.note(c.Conn.Write(b)) }
 
 func (c *watched) note(n int, err error) (int, error) {
@@ -222,7 +324,7 @@ func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
 	var value, none T
 	conn := s.Conn()
 	if conn == nil {
-		return none, ErrNoSession
+		return none, s.noSession()
 	}
 	if err := s.Prepare(conn); err != nil {
 		return none, err

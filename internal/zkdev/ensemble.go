@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"example.com/rpcworkbook/internal/freeport"
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/netproxy"
 )
 
 const members = 3 // the least that go on when one is lost
@@ -22,15 +24,26 @@ const members = 3 // the least that go on when one is lost
 // Ensemble is what StartEnsemble returns. Its methods are safe for concurrent use.
 type Ensemble struct {
 	Members []*Server
+
+	// Links carry what each member tells each other one that leads it, and is told, if the ensemble was started with them.
+	// Delayed, they have a change be known to one member later than to another.
+	Links []*netproxy.Proxy
 }
+
+// direct is the way from one member to another with nothing in between.
+func direct(addr string) string { return addr }
 
 // StartEnsemble runs three ZooKeepers and returns when all of them serve, one to two seconds later. ctx bounds the start
 // only; so do 30 seconds.
-func StartEnsemble(ctx context.Context) (*Ensemble, error) {
+func StartEnsemble(ctx context.Context) (*Ensemble, error) { return tryEnsemble(ctx, direct) }
+
+// tryEnsemble is StartEnsemble with a way to put something between the members: each of them reaches the address at which
+// another one leads as link says.
+func tryEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble, error) {
 	var err error
 	for range portsToTry {
 		var e *Ensemble
-		if e, err = startEnsemble(ctx); !errors.Is(err, errExited) {
+		if e, err = startEnsemble(ctx, link); !errors.Is(err, errExited) {
 			return e, err
 		}
 	}
@@ -44,10 +57,30 @@ func StartEnsembleT(t testing.TB) *Ensemble {
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.stopAfter(t)
+	return e
+}
+
+// StartLinkedEnsembleT is StartEnsembleT with Links.
+func StartLinkedEnsembleT(t testing.TB) *Ensemble {
+	t.Helper()
+	var links []*netproxy.Proxy
+	e, err := tryEnsemble(t.Context(), func(addr string) string {
+		links = append(links, netproxy.StartT(t, addr))
+		return links[len(links)-1].Addr()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Links = links[len(links)-members*(members-1):] // without those of tries that failed
+	e.stopAfter(t)
+	return e
+}
+
+func (e *Ensemble) stopAfter(t testing.TB) {
 	for _, s := range e.Members {
 		stopAfter(t, s)
 	}
-	return e
 }
 
 // A seat is what a member of an ensemble needs before it starts: a port for clients, one for its followers while it
@@ -73,7 +106,7 @@ func seatHere() (seat, error) {
 	return seat{here, ports[0], ports[1], ports[2], func() { releaseAll(releases) }}, nil
 }
 
-func startEnsemble(ctx context.Context) (*Ensemble, error) {
+func startEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble, error) {
 	var seats []seat
 	for range members {
 		one, err := seatHere()
@@ -85,7 +118,7 @@ func startEnsemble(ctx context.Context) (*Ensemble, error) {
 		}
 		seats = append(seats, one)
 	}
-	return seatEnsemble(ctx, seats, "")
+	return seatEnsemble(ctx, seats, "", link)
 }
 
 // StartEnsembleAt is StartEnsemble at three places, each with a network of its own, where the members take the ports that
@@ -95,14 +128,21 @@ func StartEnsembleAt(ctx context.Context, places [members]Place, settings ...str
 	for _, place := range places {
 		seats = append(seats, seat{place, 2181, 2888, 3888, func() {}})
 	}
-	return seatEnsemble(ctx, seats, strings.Join(settings, "\n"))
+	return seatEnsemble(ctx, seats, strings.Join(settings, "\n"), direct)
 }
 
 // seatEnsemble owns the seats' ports from here on.
-func seatEnsemble(ctx context.Context, seats []seat, settings string) (*Ensemble, error) {
-	common := "initLimit=20\nsyncLimit=10\n" // ticks; a paused member is lost after the second
-	for i, m := range seats {
-		common += fmt.Sprintf("server.%d=%s:%d:%d\n", i+1, m.place.Host, m.quorum, m.ballots)
+func seatEnsemble(ctx context.Context, seats []seat, settings string, link func(addr string) string) (*Ensemble, error) {
+	const common = "initLimit=20\nsyncLimit=10\n" // ticks; a paused member is lost after the second
+	peers := make([]string, len(seats))
+	for i := range seats {
+		for other, m := range seats {
+			leads := net.JoinHostPort(m.place.Host, strconv.Itoa(m.quorum))
+			if other != i { // at its own it listens
+				leads = link(leads)
+			}
+			peers[i] += fmt.Sprintf("server.%d=%s:%d\n", other+1, leads, m.ballots)
+		}
 	}
 
 	// Side by side: none serves before most of them are there. When one can't start, the others need not wait.
@@ -113,7 +153,7 @@ func seatEnsemble(ctx context.Context, seats []seat, settings string) (*Ensemble
 	var starts sync.WaitGroup
 	for i, m := range seats {
 		starts.Go(func() {
-			if e.Members[i], errs[i] = start(ctx, m.place, m.client, i+1, common+settings, m.release); errs[i] != nil {
+			if e.Members[i], errs[i] = start(ctx, m.place, m.client, i+1, common+peers[i]+settings, m.release); errs[i] != nil {
 				cancel()
 			}
 		})

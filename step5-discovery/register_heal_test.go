@@ -1,0 +1,171 @@
+// Tests of the registration that nobody tells the registrar about: its znode is
+// taken away, or was made by way of a member of ZooKeeper that it has left.
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/zkdev"
+)
+
+func TestRegistrarHeals(t *testing.T) {
+	zookeeper := zkdev.StartT(t)
+	conn := dial(t, zookeeper)
+	// begin is beginRegistrar for one that is registered.
+	begin := func(t *testing.T) (*zkdev.Registry, *zkdev.Gate, *Registrar, zkdev.Node) {
+		registry, gate, r := beginRegistrar(t, zookeeper, time.Minute)
+		r.SetServing(true)
+		return registry, gate, r, registry.WaitOne(soon, hereAddr)
+	}
+	// watches returns how many watches on znodes' data this session has.
+	watches := func(t *testing.T, r *Registrar) int {
+		t.Helper()
+		all, err := zookeeper.FourLetter("wchc") // a session, and below it the paths, indented
+		require.NoError(t, err)
+		_, ours, _ := strings.Cut(all, fmt.Sprintf("%#x\n", r.session.Conn().SessionID()))
+		n := 0
+		for line := range strings.Lines(ours) {
+			if !strings.HasPrefix(line, "\t") {
+				break
+			}
+			n++
+		}
+		return n
+	}
+
+	t.Run("a znode that is deleted comes back, once, and the log says so", func(t *testing.T) {
+		failures := recordFailures(t)
+		registry, gate, r, node := begin(t)
+		for range 2 {
+			registry.Remove(node)
+			gone := node
+			node = registry.WaitOne(soon, hereAddr, gone)
+			failures.mu.Lock()
+			last := failures.warnings[len(failures.warnings)-1]
+			failures.mu.Unlock()
+			assert.Contains(t, last, registry.Root+"/"+gone.Name)
+		}
+		waitRegistered(t, r, true)
+		registry.Want(node)
+		require.Len(t, gate.Sessions(), 1)
+		harness.Eventually(t, soon, "one watch", func() (bool, string) {
+			n := watches(t, r)
+			return n == 1, fmt.Sprint(n)
+		})
+		r.SetServing(false)
+		registry.WaitNone(soon)
+		require.Zero(t, watches(t, r))
+	})
+
+	t.Run("so it does when its root goes with it, and numbers begin anew", func(t *testing.T) {
+		registry, _, r, node := begin(t)
+		for range 2 {
+			registry.Remove(node)
+			require.NoError(t, conn.Delete(registry.Root, -1))
+			again := registry.Wait(soon, "it again", func(nodes []zkdev.Node) bool { return len(nodes) == 1 })
+			require.Equal(t, node, again[0], "the same number")
+		}
+		registry.Remove(node)
+		require.NoError(t, conn.Delete(registry.Root, -1))
+		other := registry.Plant("rpc-", `{"host":"127.0.0.1","port":8081}`, true) // faster, with another name
+		nodes := registry.Wait(soon, "both", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+		require.Contains(t, nodes, other)
+		require.Len(t, slices.DeleteFunc(nodes, func(n zkdev.Node) bool { return n.Addr() != hereAddr }), 1)
+		waitRegistered(t, r, true)
+	})
+
+	t.Run("another server's znode may have the old name: it is left alone", func(t *testing.T) {
+		registry, gate, r, node := begin(t)
+		gate.Refuse()
+		gate.Reset()
+		waitNoSession(t, r.session)
+		registry.Remove(node)
+		other := registry.Plant(node.Name, `{"host":"127.0.0.1","port":8081}`, true)
+		require.NoError(t, gate.Heal())
+		nodes := registry.Wait(soon, "both", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+		require.Equal(t, other, nodes[0])
+		require.Equal(t, hereAddr, nodes[1].Addr())
+	})
+
+	t.Run("deleted while there is no connection: it comes back with that", func(t *testing.T) {
+		registry, gate, r, node := begin(t)
+		gate.Refuse()
+		gate.Reset()
+		waitNoSession(t, r.session)
+		registry.Remove(node)
+		require.NoError(t, gate.Heal())
+		node = registry.WaitOne(soon, hereAddr, node)
+		require.Len(t, gate.Sessions(), 1)
+		registry.Remove(node)
+		registry.WaitOne(soon, hereAddr, node)
+	})
+
+	t.Run("one that is changed is replaced: clients read a name only once", func(t *testing.T) {
+		registry, _, _, node := begin(t)
+		_, err := conn.Set(registry.Root+"/"+node.Name, []byte("gibberish"), -1)
+		require.NoError(t, err)
+		registry.WaitOne(soon, hereAddr, zkdev.Node{Name: node.Name, Data: "gibberish", Session: node.Session}, node)
+	})
+
+	t.Run("against somebody who deletes again and again it doesn't race", func(t *testing.T) {
+		registry, _, r, _ := begin(t)
+		deleted := 0
+		for began := time.Now(); time.Since(began) < 3*time.Second; {
+			names, _, changed, err := conn.ChildrenW(registry.Root)
+			require.NoError(t, err)
+			for _, name := range names {
+				require.NoError(t, conn.Delete(registry.Root+"/"+name, -1))
+				deleted++
+			}
+			select {
+			case <-changed:
+			case <-time.After(time.Second):
+			}
+		}
+		assert.GreaterOrEqual(t, deleted, 2)
+		assert.LessOrEqual(t, deleted, 8, "pauses of at least 0.1, 0.2, 0.4, 0.8 and 1.5 s")
+		registry.WaitOne(soon, hereAddr)
+		harness.Eventually(t, soon, "one watch", func() (bool, string) {
+			n := watches(t, r)
+			return n == 1, fmt.Sprint(n)
+		})
+	})
+}
+
+// A create may be on its way through one member of ZooKeeper while the session
+// has moved to another, which doesn't know of it yet.
+func TestRegistrarMovesToAnotherMember(t *testing.T) {
+	ensemble := zkdev.StartLinkedEnsembleT(t)
+	leader := ensemble.Leader(t, soon)
+	followers := ensemble.Others(leader)
+	registry := zkdev.RegistryT(t, leader, "/moves")
+	note := registry.Plant("note", "", false)
+	first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
+	second.Refuse()
+	r := newRegistrar(t, first.Addr()+","+second.Addr(), registry.Root, 30*time.Second, here)
+	id := waitSession(t, r.session, soon)
+	require.NoError(t, second.Heal())
+
+	const delay = 250 * time.Millisecond
+	for _, l := range ensemble.Links {
+		l.Delay(delay)
+		l.OnRequest(`"port":8080`, func() { first.Refuse(); first.Reset() })
+	}
+	r.SetServing(true)
+	waitRegistered(t, r, true)
+	require.Equal(t, id, r.session.Conn().SessionID(), "it has moved, and was not lost")
+	require.NotEmpty(t, second.Conns())
+	for _, l := range ensemble.Links {
+		l.Delay(0)
+	}
+	registry.Want(note, zkdev.Node{Name: strings.TrimPrefix(r.node, registry.Root+"/"), Data: string(r.data), Session: id})
+}
