@@ -403,4 +403,60 @@ func TestSpec5(t *testing.T) {
 		must(t, gate.Heal())
 		registry.WaitOne(5*session, s.Addr, node)
 	})
+
+	t.Run("5.22 a node that somebody takes away comes back, once", func(t *testing.T) {
+		harness.Usually(t, `nobody looks: the session is well, no request fails, and the node is gone → step5 README, "Look after your znode"`)
+		t.Parallel()
+		registry, o := begin(t)
+		s := theServer.Serve(t, o)
+		node := registry.WaitOne(soon, s.Addr)
+		for range 2 { // the second time shows what came of the first
+			registry.Remove(node)
+			node = registry.WaitOne(soon, s.Addr, node)
+		}
+		registry.RemoveRoot(soon)
+		node = registry.WaitOne(soon, s.Addr)
+		registry.Remove(node)
+		registry.WaitOne(soon, s.Addr, node)
+		stop(t, s.Program, soon)
+		registry.Want()
+	})
+
+	t.Run("5.23 the answer is lost, and the session moves to another member of ZooKeeper: one node all the same", func(t *testing.T) {
+		harness.Usually(t, `the list was asked of a member that has yet to hear of the create: sync first → step5 README, "After a create without an answer"`)
+		t.Parallel()
+		ensemble := zkdev.StartLinkedEnsembleT(t)
+		leader := ensemble.Leader(t, soon)
+		followers := ensemble.Others(leader)
+		registry := zkdev.RegistryT(t, leader, "/spec5-members")
+		registry.MakeRoot()
+		first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
+		second.Refuse()
+		for _, l := range ensemble.Links {
+			// The member has just told the leader of the create. What the leader says to that takes its time.
+			l.OnRequest(registry.Root+"/rpc", func() {
+				for _, l := range ensemble.Links {
+					l.Delay(250 * time.Millisecond)
+				}
+				must(t, second.Heal())
+				first.Refuse()
+				first.Reset()
+			})
+		}
+		s := theServer.Serve(t, harness.Options{ZK: first.Addr() + "," + second.Addr(), Root: registry.Root, Session: 20 * time.Second})
+		harness.Eventually(t, 2*soon, "the server at the other member", func() (bool, string) {
+			n := second.Conns()
+			return n > 0, fmt.Sprint(n, " connections")
+		})
+		registry.Wait(2*soon, "a node", func(nodes []zkdev.Node) bool { return len(nodes) > 0 })
+		for begin := time.Now(); time.Since(begin) < 3*time.Second; {
+			nodes := registry.Now()
+			harness.Check(t, len(nodes) == 1, "never more than one node", "%v", nodes)
+		}
+		for _, l := range ensemble.Links {
+			l.Delay(0)
+		}
+		stop(t, s.Program, soon)
+		registry.Want()
+	})
 }

@@ -30,10 +30,9 @@ const (
 
 	// handshakePatience is how long ZooKeeper may take to open a session before
 	// another member is asked: short, for one that hangs must not use up the
-	// session that we have. It doubles, up to longestPatience, whenever as many
-	// as there are members have had it, for they may all be slow.
+	// session that we have. But all may be slow: so it doubles, up to half of the
+	// session timeout, whenever as many as there are have kept us waiting.
 	handshakePatience = time.Second
-	longestPatience   = 4 * time.Second
 )
 
 var (
@@ -66,7 +65,8 @@ type Session struct {
 	// While there is no session:
 	lost    time.Time // when the last one was lost; zero: there is one
 	dialed  int       // TCP connections made since then
-	trouble error     // why the latest attempt gave none
+	hung    int       // connections in a row that kept us waiting for one in vain
+	trouble error     // why the latest one gave none, or couldn't be made
 }
 
 // NewSession starts to connect to one of hosts ("host:port,host:port") and
@@ -187,7 +187,7 @@ func (s *Session) onEvent(made int, ev zk.Event) {
 		return
 	case ev.State == zk.StateHasSession && ev.Type == zk.EventSession:
 		slog.Info("ZooKeeper session", "server", ev.Server)
-		s.won, s.lost, s.trouble = time.Now(), time.Time{}, nil
+		s.won, s.lost, s.hung, s.trouble = time.Now(), time.Time{}, 0, nil
 		s.setGranted(s.tcp.granted())
 	case ev.State == zk.StateExpired:
 		slog.Warn("ZooKeeper session expired")
@@ -195,8 +195,11 @@ func (s *Session) onEvent(made int, ev zk.Event) {
 	case ev.State == zk.StateDisconnected && s.lost.IsZero():
 		slog.Warn("ZooKeeper connection lost", "server", ev.Server)
 		s.lost, s.dialed = time.Now(), 0
+	case ev.State == zk.StateDisconnected && time.Since(s.tcp.made) >= s.tcp.patience:
+		s.hung++
+		s.trouble = fmt.Errorf("%s accepts connections and says nothing", ev.Server)
 	case ev.State == zk.StateDisconnected:
-		s.trouble = fmt.Errorf("%s accepted a connection and opened no session", ev.Server)
+		s.trouble = fmt.Errorf("%s ends connections and opens no session", ev.Server)
 	}
 	select {
 	case s.changed <- struct{}{}:
@@ -238,8 +241,8 @@ func (s *Session) dial(made int, network, addr string, timeout time.Duration) (n
 		conn.Close()
 		return nil, errors.Join(zk.ErrClosing, err)
 	}
-	rounds := (s.dialed - 1) / len(s.hosts)
-	s.tcp = &watched{Conn: conn, patience: min(handshakePatience<<min(rounds, 8), longestPatience, s.timeout/2)}
+	patience := min(handshakePatience<<min(s.hung/len(s.hosts), 8), s.timeout/2)
+	s.tcp = &watched{Conn: conn, made: time.Now(), patience: patience}
 	return s.tcp, nil
 }
 
@@ -272,6 +275,7 @@ func (h *hostList) Next() (host string, pause bool) {
 // there was no connection could go unnoticed.
 type watched struct {
 	net.Conn
+	made      time.Time
 	patience  time.Duration
 	deadlines int    // set so far
 	answer    []byte // how ZooKeeper's answer to the handshake begins

@@ -165,7 +165,7 @@ func TestSession(t *testing.T) {
 		hole := newBlackHole(t, zookeeper.Addr())
 		hole.swallows.Store(true)
 		s = newSession(t, hole.addr, 200*time.Millisecond)
-		reason(hole.addr + " accepted a connection and opened no session")
+		reason(hole.addr + " accepts connections and says nothing")
 		hole.swallows.Store(false)
 		waitSession(t, s, soon)
 		require.Nil(t, s.trouble)

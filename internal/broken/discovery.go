@@ -19,11 +19,19 @@ var discovery = []Program{
 		Mistake: "registers at the start, and leaves the rest to the library, which gives it a new session but no node in it",
 		Step:    "step5-discovery", Spec: 5,
 		Edits: []Edit{{"register.go", `	if r.owner != session {
-		r.node = "" // it went with the session that owned it
+		r.node, r.watched = "", "" // they went with the session that owned them
 	}
-`, ``}},
+`, ``}, {"register.go", `return r.guard(session)`, `return nil`}},
 		Quick: []string{"5.2", "5.11", "5.20", "5.21"},
 		Why:   "5.14 would wait for 20 s more, and the others don't end the session",
+	},
+	{
+		Name:    "not-looked-after",
+		Mistake: "registers again when its session has ended, and never learns that somebody has deleted its node",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{{"register.go", `return r.guard(session)`, `return nil`}},
+		Quick: []string{"5.11", "5.22"},
+		Why:   "in no other milestone is a node taken away",
 	},
 	{
 		Name:    "two-nodes",
@@ -32,7 +40,18 @@ var discovery = []Program{
 		Edits: []Edit{{"register.go", `		r.doubt = isAmbiguous(err)
 `, ``}},
 		Quick: []string{"5.11", "5.12"},
-		Why:   "no other milestone loses an answer",
+		Why:   "5.23 takes three ZooKeepers, and no other milestone loses an answer",
+	},
+	{
+		Name:    "list-without-sync",
+		Mistake: "lists to learn what became of a create, and asks a member of ZooKeeper that doesn't know of it yet",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{{"register.go", `		if _, err := c.Sync(r.root); err != nil {
+			return nil, err
+		}
+`, ``}},
+		Quick: []string{"5.12", "5.23"},
+		Why:   "in no other milestone does a session move to another member",
 	},
 	{
 		Name:    "watch-not-set-again",

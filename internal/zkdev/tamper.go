@@ -3,8 +3,12 @@ package zkdev
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"example.com/rpcworkbook/internal/harness"
 )
 
 // MakeRoot creates the root, if it is missing, so that a server's first request to register is carried out.
@@ -29,4 +33,25 @@ func (r *Registry) Remove(nodes ...Node) {
 			r.t.Fatalf("remove %s under %s: %v", node.Name, r.Root, err)
 		}
 	}
+}
+
+// RemoveRoot deletes the root with all that is below it. A server may be as fast to put back what it misses: then it tries
+// again.
+func (r *Registry) RemoveRoot(within time.Duration) {
+	r.t.Helper()
+	harness.Eventually(r.t, within, "no "+r.Root, func() (bool, string) {
+		_, err := do(r, sureLimit, func(c *zk.Conn) (any, error) {
+			names, _, err := c.Children(r.Root)
+			for _, name := range names {
+				if err == nil {
+					err = c.Delete(r.Root+"/"+name, -1)
+				}
+			}
+			if err == nil {
+				err = c.Delete(r.Root, -1)
+			}
+			return nil, err
+		})
+		return err == nil, fmt.Sprint(err)
+	})
 }
