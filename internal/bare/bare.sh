@@ -44,6 +44,8 @@ need() {
 		[ -n "$missing" ] || command -v "$program" >/dev/null ||
 			missing="$program. On Debian and Ubuntu: apt-get install debootstrap util-linux git"
 	done
+	[ -n "$missing" ] || unshare --mount --pid --fork --kill-child true 2>/dev/null ||
+		missing="namespaces, which not even root can make here: is this a container?"
 	[ -n "$missing" ] || return 0
 	echo "make bare needs $missing" >&2
 	exit 1

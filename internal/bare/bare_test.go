@@ -45,6 +45,8 @@ func TestSaysWhatItNeeds(t *testing.T) {
 	}{
 		{map[string]string{"uname": "echo Darwin", "id": root}, "bookworm", "make bare needs Linux: "},
 		{map[string]string{"uname": linux, "id": "echo 1000"}, "bookworm", "make bare needs root, "},
+		{map[string]string{"uname": linux, "id": root, "debootstrap": ":", "git": ":", "unshare": "exit 1"}, "bookworm",
+			"make bare needs namespaces, which not even root can make here"},
 		{map[string]string{"uname": linux, "id": root}, "", "make bare needs a release of Debian, as in make bare RELEASE=bookworm\n"},
 		// A shell finds nothing but its own commands in an empty PATH.
 		{nil, "bookworm", "make bare needs debootstrap. On Debian and Ubuntu: apt-get install debootstrap util-linux git\n"},
@@ -68,6 +70,10 @@ func TestSaysWhatItNeeds(t *testing.T) {
 func TestLeavesNothing(t *testing.T) {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		t.Skip("needs Linux and root, as make bare does")
+	}
+	err := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "true").Run()
+	if err != nil {
+		t.Skip("this system lets nobody make namespaces:", err)
 	}
 	// It mounts something, and starts a process that is deaf to all but SIGKILL.
 	const debootstrap = `for word; do case $word in */base) base=$word ;; esac; done
