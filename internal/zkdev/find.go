@@ -27,6 +27,10 @@ func Find() (Installation, error) { return find("") }
 // find takes the packages' directories below root, so that tests can furnish one.
 func find(root string) (Installation, error) {
 	if home := os.Getenv("ZOOKEEPER_HOME"); home != "" {
+		home, err := filepath.Abs(home) // ZooKeeper runs in a directory of its own
+		if err != nil {
+			return Installation{}, fmt.Errorf("ZOOKEEPER_HOME: %w", err)
+		}
 		found, ok := release(filepath.Join(home, "lib"))
 		if !ok {
 			return Installation{}, fmt.Errorf("ZOOKEEPER_HOME is %s, but there is no lib/zookeeper-*.jar: "+
@@ -70,10 +74,12 @@ func withJava(found Installation, candidates ...string) (Installation, error) {
 		candidates = append([]string{filepath.Join(home, "bin", "java")}, candidates...)
 	}
 	for _, java := range append(candidates, "java") {
-		if path, err := exec.LookPath(java); err == nil {
-			found.Java = path
-			return found, nil
+		path, err := exec.LookPath(java)
+		if err != nil {
+			continue
 		}
+		found.Java, err = filepath.Abs(path)
+		return found, err
 	}
 	return Installation{}, fmt.Errorf("ZooKeeper is installed in %s, but no Java to run it. %s", found.Dir, howToInstall())
 }

@@ -38,8 +38,11 @@ type process struct {
 	paused   bool
 }
 
-// startProcess runs that class of ZooKeeper with the configuration file, adding its output to the file output. If this program dies
-// before dismiss, dir is removed.
+// startProcess runs that class of ZooKeeper in dir with the configuration file, adding its output to the file output. If
+// this program dies before dismiss, dir is removed.
+//
+// The temporary directory may be called anything, and Java makes letters of a path by the locale, but of what a
+// configuration says by Latin-1: so that names nothing outside dir.
 func startProcess(found Installation, mainClass, dir, config string, output *os.File) (*process, error) {
 	hold, lifeline, err := os.Pipe()
 	if err != nil {
@@ -49,6 +52,8 @@ func startProcess(found Installation, mainClass, dir, config string, output *os.
 	args := append([]string{"-c", guardedExec, dir, found.Java}, javaFlags...)
 	args = append(args, "-cp", found.ClassPath, "org.apache.zookeeper.server."+mainClass, config)
 	cmd := exec.Command("/bin/sh", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	cmd.Stdout, cmd.Stderr = output, output // a file: a pipe would have to be read, and would delay Wait
 	cmd.ExtraFiles = []*os.File{hold}
 	// Its own process group: Ctrl-C is for us, and we decide when ZooKeeper ends.

@@ -32,7 +32,7 @@ const (
 const configuration = `tickTime=500
 minSessionTimeout=1000
 maxSessionTimeout=60000
-dataDir=%s
+dataDir=./data
 clientPort=%d
 clientPortAddress=%s
 maxClientCnxns=0
@@ -136,7 +136,7 @@ func start(ctx context.Context, place Place, port, member int, settings string, 
 		return nil, fmt.Errorf("make a directory for ZooKeeper: %w", err)
 	}
 	s = &Server{found: found, dir: dir, place: place, port: port, member: member, release: release}
-	content := fmt.Sprintf(configuration, s.path("data"), port, place.Host) + settings + "\n"
+	content := fmt.Sprintf(configuration, port, place.Host) + settings + "\n"
 	if err = os.WriteFile(s.path("zoo.cfg"), []byte(content), 0o600); err == nil {
 		err = s.launch(ctx)
 	}
@@ -163,7 +163,7 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	defer output.Close()
 	var jvm *process
-	s.place.Do(func() { jvm, err = startProcess(s.found, s.mainClass(), s.dir, s.path("zoo.cfg"), output) })
+	s.place.Do(func() { jvm, err = startProcess(s.found, s.mainClass(), s.dir, "zoo.cfg", output) })
 	if err != nil {
 		return err
 	}

@@ -154,6 +154,21 @@ func TestStartAndStop(t *testing.T) {
 	s.Kill() // no harm
 }
 
+// Its configuration is in the temporary directory, whose name may have a space, and letters that the locale lacks.
+func TestStartsWhereverTheTemporaryDirectoryIs(t *testing.T) {
+	temp := filepath.Join(t.TempDir(), "临时 dir")
+	require.NoError(t, os.Mkdir(temp, 0o755))
+	t.Setenv("TMPDIR", temp)
+	t.Setenv("LC_ALL", "C")
+	s := StartT(t)
+	ephemeral(t, connect(t, s.Addr()), "/here")
+	assert.DirExists(t, filepath.Join(s.dir, "data", "version-2"))
+	require.NoError(t, s.Stop())
+	left, err := os.ReadDir(filepath.Dir(temp))
+	require.NoError(t, err)
+	assert.Len(t, left, 1)
+}
+
 func TestSeveralAtOnce(t *testing.T) {
 	one, other := StartT(t), StartT(t)
 	assert.NotEqual(t, one.Addr(), other.Addr())
