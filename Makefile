@@ -117,11 +117,11 @@ soak: whole install ## random faults for 10 minutes, to watch; LENGTH=1h, SEED=4
 .PHONY: net
 net: whole install ## the same on a network that breaks, of hosts in namespaces (Linux, root); LENGTH=1h, SEED=4711
 	@$(GOTEST) $(RACE) -failfast -run '^TestNet' ./internal/netlab
-	@go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestNet$$' ./final/network -length $(LENGTH) -seed $(SEED)
+	@go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestNet' ./final/network -length $(LENGTH) -seed $(SEED)
 
 .PHONY: net-etcd
 net-etcd: whole ## the same with an etcd of three members
-	@cd exercise-etcd; go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestNet$$' ./network -length $(LENGTH) -seed $(SEED)
+	@cd exercise-etcd; go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestNet' ./network -length $(LENGTH) -seed $(SEED)
 
 .PHONY: prove
 prove: whole install ## ask the specifications of programs that are wrong in one way each

@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 
 func TestNet(t *testing.T) { backend().Run(t, "net-etcd") }
 
+func TestNetKilled(t *testing.T) { backend().RunKilled(t, "TestNet") }
+
 func backend() nettest.Backend {
 	return nettest.Backend{
 		Name: "etcd", Entry: "key",

@@ -27,6 +27,8 @@ func TestMain(m *testing.M) { os.Exit(zooKeeper().Main(m)) }
 
 func TestNet(t *testing.T) { zooKeeper().Run(t, "net") }
 
+func TestNetKilled(t *testing.T) { zooKeeper().RunKilled(t, "TestNet") }
+
 func zooKeeper() nettest.Backend {
 	return nettest.Backend{
 		Name: "ZooKeeper", Entry: "znode",
