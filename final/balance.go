@@ -14,6 +14,7 @@ import (
 	"container/list"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,13 +23,16 @@ import (
 const (
 	// firstWindow is how many calls may be outstanding at a server of which
 	// nothing is known yet. One that has failed begins anew with one.
-	firstWindow = 16
+	firstWindow = 8
 	// slowAnswer is what a server takes for an answer when it has more to do than
 	// it should have: then its window is halved.
 	slowAnswer = int64(time.Second)
 	// recently is how long after it made progress we trust that a server is
 	// there.
 	recently = int64(time.Second)
+	// hedgeShare is how often hedges come before calls: at every so manyth answer.
+	// More often, they would double the work of servers that have too much of it.
+	hedgeShare = 4
 
 	maxProbes    = 8   // under way, of servers whose time aside is over
 	maxSearch    = 256 // the same, while callers wait
@@ -89,6 +93,7 @@ type balance struct {
 	calls  list.List // *ticket of those who wait for any server
 	hedges list.List // *ticket of those who wait for a server that answers, besides the one they have
 
+	answers   int  // while callers waited
 	probes    int  // pings under way
 	searching bool // search is running
 }
@@ -246,6 +251,9 @@ func (b *balance) offer(r *remote, answered bool) {
 		return
 	}
 	b.setAside(r)
+	if answered {
+		b.answers++
+	}
 	for t := b.next(r, answered); t != nil && b.hasRoom(r); t = b.next(r, answered) {
 		b.remove(t)
 		r.place.promised++
@@ -260,9 +268,12 @@ func (b *balance) offer(r *remote, answered bool) {
 
 // next returns the ticket of who is to be given that server next.
 func (b *balance) next(r *remote, answered bool) *ticket {
-	queues := []*list.List{&b.calls}
-	if answered {
-		queues = append(queues, &b.hedges)
+	queues := []*list.List{&b.calls, &b.hedges}
+	switch {
+	case !answered:
+		queues = queues[:1]
+	case b.answers%hedgeShare == 0:
+		slices.Reverse(queues)
 	}
 	for _, queue := range queues {
 		for e := queue.Front(); e != nil; e = e.Next() {

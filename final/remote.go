@@ -91,8 +91,9 @@ type outcome struct {
 	silent  bool // none yet, but the server is silent, or half of the caller's time is over: another may come
 }
 
-// epoch is when the clock was started.
-var epoch = time.Now()
+// epoch is when the clock stood at 0: so long ago that nothing can have happened
+// at that time.
+var epoch = time.Now().Add(-time.Hour)
 
 // clock is the time in nanoseconds, counted so that setting the machine's clock
 // doesn't matter.

@@ -86,8 +86,9 @@ type outcome struct {
 	silent  bool // none yet, but the server is silent: another comes if it speaks again
 }
 
-// epoch is when the clock was started.
-var epoch = time.Now()
+// epoch is when the clock stood at 0: so long ago that nothing can have happened
+// at that time.
+var epoch = time.Now().Add(-time.Hour)
 
 // clock is the time in nanoseconds, counted so that setting the machine's clock
 // doesn't matter.

@@ -1,0 +1,260 @@
+// Tests of the balance: which server a call goes to, how many calls a server is
+// given at once, and that whoever waits for one gets it, or leaves without a
+// trace.
+
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// newBalance returns one that knows servers with these names, which are never
+// called.
+func newBalance(names ...string) *balance {
+	b := &balance{updated: make(chan struct{})}
+	b.update(Snapshot{Servers: names})
+	return b
+}
+
+// takeNow takes a server that must be there, and counts a call as outstanding.
+func takeNow(t *testing.T, b *balance) *remote {
+	t.Helper()
+	r, ticket, err := b.take(nil, false)
+	require.NoError(t, err)
+	require.Nil(t, ticket, "a server that is ready")
+	r.outstanding.Add(1)
+	return r
+}
+
+// answer is what a connection does when a server has answered a call.
+func answer(r *remote, took time.Duration) {
+	r.place.adapt(r.outstanding.Add(-1)+1, int64(took))
+	r.changed(true)
+}
+
+func TestOfTwoServersTheOneThatOwesLess(t *testing.T) {
+	b := newBalance("a", "b")
+	b.remotes["a"].outstanding.Store(5)
+	for i := range 4 {
+		takeNow(t, b)
+		assert.LessOrEqual(t, b.remotes["b"].outstanding.Load(), int32(6), "after %d calls", i+1)
+	}
+	// A coin decides which two are compared: the same one twice, every other time.
+	assert.Positive(t, b.remotes["b"].outstanding.Load())
+}
+
+func TestWindowFollowsTheServersSpeed(t *testing.T) {
+	var p place
+	assert.Equal(t, int32(firstWindow), p.width(), "at first")
+	p.adapt(1, 0)
+	assert.Equal(t, int32(firstWindow), p.width(), "who is not full needs no more")
+	for range 10 {
+		p.adapt(p.width(), 0)
+	}
+	assert.Equal(t, int32(firstWindow+10), p.width(), "one more for each quick answer")
+	for range 10_000 {
+		p.adapt(p.width(), 0)
+	}
+	assert.Equal(t, int32(maxOutstanding), p.width(), "at most")
+	p.adapt(1, slowAnswer+1)
+	assert.Equal(t, int32(maxOutstanding/2), p.width(), "half as many for a slow one")
+	for range 20 {
+		p.adapt(1, slowAnswer+1)
+	}
+	assert.Equal(t, int32(1), p.width(), "at least")
+}
+
+func TestFullServersLetCallersWait(t *testing.T) {
+	b := newBalance("a")
+	for range firstWindow {
+		takeNow(t, b)
+	}
+	var tickets []*ticket
+	for range 3 {
+		r, ticket, err := b.take(nil, false)
+		require.NoError(t, err)
+		require.Nil(t, r, "it has no room")
+		tickets = append(tickets, ticket)
+	}
+	b.leave(tickets[0]) // before there was room
+	a := b.remotes["a"]
+	answer(a, time.Minute) // so slow that there is still no room
+	assert.Empty(t, tickets[1].turn)
+	for a.outstanding.Load() >= a.place.width() {
+		answer(a, 0)
+	}
+	require.Len(t, tickets[1].turn, 1, "first come, first served")
+	assert.Empty(t, tickets[2].turn, "there was room for one")
+
+	b.leave(tickets[1]) // with a server in hand that it doesn't need any more
+	require.Len(t, tickets[2].turn, 1, "the next one has it")
+	r := <-tickets[2].turn
+	r.outstanding.Add(1)
+	b.started(r)
+	assert.Zero(t, b.waiting.Load())
+	assert.Zero(t, a.place.promised)
+}
+
+func TestHedgeGoesToAServerThatAnswers(t *testing.T) {
+	b := newBalance("silent", "unknown", "good")
+	open := []*attempt{{remote: b.remotes["silent"]}}
+	b.remotes["silent"].lively.Store(clock())
+	b.remotes["good"].lively.Store(clock())
+	for range 20 {
+		r, _, err := b.take(open, true)
+		require.NoError(t, err)
+		require.Equal(t, "good", r.addr)
+	}
+	open = append(open, &attempt{remote: b.remotes["good"]})
+	r, ticket, err := b.take(open, true)
+	require.NoError(t, err)
+	require.Nil(t, r, "nobody knows whether the last one is there")
+	b.changed(b.remotes["good"], true)
+	b.changed(b.remotes["unknown"], false)
+	assert.Empty(t, ticket.turn)
+	b.changed(b.remotes["unknown"], true)
+	require.Len(t, ticket.turn, 1)
+	assert.Equal(t, "unknown", (<-ticket.turn).addr)
+}
+
+// Among calls that wait, hedges have their share, and no more.
+func TestHedgesHaveTheirShare(t *testing.T) {
+	b := newBalance("a")
+	a := b.remotes["a"]
+	a.outstanding.Store(firstWindow)
+	var calls, hedges []*ticket
+	for range 40 {
+		_, call, _ := b.take(nil, false)
+		_, hedge, _ := b.take(nil, true)
+		calls, hedges = append(calls, call), append(hedges, hedge)
+	}
+	served := func(tickets []*ticket) (n int) {
+		for _, ticket := range tickets {
+			n += len(ticket.turn)
+		}
+		return n
+	}
+	for range 20 { // one leaves, one comes
+		a.outstanding.Add(-1)
+		b.changed(a, true)
+		a.place.promised = 0
+		a.outstanding.Add(1)
+	}
+	assert.Equal(t, 20, served(calls)+served(hedges))
+	assert.Equal(t, 20/hedgeShare, served(hedges))
+}
+
+func TestFailedServersAreSetAsideUntilTheyAnswer(t *testing.T) {
+	b := newBalance("a", "b", "c")
+	for _, name := range []string{"b", "c"} {
+		b.remotes[name].broken(nil, true)
+	}
+	assert.Len(t, b.aside, 2)
+	for range firstWindow {
+		assert.Equal(t, "a", takeNow(t, b).addr)
+	}
+	b.remotes["b"].works()
+	b.changed(b.remotes["b"], true)
+	assert.Len(t, b.aside, 1)
+	assert.Equal(t, "b", takeNow(t, b).addr)
+	b.update(Snapshot{Servers: []string{"a"}})
+	assert.Empty(t, b.aside, "nobody asks who is no longer listed")
+	assert.Nil(t, b.pick(nil, false), "and the one that is left is full")
+}
+
+func TestListThatBecomesEmptySendsAwayWhoWaits(t *testing.T) {
+	b := &balance{updated: make(chan struct{})}
+	_, ticket, err := b.take(nil, false)
+	require.NoError(t, err, "the list is not known yet")
+	b.update(Snapshot{})
+	require.Len(t, ticket.turn, 1)
+	require.Nil(t, <-ticket.turn)
+	_, _, err = b.take(nil, false)
+	assert.ErrorIs(t, err, ErrNoServer)
+	b.closed = true
+	_, _, err = b.take(nil, false)
+	assert.ErrorIs(t, err, ErrClosed)
+}
+
+// Nobody is forgotten, whatever comes and goes at the same time.
+func TestBalanceUnderEverythingAtOnce(t *testing.T) {
+	b := newBalance("a", "b", "c")
+	var all sync.WaitGroup
+	for caller := range 40 {
+		all.Go(func() {
+			for i := range 500 {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%3)*100*time.Microsecond)
+				r, ticket, err := b.take(nil, false)
+				if !assert.NoError(t, err) {
+					cancel()
+					return
+				}
+				if ticket != nil && i%3 < 2 { // this one has little patience
+					select {
+					case r = <-ticket.turn:
+					case <-ctx.Done():
+						b.leave(ticket)
+					}
+				} else if ticket != nil {
+					select {
+					case r = <-ticket.turn:
+					case <-time.After(20 * time.Second):
+						t.Error("a caller who was forgotten")
+					}
+				}
+				cancel()
+				if r == nil {
+					continue
+				}
+				r.outstanding.Add(1)
+				if ticket != nil {
+					b.started(r)
+				}
+				took := time.Duration(0)
+				if (caller+i)%7 == 0 {
+					took = 2 * time.Second
+				}
+				answer(r, took)
+			}
+		})
+	}
+	all.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	assert.Zero(t, b.waiting.Load())
+	assert.Zero(t, b.calls.Len()+b.hedges.Len())
+	for _, r := range b.list {
+		assert.Zero(t, r.outstanding.Load(), r.addr)
+		assert.Zero(t, r.place.promised, r.addr)
+	}
+}
+
+// Picking costs the same however many servers are set aside.
+func BenchmarkTake(b *testing.B) {
+	for _, aside := range []int{9, 4000} {
+		b.Run(fmt.Sprint(aside, " aside"), func(b *testing.B) {
+			names := []string{"good"}
+			for i := range aside {
+				names = append(names, fmt.Sprint(i))
+			}
+			balance := newBalance(names...)
+			for _, r := range balance.list[1:] {
+				r.failures.Store(20) // it is not tried again while this runs
+				r.broken(nil, true)
+			}
+			for b.Loop() {
+				r, _, err := balance.take(nil, false)
+				if err != nil || r == nil {
+					b.Fatal(r, err)
+				}
+			}
+		})
+	}
+}
