@@ -278,6 +278,36 @@ func TestSpec2(t *testing.T) {
 			s = s.Restart(t)
 		}
 	})
+
+	t.Run("2.14 newcomers are answered while others send without a pause", func(t *testing.T) {
+		harness.Usually(t, `a turn takes long when many have sent much, and only one connection is accepted in each → step2 README, "Bound the turn"`)
+		s := start(t)
+		const floods, newcomers = 20, 300
+		for range floods {
+			c := s.Dial(t)
+			ping(t, c)
+			c.Timeout = time.Minute
+			frames := spec2Pings(2000)
+			go func() {
+				for c.TrySend(frames) == nil {
+				}
+			}()
+			go func() { _ = c.TryDiscard() }()
+		}
+
+		conns := make([]*harness.Conn, newcomers)
+		for i := range conns {
+			conns[i] = s.Dial(t)
+			conns[i].SendRequest("ping", i)
+		}
+		began := time.Now()
+		for i, c := range conns {
+			c.Timeout = 20 * time.Second
+			c.WantPong(fmt.Sprint(i))
+		}
+		took := time.Since(began)
+		harness.Check(t, took < 5*time.Second, fmt.Sprintf("%d newcomers answered within 5 s", newcomers), "%v", took)
+	})
 }
 
 // spec2Pings returns the frames of n pings with the params 0 to n-1.

@@ -300,6 +300,26 @@ func TestWholeFramesWaitBehindAStop(t *testing.T) {
 	assert.Equal(t, &FrameTooLongError{Length: 11, Limit: 10}, err, "the error has waited, too")
 }
 
+// Whoever wants to handle a body later may keep it, if it came in pieces.
+func TestBodyInPiecesStaysValid(t *testing.T) {
+	d := NewDecoder(100)
+	stream := slices.Concat(AppendFrame(nil, []byte("first")), AppendFrame(nil, []byte("second")), AppendFrame(nil, []byte("third")))
+	var kept []byte
+	for i := 0; i < len(stream); i += 7 {
+		chunk := bytes.Clone(stream[i:min(i+7, len(stream))])
+		for body, err := range d.Frames(chunk) {
+			require.NoError(t, err)
+			if kept == nil {
+				kept = body
+				break // what follows is kept behind it
+			}
+		}
+		clear(chunk)
+		assert.Equal(t, "first"[:len(kept)], string(kept), "after %d bytes", i+7)
+	}
+	assert.Len(t, kept, 5)
+}
+
 func TestBufferedAndMissing(t *testing.T) {
 	d := NewDecoder(10)
 	assert.Zero(t, d.Buffered(), "nothing came")

@@ -46,6 +46,7 @@ type Conn struct {
 	decoder    *Decoder // spent when no more are taken
 	unanswered bool     // the handler has a request and has not replied yet
 	processing bool     // process is on the stack
+	waiting    []byte   // a long request that is here, and unanswered, but not handled yet
 	out        []byte   // replies not yet sent
 
 	// The end. The quota is 0 while the connection is open.
@@ -147,6 +148,12 @@ func (c *Conn) process(chunk []byte) {
 		}
 
 		c.unanswered = true
+		if len(body) > longBody {
+			c.waiting = body // which came in several chunks, and so stays valid
+			c.server.queue(c)
+			break
+		}
+
 		c.handle(body)
 		if c.unanswered {
 			break
@@ -155,6 +162,13 @@ func (c *Conn) process(chunk []byte) {
 	c.processing = false
 
 	c.flush()
+}
+
+// handleWaiting handles the long request, whose turn it is.
+func (c *Conn) handleWaiting() {
+	body := c.waiting
+	c.waiting = nil
+	c.handle(body)
 }
 
 // handle calls the handler. A panic in it costs that call only.
@@ -245,7 +259,8 @@ func (c *Conn) close() {
 		return
 	}
 
-	c.state, c.decoder, c.out = stateClosed, spent, nil
+	c.state = stateClosed
+	c.decoder, c.waiting, c.out = spent, nil, nil
 	c.lingering.Stop()
 	c.server.loop.Close(c.fd)
 	delete(c.server.conns, c)

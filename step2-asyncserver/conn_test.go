@@ -130,6 +130,107 @@ func TestConnHalfClosedGetsAllItsReplies(t *testing.T) {
 	})
 }
 
+// note returns a call that is so long, and notes what.
+func note(what, length int) []byte {
+	request := harness.Request("note", what)
+	padding := strings.Repeat(" ", max(0, length-len(request)))
+	return harness.Frame(request[:len(request)-1] + padding + "}")
+}
+
+// Many long requests are complete at once: each is handled in a turn of its
+// own, the oldest first, and who has a short one needn't wait for them.
+func TestConnLongRequestsWaitForTheirTurn(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		const long = 10
+		var conns []*harness.Conn
+		for i := range long {
+			c, frame := s.dial(), note(i, 3*longBody)
+			c.Send(frame[:len(frame)-1])
+			conns = append(conns, c)
+		}
+		short := s.dial()
+		s.ping(short)
+		s.eventually("all but the last bytes", func() bool {
+			buffered := 0
+			for c := range s.server.conns {
+				buffered += c.decoder.Buffered()
+			}
+			return buffered == long*(3*longBody+HeaderSize-1)
+		})
+
+		release := s.block()
+		for _, c := range conns {
+			c.Send([]byte("}"))
+		}
+		short.Send(note(100, 0))
+		turn := s.poller.waits.Load()
+		release()
+		s.eventually("all to be handled", func() bool { return len(s.took) == 1+long })
+		assert.GreaterOrEqual(t, s.poller.waits.Load()-turn, int64(long), "turns")
+		s.on(func() { assert.Equal(t, "100", s.took[0], "in %v", s.took) })
+		short.WantReply("noted", "100")
+		for i, c := range conns {
+			c.WantReply("noted", fmt.Sprint(i))
+			s.ping(c)
+		}
+	})
+}
+
+// A long request has its place among those of its connection, also at the end
+// of the stream, and at that of the server.
+func TestConnLongRequestsAreAnsweredInOrder(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		half := s.dial()
+		frames := slices.Concat(note(1, 0), note(2, 2*longBody), note(3, 5*longBody), note(4, 0), note(5, longBody+1), note(6, longBody), note(7, 0))
+		half.Send(frames)
+		half.CloseWrite()
+		for i := range 7 {
+			half.WantReply("noted", fmt.Sprint(1+i))
+		}
+		half.WantEOF()
+		half.Close()
+
+		draining := s.dial()
+		s.ping(draining)
+		conn := s.conn()
+		frames = slices.Concat(note(1, 0), note(2, longBody+1), note(3, 0), note(4, longBody+1))
+		release := s.block()
+		draining.Send(frames)
+		harness.Eventually(t, patience, "all to be there", func() (bool, string) {
+			n := unreadBytes(conn)
+			return n == len(frames), fmt.Sprint(n)
+		})
+		s.Drain()
+		release()
+		for i := range 4 {
+			draining.WantReply("noted", fmt.Sprint(1+i))
+		}
+		draining.WantEOF()
+		draining.Close()
+		s.wantEnd()
+	})
+}
+
+// Nobody is there for the reply: the request costs neither time nor memory.
+func TestConnLongRequestOfWhoHasLeft(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		conn := s.conn()
+		frame := note(1, 3*longBody)
+		c.Send(frame[:len(frame)-1])
+		s.eventually("all but the last byte", func() bool { return conn.decoder.Buffered() == len(frame)-1 })
+		s.on(func() {
+			conn.process([]byte("}"))
+			assert.Len(t, conn.waiting, len(frame)-HeaderSize)
+			conn.close()
+			assert.Nil(t, conn.waiting)
+		})
+		s.eventually("an empty queue", func() bool { return len(s.server.long) == 0 })
+		s.on(func() { assert.Empty(t, s.took) })
+		s.ping(s.dial())
+	})
+}
+
 // Half a frame, and then the end: nothing to answer.
 func TestConnEndsInsideAFrame(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {

@@ -139,6 +139,40 @@ func TestServerPausesAfterEachAccept(t *testing.T) {
 	})
 }
 
+// A turn was long, and many are waiting: as many are accepted at once as would
+// have been in short turns, and no more than a bounded number.
+func TestServerCatchesUpAfterALongTurn(t *testing.T) {
+	for _, c := range []struct {
+		pause       time.Duration
+		least, most int
+	}{{time.Hour, 1, 1}, {30 * time.Millisecond, 4, maxAccepts}, {time.Nanosecond, maxAccepts, maxAccepts}} {
+		eachPoller(t, func(t *testing.T, p Poller) {
+			s := newServing(t, p)
+			var visits []int64 // the turn of each accept
+			s.server.Pause = func(int, error) time.Duration {
+				visits = append(visits, s.poller.waits.Load())
+				return c.pause
+			}
+			s.start()
+			release := s.block()
+			for range 2 * maxAccepts {
+				s.dial()
+			}
+			time.Sleep(100 * time.Millisecond) // so long is the turn at least
+			release()
+			s.eventually("an accept", func() bool { return len(visits) > 0 })
+			s.on(func() {
+				first := 0
+				for first < len(visits) && visits[first] == visits[0] {
+					first++
+				}
+				assert.GreaterOrEqual(t, first, c.least, "with a pause of %v", c.pause)
+				assert.LessOrEqual(t, first, c.most, "with a pause of %v", c.pause)
+			})
+		})
+	}
+}
+
 // accept fails for want of descriptors, and the listener stays ready: that must
 // not make the loop spin, and must be over when there are descriptors again.
 func TestServerOutOfDescriptors(t *testing.T) {

@@ -6,7 +6,10 @@
 package main
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -21,11 +24,13 @@ type serving struct {
 	server *Server
 	addr   string
 	held   chan *Conn // connections whose call "later" came in, and is not answered yet
+	took   []string   // the params of the calls of "note", as they were handled; they belong to the loop
 }
 
 // newServing returns a server whose loop doesn't run yet. It answers every
-// call with the service, except three methods: "later" is left to the test,
-// "panic" panics, and "both" replies first.
+// call with the service, except four methods: "later" is left to the test,
+// "panic" panics, "both" replies first, and "note" is noted, which takes a
+// while when it is long.
 func newServing(t testing.TB, p Poller) *serving {
 	t.Helper()
 	listener, addr, err := Listen("127.0.0.1", "0")
@@ -41,6 +46,13 @@ func newServingOn(t testing.TB, p Poller, listener int, addr string) *serving {
 		switch req, _ := ParseRequest(body); req.Method {
 		case "later":
 			s.held <- c
+		case "note":
+			note := strings.TrimRight(string(req.Params), " ")
+			s.took = append(s.took, note)
+			if len(body) > longBody {
+				time.Sleep(5 * time.Millisecond)
+			}
+			c.Reply(NewReply("noted", json.RawMessage(note)))
 		case "both":
 			c.Reply(NewReply("first", 1))
 			c.Reply(NewReply("second", 2))

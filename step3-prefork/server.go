@@ -21,6 +21,17 @@ import (
 // the next one's turn.
 const chunkSize = 16 << 10
 
+// longBody is the longest request that is handled as soon as it is whole: what a
+// visit may bring otherwise. To parse a longer one can take 15 ms.
+const longBody = chunkSize
+
+// maxAccepts is how many connections the server accepts in one visit at most.
+const maxAccepts = 32
+
+// longTurn is how long a turn must be for the server to catch up with accepting.
+// It is longer than any pause between two accepts.
+const longTurn = time.Millisecond
+
 // A Handler answers the request in body by calling c.Reply once: before it
 // returns, or later on the loop's goroutine. The body is valid until the
 // Handler returns. A Handler must not block.
@@ -47,6 +58,7 @@ type Server struct {
 
 	conns map[*Conn]struct{} // all that are not closed
 	chunk []byte             // what is being read, shared: only one connection reads at a time
+	long  []*Conn            // those that wait with a long request, the oldest first
 }
 
 // Listen opens a listening TCP socket as a plain descriptor, which doesn't
@@ -108,19 +120,30 @@ func (s *Server) listen(mask Events) error {
 	return s.loop.Watch(s.listener, mask, func(Events) { s.accept() })
 }
 
-// accept takes one connection and then pauses.
+// accept takes one connection and then pauses. But after a long turn it takes as
+// many as it would have taken meanwhile: or else clients that keep it busy would
+// starve all that are new.
 func (s *Server) accept() {
-	fd, err := accept(s.listener)
-	switch {
-	case err == nil:
-		s.open(fd)
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINVAL):
-		return // another worker was faster, the caller has left, or the socket is shut down and Drain is on its way
+	behind := s.loop.lastTurn
+	if behind < longTurn {
+		behind = 0
 	}
 
-	pause := s.Pause(len(s.conns), err)
-	if pause != 0 {
-		s.rest(pause)
+	for range maxAccepts {
+		fd, err := accept(s.listener)
+		switch {
+		case err == nil:
+			s.open(fd)
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINVAL):
+			return // another worker was faster, the caller has left, or the socket is shut down and Drain is on its way
+		}
+
+		pause := s.Pause(len(s.conns), err)
+		behind -= pause
+		if pause != 0 && (err != nil || pause < 0 || behind < 0) {
+			s.rest(pause)
+			return
+		}
 	}
 }
 
@@ -150,6 +173,36 @@ func (s *Server) open(fd int) {
 	c.ready = c.onReady
 	s.conns[c] = struct{}{}
 	c.watch(Readable)
+}
+
+// queue has a connection's long request handled in its turn.
+func (s *Server) queue(c *Conn) {
+	s.long = append(s.long, c)
+	if len(s.long) == 1 {
+		s.loop.AfterFunc(0, s.handleLong)
+	}
+}
+
+// handleLong handles long requests: at least one in a turn of the loop, but for
+// no longer than the rest of the turn takes.
+func (s *Server) handleLong() {
+	began := time.Now()
+	for len(s.long) > 0 {
+		c := s.long[0]
+		if c.state != stateClosed {
+			c.handleWaiting()
+		}
+		s.long[0] = nil // only now: queue must see that there is one
+		s.long = s.long[1:]
+
+		if time.Since(began) >= s.loop.lastTurn/2 {
+			break
+		}
+	}
+
+	if len(s.long) > 0 {
+		s.loop.AfterFunc(0, s.handleLong)
+	}
 }
 
 // drain takes what has already connected, stops listening, and closes every

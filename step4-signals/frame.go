@@ -56,11 +56,12 @@ func NewDecoder(limit int) *Decoder {
 }
 
 // Frames takes the next chunk of the stream, cut anywhere, and yields the body
-// of each frame that is now whole. A body is valid until the next iteration;
-// one that lies whole in chunk is not copied. What follows the last body
-// yielded, because it is incomplete or because the caller stopped, is copied
-// and comes first at the next call: Frames(nil) goes on after a stop. The
-// error, a *FrameTooLongError, comes last and again at every later call.
+// of each frame that is now whole. A body that lies whole in chunk is not
+// copied, and valid as long as chunk is; any other stays valid. What follows
+// the last body yielded, because it is incomplete or because the caller
+// stopped, is copied and comes first at the next call: Frames(nil) goes on
+// after a stop. The error, a *FrameTooLongError, comes last and again at every
+// later call.
 func (d *Decoder) Frames(chunk []byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		rest := chunk

@@ -196,6 +196,14 @@ func (c *Conn) TryReply() (Reply, error) {
 	return reply, nil
 }
 
+// TryDiscard reads until the end of the connection and looks at nothing, for
+// other goroutines. It ends with the test at the latest.
+func (c *Conn) TryDiscard() error {
+	_ = c.tcp.SetReadDeadline(time.Time{})
+	_, err := io.Copy(io.Discard, c.in)
+	return err
+}
+
 // WantReply reads the next reply, which must be of that kind and have that
 // result, compared as JSON values.
 func (c *Conn) WantReply(kind, result string) {
