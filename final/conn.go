@@ -8,7 +8,6 @@
 package rpc
 
 import (
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"runtime/debug"
@@ -73,9 +72,7 @@ func (c *Conn) Reply(r Reply) {
 	if c.out == nil {
 		c.out = spareBuffer()
 	}
-	at := len(c.out)
-	c.out = r.Append(append(c.out, make([]byte, HeaderSize)...)) // in place: no copy of it
-	binary.LittleEndian.PutUint32(c.out[at:], uint32(len(c.out)-at-HeaderSize))
+	c.out = AppendReply(c.out, r)
 	if !c.processing {
 		c.process(nil) // a late reply: go on with the requests behind it
 	}

@@ -6,6 +6,7 @@ package rpc
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,6 +110,25 @@ func NewReply(kind string, result any) Reply {
 		return ErrorReply(fmt.Errorf("the result is not JSON: %w", err))
 	}
 	return Reply{Kind: kind, Result: raw}
+}
+
+// AppendReply appends the frame of a reply to dst and returns the extended
+// slice. A reply that is longer than a client accepts becomes an error reply:
+// the client would end the connection, with all the calls on it.
+func AppendReply(dst []byte, r Reply) []byte {
+	at := len(dst)
+	dst = r.Append(append(dst, make([]byte, HeaderSize)...)) // in place: no copy of it
+	length := len(dst) - at - HeaderSize
+	if length > MaxReply {
+		return AppendReply(dst[:at], replyTooLong(length))
+	}
+
+	binary.LittleEndian.PutUint32(dst[at:], uint32(length))
+	return dst
+}
+
+func replyTooLong(length int) Reply {
+	return ErrorReply(fmt.Errorf("the reply would be %d bytes, over the limit of %d", length, MaxReply))
 }
 
 // ErrorReply returns the reply that tells the caller what was wrong.

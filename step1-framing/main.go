@@ -78,10 +78,11 @@ func serveConn(conn *net.TCPConn, answer func(body []byte) Reply) error {
 		var out []byte
 		var tooLong error
 		for body, err := range decoder.Frames(buf[:n]) {
-			if tooLong = err; err != nil {
-				out = AppendFrame(out, ErrorReply(err).Append(nil))
+			tooLong = err
+			if err != nil {
+				out = AppendReply(out, ErrorReply(err))
 			} else {
-				out = AppendFrame(out, answer(body).Append(nil))
+				out = AppendReply(out, answer(body))
 			}
 		}
 		if _, err := conn.Write(out); err != nil {

@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -179,4 +180,32 @@ func TestErrorReply(t *testing.T) {
 	body := ErrorReply(errors.New("cut \xe4\xb8 here")).Append(nil)
 	assert.True(t, json.Valid(body), "%s", body)
 	assert.NotContains(t, string(body), "\xe4", "a reply is UTF-8 even when the error isn't")
+}
+
+// A reply that no client would accept becomes an error reply; the longest that
+// one accepts, and the echo of the longest request, do not.
+func TestAppendReply(t *testing.T) {
+	quoted := func(length int) json.RawMessage { return json.RawMessage(`"` + strings.Repeat("x", length-2) + `"`) }
+	const before = "before"
+	body := func(r Reply) string {
+		frame := AppendReply([]byte(before), r)
+		require.Equal(t, before, string(frame[:len(before)]))
+		body := frame[len(before)+HeaderSize:]
+		require.Equal(t, AppendFrame([]byte(before), body), frame)
+		return string(body)
+	}
+
+	envelope := len(Reply{Kind: "pong"}.Append(nil))
+	for _, length := range []int{envelope + 2, MaxReply - 1, MaxReply} {
+		assert.Len(t, body(Reply{"pong", quoted(length - envelope)}), length)
+	}
+	for _, length := range []int{MaxReply + 1, 3 * MaxReply} {
+		assert.Equal(t, fmt.Sprintf(`{"out":"error","result":"the reply would be %d bytes, over the limit of %d"}`, length, MaxReply),
+			body(Reply{"pong", quoted(length - envelope)}))
+	}
+
+	params := quoted(MaxRequest - len(Request{Method: "ping"}.Append(nil)))
+	request := Request{Method: "ping", Params: params}.Append(nil)
+	require.Len(t, request, MaxRequest)
+	assert.Equal(t, `{"out":"pong","result":`+string(params)+`}`, body(NewService().Answer(request)))
 }

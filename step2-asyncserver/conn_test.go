@@ -89,6 +89,19 @@ func TestConnManyRequestsBeforeTheFirstReplyIsRead(t *testing.T) {
 	})
 }
 
+// The client would end the connection because of such a reply.
+func TestConnTooLongAReplyIsAnError(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		c := s.dial()
+		conn := s.later(c)
+		c.Send(pings(1))
+		s.on(func() { conn.Reply(Reply{"long", json.RawMessage(`"` + strings.Repeat("x", MaxReply) + `"`)}) })
+		c.WantReply("error", fmt.Sprintf(`"the reply would be %d bytes, over the limit of %d"`, MaxReply+len(`{"out":"long","result":""}`), MaxReply))
+		c.WantPong("0")
+		s.ping(c)
+	})
+}
+
 // A client that never reads must not make the server hold more than the
 // replies to one chunk, nor wake it up.
 func TestConnClientThatNeverReads(t *testing.T) {
@@ -137,42 +150,48 @@ func note(what, length int) []byte {
 	return harness.Frame(request[:len(request)-1] + padding + "}")
 }
 
-// Many long requests are complete at once: each is handled in a turn of its
-// own, the oldest first, and who has a short one needn't wait for them.
+// Many long requests are complete at once. They are handled in several turns,
+// the oldest first, and who has a short one needn't wait for them.
 func TestConnLongRequestsWaitForTheirTurn(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
-		const long = 10
-		var conns []*harness.Conn
+		const long = 12
+		var clients []*harness.Conn
+		var conns []*Conn
 		for i := range long {
 			c, frame := s.dial(), note(i, 3*longBody)
+			clients = append(clients, c)
 			c.Send(frame[:len(frame)-1])
-			conns = append(conns, c)
+			s.eventually("all but the last byte", func() bool {
+				for conn := range s.server.conns {
+					if conn.decoder.Buffered() == len(frame)-1 && !slices.Contains(conns, conn) {
+						conns = append(conns, conn)
+					}
+				}
+				return len(conns) == 1+i
+			})
 		}
 		short := s.dial()
 		s.ping(short)
-		s.eventually("all but the last bytes", func() bool {
-			buffered := 0
-			for c := range s.server.conns {
-				buffered += c.decoder.Buffered()
-			}
-			return buffered == long*(3*longBody+HeaderSize-1)
-		})
 
-		release := s.block()
-		for _, c := range conns {
-			c.Send([]byte("}"))
-		}
-		short.Send(note(100, 0))
-		turn := s.poller.waits.Load()
-		release()
-		s.eventually("all to be handled", func() bool { return len(s.took) == 1+long })
-		assert.GreaterOrEqual(t, s.poller.waits.Load()-turn, int64(long), "turns")
-		s.on(func() { assert.Equal(t, "100", s.took[0], "in %v", s.took) })
-		short.WantReply("noted", "100")
-		for i, c := range conns {
+		var begun int64
+		s.on(func() {
+			begun = s.poller.waits.Load()
+			for _, conn := range conns {
+				conn.process([]byte("}"))
+			}
+			assert.Empty(t, s.took)
+		})
+		short.SendRequest("note", "short")
+		short.WantReply("noted", `"short"`)
+		s.on(func() {
+			// A turn that was longer than usual is followed by one that handles more.
+			assert.Less(t, slices.Index(s.took, `"short"`), long, "in %v", s.took)
+		})
+		for i, c := range clients {
 			c.WantReply("noted", fmt.Sprint(i))
-			s.ping(c)
 		}
+		assert.GreaterOrEqual(t, s.poller.waits.Load()-begun, int64(3), "turns")
+		s.ping(clients[0])
 	})
 }
 

@@ -107,6 +107,21 @@ func NewReply(kind string, result any) Reply {
 	return Reply{Kind: kind, Result: raw}
 }
 
+// AppendReply appends the frame of a reply to dst and returns the extended
+// slice. A reply that is longer than a client accepts becomes an error reply:
+// the client would end the connection, with all the calls on it.
+func AppendReply(dst []byte, r Reply) []byte {
+	body := r.Append(nil)
+	if len(body) > MaxReply {
+		body = replyTooLong(len(body)).Append(nil)
+	}
+	return AppendFrame(dst, body)
+}
+
+func replyTooLong(length int) Reply {
+	return ErrorReply(fmt.Errorf("the reply would be %d bytes, over the limit of %d", length, MaxReply))
+}
+
 // ErrorReply returns the reply that tells the caller what was wrong.
 func ErrorReply(err error) Reply {
 	return NewReply("error", err.Error())

@@ -67,7 +67,7 @@ func (c *Conn) Reply(r Reply) {
 	}
 
 	c.unanswered = false
-	c.out = AppendFrame(c.out, r.Append(nil))
+	c.out = AppendReply(c.out, r)
 	if !c.processing {
 		c.process(nil) // a late reply: go on with the requests behind it
 	}

@@ -5,7 +5,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -279,7 +282,43 @@ func TestSpec2(t *testing.T) {
 		}
 	})
 
-	t.Run("2.14 newcomers are answered while others send without a pause", func(t *testing.T) {
+	t.Run("2.14 after Ctrl-C a client that sends a request for each reply is told the end, long calls or not", func(t *testing.T) {
+		harness.Usually(t, `what a client sends after the signal is taken, too, as long as something keeps the server busy → step2 README, "Answer what has come in"`)
+		s := start(t)
+		busy, eager := s.Dial(t), s.Dial(t)
+		ping(t, eager)
+		call := harness.Request("pi", 30_000_000)
+		call = call[:len(call)-1] + strings.Repeat(" ", 8000-len(call)) + "}" // so long that they aren't read at once
+		busy.Send(slices.Repeat(harness.Frame(call), 16))
+		told := make(chan time.Time, 1)
+		var end error
+		go func() {
+			eager.Timeout = 30 * time.Second
+			for end == nil {
+				_, end = eager.TryCall("ping", "more")
+			}
+			told <- time.Now()
+		}()
+		busy.ReadReply()
+		s.SignalGroup(syscall.SIGINT)
+
+		var last time.Time
+		_, err := busy.TryReply()
+		for err == nil {
+			last = time.Now()
+			_, err = busy.TryReply()
+		}
+		harness.Check(t, errors.Is(err, io.EOF), "replies to the long calls, and then the end", "%v", err)
+		busy.Close()
+		at := <-told
+		harness.Check(t, errors.Is(end, io.EOF), "the end of the connection", "%v", end)
+		harness.Check(t, at.Before(last), "the end before the last reply to a long call", "%v later", at.Sub(last))
+		eager.Close()
+		code := s.Wait(5 * time.Second)
+		harness.Check(t, code == 0, "exit code 0", "%d", code)
+	})
+
+	t.Run("2.15 newcomers are answered while others send without a pause", func(t *testing.T) {
 		harness.Usually(t, `a turn takes long when many have sent much, and only one connection is accepted in each → step2 README, "Bound the turn"`)
 		s := start(t)
 		const floods, newcomers = 20, 300

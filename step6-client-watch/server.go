@@ -208,10 +208,12 @@ func (s *Server) handleLong() {
 // drain takes what has already connected, stops listening, and closes every
 // connection as soon as what came in is answered.
 func (s *Server) drain() {
-	for err := error(nil); err == nil || errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED); {
-		var fd int
-		if fd, err = accept(s.listener); err == nil {
+	for {
+		fd, err := accept(s.listener)
+		if err == nil {
 			s.open(fd)
+		} else if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNABORTED) {
+			break // EAGAIN: nobody is waiting any more
 		}
 	}
 

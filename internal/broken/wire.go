@@ -11,14 +11,15 @@ var wire = []Program{
 			{"main.go", `	decoder := NewDecoder(MaxRequest)
 `, ``},
 			{"main.go", `		for body, err := range decoder.Frames(buf[:n]) {
-			if tooLong = err; err != nil {
-				out = AppendFrame(out, ErrorReply(err).Append(nil))
+			tooLong = err
+			if err != nil {
+				out = AppendReply(out, ErrorReply(err))
 			} else {
-				out = AppendFrame(out, answer(body).Append(nil))
+				out = AppendReply(out, answer(body))
 			}
 		}
 `, `		if n > HeaderSize {
-			out = AppendFrame(out, answer(buf[HeaderSize:n]).Append(nil))
+			out = AppendReply(out, answer(buf[HeaderSize:n]))
 		}
 `},
 		},
@@ -30,9 +31,9 @@ var wire = []Program{
 		Name:    "first-frame-only",
 		Mistake: "looks for one frame after each read, where a read may bring several",
 		Step:    "step1-framing", Spec: 1,
-		Edits: []Edit{{"main.go", `				out = AppendFrame(out, answer(body).Append(nil))
+		Edits: []Edit{{"main.go", `				out = AppendReply(out, answer(body))
 			}
-`, `				out = AppendFrame(out, answer(body).Append(nil))
+`, `				out = AppendReply(out, answer(body))
 			}
 			break
 `}},
@@ -80,10 +81,11 @@ var wire = []Program{
 		var out []byte
 		var tooLong error
 		for body, err := range decoder.Frames(buf[:n]) {
-			if tooLong = err; err != nil {
-				out = AppendFrame(out, ErrorReply(err).Append(nil))
+			tooLong = err
+			if err != nil {
+				out = AppendReply(out, ErrorReply(err))
 			} else {
-				out = AppendFrame(out, answer(body).Append(nil))
+				out = AppendReply(out, answer(body))
 			}
 		}
 		if _, err := conn.Write(out); err != nil {
@@ -123,13 +125,13 @@ var wire = []Program{
 		Mistake: "reads again after a full buffer, and takes \"nothing there yet\" for the end of the connection",
 		Step:    "step2-asyncserver", Spec: 1,
 		Edits: []Edit{
-			{"conn.go", `		c.process(c.server.chunk[:n])
+			{"conn.go", `		c.process(chunk[:n])
 	case errors.Is(err, unix.EAGAIN):
-`, `		c.process(c.server.chunk[:n])
-		if n == len(c.server.chunk) && !c.closed {
+		// There was nothing after all.
+`, `		c.process(chunk[:n])
+		if n == chunkSize && c.state == stateOpen {
 			c.read()
 		}
-	case errors.Is(err, unix.EAGAIN) && c.finishing > 0:
 `},
 		},
 	},
@@ -139,9 +141,10 @@ var wire = []Program{
 		Step:    "step2-asyncserver", Spec: 2,
 		Edits: []Edit{
 			{"conn.go", `	n, err := unix.Write(c.fd, c.out)
+	c.out = c.out[max(n, 0):]
 `, `	_, err := unix.Write(c.fd, c.out)
+	c.out = nil
 `},
-			{"conn.go", `c.out = c.out[max(n, 0):]`, `c.out = nil`},
 		},
 		Varies: []string{"got"},
 		By:     "how much is missing when the client begins to read",
@@ -154,6 +157,41 @@ var wire = []Program{
 			{"sys_linux.go", `unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC`, `unix.SOCK_CLOEXEC`},
 			{"sys_other.go", `		err = unix.SetNonblock(fd, true)
 `, ``},
+		},
+	},
+	{
+		Name:    "drains-on-and-on",
+		Mistake: "ends a connection in a stop only when a read finds nothing, so that a client which sends on and on holds it",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{
+			{"conn.go", `	c.quota, _ = unread(c.fd)
+	c.flush()
+`, `	c.quota = 1 << 40
+	c.server.loop.Post(c.drainOn)
+}
+
+// drainOn reads once more.
+func (c *Conn) drainOn() {
+	if c.state == stateDraining && !c.unanswered && len(c.out) == 0 {
+		c.read()
+		c.server.loop.Post(c.drainOn)
+	}
+`},
+			{"conn.go", `		// There was nothing after all.
+`, `		if c.state == stateDraining && c.decoder.Buffered() == 0 {
+			c.linger()
+		}
+`},
+		},
+	},
+	{
+		Name:    "accepts-one-a-turn",
+		Mistake: "accepts one connection in each turn of the loop, however long the turn is",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{
+			{"server.go", `const maxAccepts = 32
+`, `const maxAccepts = 1
+`},
 		},
 	},
 	{
