@@ -4,6 +4,7 @@ package rpc
 
 import (
 	"encoding/hex"
+	"fmt"
 	"os"
 	"regexp"
 	"strconv"
@@ -36,6 +37,32 @@ func TestProtocolExamples(t *testing.T) {
 		}
 	}
 	assert.Empty(t, expected, "a request without its reply")
+}
+
+// The numbers of the text are those of the program.
+func TestProtocolNumbers(t *testing.T) {
+	content, err := os.ReadFile("PROTOCOL.md")
+	require.NoError(t, err)
+	text := strings.Join(strings.Fields(string(content)), " ")
+	for _, phrase := range []string{
+		"| request | " + grouped(MaxRequest) + " |",
+		"| reply | " + grouped(MaxReply) + " (" + grouped(MaxReply-MaxRequest) + " more:",
+		"a whole number from 0 to " + grouped(MaxPiTerms) + "*,",
+		fmt.Sprintf("at most %d MiB*, before it closes", lingerBytes>>20),
+		fmt.Sprintf("or after %.0f s*; while the client goes on taking what is left of the replies, after %.0f s*", lingerTime.Seconds(), maxLinger.Seconds()),
+		fmt.Sprintf("goes on serving for %d ms* so that clients notice", noticeTime.Milliseconds()),
+	} {
+		assert.True(t, strings.Contains(text, phrase), "PROTOCOL.md doesn't say: %s", phrase)
+	}
+}
+
+// grouped writes a number as texts do: 1,048,576.
+func grouped(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }
 
 // undump reads what hex.Dump has written.

@@ -8,6 +8,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -446,8 +447,7 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 		conn := s.conn()
 		c.Send(append(pings(400), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
 		s.eventually("our side to end, replies being on their way", func() bool {
-			unacknowledged, err := unix.IoctlGetInt(conn.fd, unix.TIOCOUTQ)
-			return conn.state == stateLingering && err == nil && unacknowledged > 0
+			return conn.state == stateLingering && unacknowledged(conn) > 0
 		})
 		s.on(func() {
 			s.timers = nil // so that nothing but the bytes can end it
@@ -469,9 +469,73 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 		}
 		c.WantError()
 		c.WantEOF()
-		s.on(func() { conn.closeUnlessTaken(lingerBytes) })
+		s.on(func() { conn.closeUnlessTaken(math.MaxInt, time.Now().Add(time.Hour)) })
 		s.wantConns(0)
 	})
+}
+
+// A peer that has replies to take is given time as long as it takes them, and
+// no more than a bounded time in all; one that takes nothing is not.
+func TestConnLingersForWhoeverTakes(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		lingering := func() (*harness.Conn, *Conn) {
+			c := harness.DialSmall(t, s.addr)
+			conn := s.conn()
+			c.Send(append(pings(400), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
+			s.eventually("our side to end, replies being on their way", func() bool {
+				return conn.state == stateLingering && unacknowledged(conn) > 0
+			})
+			return c, conn
+		}
+
+		c, conn := lingering()
+		read := 0
+		for range 3 {
+			before := unacknowledged(conn)
+			for ; unacknowledged(conn) >= before; read++ {
+				c.WantPong(fmt.Sprint(read))
+			}
+			s.timeIsUp()
+			s.wantConns(1)
+		}
+		s.timeIsUp() // it has taken nothing since
+		s.wantConns(0)
+
+		c, conn = lingering()
+		s.on(func() {
+			conn.lingering.Stop()
+			conn.closeUnlessTaken(math.MaxInt, time.Now())
+		})
+		c.WantPong("0")
+		s.timeIsUp()
+		s.wantConns(0)
+	})
+}
+
+// unacknowledged is how many bytes of replies are on their way.
+func unacknowledged(c *Conn) int {
+	n, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// A deaf peer doesn't hold its descriptor for ever.
+func TestConnLingersNotForTheDeaf(t *testing.T) {
+	p, err := NewPollPoller()
+	require.NoError(t, err)
+	s := newServing(t, p)
+	s.start()
+	c := harness.DialSmall(t, s.addr)
+	conn := s.conn()
+	c.Send(append(pings(400), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
+	s.eventually("our side to end, replies being on their way", func() bool {
+		return conn.state == stateLingering && unacknowledged(conn) > 0
+	})
+	began := time.Now()
+	s.wantConns(0)
+	assert.Less(t, time.Since(began), patience/2)
 }
 
 // The timer that bounds the lingering may outlive the connection, and then its
@@ -486,12 +550,7 @@ func TestConnLateTimerHarmsNobody(t *testing.T) {
 		if s.conn().fd != conn.fd {
 			t.Skip("the number was not used again")
 		}
-		s.on(func() {
-			for i := range s.timers {
-				s.timers[i].when = time.Now()
-			}
-		})
-		s.on(func() {})
+		s.timeIsUp()
 		s.ping(other)
 	})
 }

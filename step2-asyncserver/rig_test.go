@@ -159,6 +159,17 @@ func (r *rig) wantSleep() {
 	})
 }
 
+// timeIsUp has all timers called now.
+func (r *rig) timeIsUp() {
+	r.t.Helper()
+	r.on(func() {
+		for _, timer := range r.timers {
+			timer.when = time.Now()
+		}
+	})
+	r.on(func() {})
+}
+
 // block keeps the loop from turning until release is called.
 func (r *rig) block() (release func()) {
 	r.t.Helper()

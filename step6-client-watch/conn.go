@@ -10,18 +10,23 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// lingerTime bounds how long a connection that we end waits for the peer to
-// take the last replies, or at least some of them, and to end its side;
-// lingerBytes, how many bytes it discards meanwhile. The time is long because
-// a peer whose buffer is full takes some hundred KiB out of it before its
-// kernel asks for more.
-const lingerTime, lingerBytes = time.Second, 64 << 20
+// A connection that we end lingers. Each lingerTime the peer must have taken
+// something of the last replies, and be done with that and end its side after
+// maxLinger; lingerBytes is how much of what it sends we discard. The lingerTime
+// is long because a peer whose buffer is full takes some hundred KiB out of it
+// before its kernel asks for more.
+const (
+	lingerTime  = time.Second
+	maxLinger   = time.Minute
+	lingerBytes = 64 << 20
+)
 
 // A connState says how far a connection's end has come. It only ever grows.
 type connState uint8
@@ -235,20 +240,22 @@ func (c *Conn) drain() {
 func (c *Conn) linger() {
 	c.state, c.quota, c.decoder = stateLingering, lingerBytes, spent
 	_ = unix.Shutdown(c.fd, unix.SHUT_WR)
-	c.closeUnlessTaken(lingerBytes)
+	c.closeUnlessTaken(math.MaxInt, time.Now().Add(maxLinger))
 	c.watch(Readable)
 }
 
 // closeUnlessTaken closes the connection after lingerTime, unless the peer is
-// still taking replies: fewer bytes are unacknowledged then than before.
-func (c *Conn) closeUnlessTaken(before int) {
+// still taking replies, fewer bytes being unacknowledged then than before. After
+// the deadline it closes all the same.
+func (c *Conn) closeUnlessTaken(before int, deadline time.Time) {
 	c.lingering = c.server.loop.AfterFunc(lingerTime, func() {
 		now, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
-		if err == nil && now > 0 && now < before {
-			c.closeUnlessTaken(now)
-			return
+		taking := err == nil && now > 0 && now < before
+		if taking && time.Now().Before(deadline) {
+			c.closeUnlessTaken(now, deadline)
+		} else {
+			c.close()
 		}
-		c.close()
 	})
 }
 

@@ -161,26 +161,33 @@ var wire = []Program{
 	},
 	{
 		Name:    "drains-on-and-on",
-		Mistake: "ends a connection in a stop only when a read finds nothing, so that a client which sends on and on holds it",
+		Mistake: "ends a connection in a stop when it has been idle for a moment, so that a client which sends on and on holds it",
 		Step:    "step2-asyncserver", Spec: 2,
 		Edits: []Edit{
 			{"conn.go", `	c.quota, _ = unread(c.fd)
 	c.flush()
+}
 `, `	c.quota = 1 << 40
-	c.server.loop.Post(c.drainOn)
+	c.endWhenIdle()
+	c.flush()
 }
 
-// drainOn reads once more.
-func (c *Conn) drainOn() {
-	if c.state == stateDraining && !c.unanswered && len(c.out) == 0 {
-		c.read()
-		c.server.loop.Post(c.drainOn)
-	}
-`},
-			{"conn.go", `		// There was nothing after all.
-`, `		if c.state == stateDraining && c.decoder.Buffered() == 0 {
+func (c *Conn) endWhenIdle() {
+	c.lingering.Stop()
+	c.lingering = c.server.loop.AfterFunc(100*time.Millisecond, func() {
+		if c.unanswered || len(c.out) > 0 {
+			c.endWhenIdle()
+		} else {
 			c.linger()
 		}
+	})
+}
+`},
+			{"conn.go", `	n, err := unix.Read(c.fd, chunk)
+`, `	n, err := unix.Read(c.fd, chunk)
+	if c.state == stateDraining {
+		c.endWhenIdle()
+	}
 `},
 		},
 	},
