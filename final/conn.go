@@ -179,6 +179,7 @@ func (c *Conn) process(chunk []byte) {
 func (c *Conn) handleWaiting() {
 	body := c.waiting
 	c.waiting = nil
+	c.server.limits.count(c)
 	c.handle(body)
 }
 

@@ -202,13 +202,14 @@ func (l *limiter) end(c *Conn) {
 }
 
 // count brings up to date what a connection holds of a request that has not
-// come in whole. What fits into a chunk is every connection's own.
+// come in whole, or waits for its turn. What fits into a chunk is every
+// connection's own.
 func (l *limiter) count(c *Conn) {
 	if l.MaxUnfinished <= 0 {
 		return
 	}
 
-	held := max(0, cap(c.decoder.kept)-chunkSize)
+	held := max(0, cap(c.decoder.kept)+cap(c.waiting)-chunkSize)
 	l.unfinished += held - c.progress.held
 	c.progress.held = held
 	if l.unfinished > l.MaxUnfinished {

@@ -214,3 +214,33 @@ func TestMaxUnfinished(t *testing.T) {
 	w.wantConns(2)
 	w.on(func() { assert.Zero(t, w.server.limits.unfinished, "bytes counted") })
 }
+
+// A long request that waits for its turn counts until it is handled.
+func TestMaxUnfinishedCountsWhatWaits(t *testing.T) {
+	w := startInside(t, Limits{MaxUnfinished: 64 << 20}, nil)
+	frame := harness.Frame(harness.Request("ping", strings.Repeat("x", 1_000_000)))
+	var clients []*harness.Conn
+	for range 3 {
+		c := w.dial()
+		c.Send(frame[:len(frame)-1])
+		clients = append(clients, c)
+	}
+	w.eventually("all but the last bytes", func() bool {
+		sum := 0
+		for c := range w.server.conns {
+			sum += c.decoder.Buffered()
+		}
+		return sum == 3*(len(frame)-1)
+	})
+
+	w.on(func() {
+		for c := range w.server.conns {
+			c.process(frame[len(frame)-1:])
+		}
+		assert.GreaterOrEqual(t, w.server.limits.unfinished, 3*(len(frame)-HeaderSize-chunkSize))
+	})
+	for _, c := range clients {
+		c.WantPong(`"` + strings.Repeat("x", 1_000_000) + `"`)
+	}
+	w.on(func() { assert.Zero(t, w.server.limits.unfinished) })
+}
