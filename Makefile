@@ -87,6 +87,9 @@ try-etcd: whole ## test it, up to the first red test; TEST=leader tests those wi
 	@cd _etcd; $(GOTEST) $(RACE) $(if $(V),-v) -failfast -run '^TestDiscovery$$/$(TEST)' .
 	@test -n '$(TEST)' || { cd _etcd; $(GOTEST) $(RACE) $(if $(V),-v) -failfast -p 1 -skip '^TestNet' ./...; }
 
+# What the targets below run. A network needs root and Linux.
+OTHERS = -skip '^TestFault|^TestSoak|^TestNet'
+
 # Where ZooKeeper can't be installed, what needs none is tested all the same.
 .PHONY: test
 test: ## run all tests but those of the next targets (installs ZooKeeper when it is missing)
@@ -94,9 +97,9 @@ test: ## run all tests but those of the next targets (installs ZooKeeper when it
 	zookeeper=there; sh internal/zkdev/install.sh || zookeeper=; \
 	set -e; \
 	$(GOTEST) ./internal/carry; \
-	$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|internal/(carry|broken)$$'); \
-	test -z "$$zookeeper" || $(GOTEST) $$race -p 2 -skip '^TestFault|^TestSoak' $$(go list ./... | grep -E '$(JVM)'); \
-	if test -d exercise-etcd; then (cd exercise-etcd; $(GOTEST) $$race -p 1 ./...); fi; \
+	$(GOTEST) $$race $(OTHERS) $$(go list ./... | grep -Ev '$(JVM)|internal/(carry|broken)$$'); \
+	test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $(OTHERS) $$(go list ./... | grep -E '$(JVM)'); \
+	if test -d exercise-etcd; then (cd exercise-etcd; $(GOTEST) $$race -p 1 $(OTHERS) ./...); fi; \
 	test -n "$$zookeeper" || { echo 'not tested, for want of ZooKeeper (see above): chapters 5 and 6, final, and what stands on them' >&2; exit 1; }
 
 # The rows mostly wait: more of them at once than there are processors.

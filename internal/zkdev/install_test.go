@@ -160,6 +160,10 @@ func TestMakeTestWithoutZooKeeper(t *testing.T) {
 			assert.Contains(t, string(tested), "step4-signals")
 			assert.Equal(t, c.zookeeper, strings.Contains(string(tested), "step5-discovery"))
 			assert.Contains(t, string(tested), "/exercise-etcd\n")
+			for line := range strings.Lines(string(tested)) {
+				wants := strings.HasPrefix(line, "test ") && !strings.Contains(line, "internal/carry")
+				assert.True(t, !wants || strings.Contains(line, "^TestNet"), "it needs neither root nor Linux: %s", line)
+			}
 		})
 	}
 }
