@@ -61,12 +61,11 @@ func NewFlags(flags *flag.FlagSet) *Flags {
 // Config returns what clientv3.New takes. It ends the program with exit code 2
 // and a message when a flag is wrong.
 func (f *Flags) Config() clientv3.Config {
-	config := clientv3.Config{Endpoints: strings.Split(*f.Endpoints, ",")}
-	for _, endpoint := range config.Endpoints {
-		if _, port, ok := strings.Cut(endpoint, ":"); !ok || port == "" || strings.Contains(endpoint, "/") {
-			rpc.UsageError(f.flags, "-endpoints: %q is not host:port", endpoint)
-		}
+	endpoints, err := rpc.SplitAddrs(*f.Endpoints)
+	if err != nil {
+		rpc.UsageError(f.flags, "-endpoints: %v", err)
 	}
+	config := clientv3.Config{Endpoints: endpoints}
 	if err := rpc.CheckRoot(*f.Root); err != nil {
 		rpc.UsageError(f.flags, "-root: %v", err)
 	}
@@ -79,7 +78,6 @@ func (f *Flags) Config() clientv3.Config {
 		}
 		config.Username, config.Password, _ = strings.Cut(f.user.text, ":")
 	}
-	var err error
 	if config.TLS, err = f.tlsConfig(); err != nil {
 		rpc.UsageError(f.flags, "%v", err)
 	}

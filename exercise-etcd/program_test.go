@@ -121,8 +121,8 @@ func TestClientWithoutServers(t *testing.T) {
 func TestWrongUsage(t *testing.T) {
 	server := harness.Build(t, "cmd/server")
 	for _, c := range []struct{ says, args string }{
-		{`"localhost" is not host:port`, "-endpoints localhost 127.0.0.1 0"},
-		{`"http://127.0.0.1:2379" is not host:port`, "-endpoints http://127.0.0.1:2379 127.0.0.1 0"},
+		{`"localhost" must be host:port`, "-endpoints localhost 127.0.0.1 0"},
+		{`"http://127.0.0.1:2379" must be host:port`, "-endpoints http://127.0.0.1:2379 127.0.0.1 0"},
 		{`"demo" is not an absolute path`, "-root demo 127.0.0.1 0"},
 		{"-session must be at least 2s", "-session 1s 127.0.0.1 0"},
 		{"in whole seconds", "-session 2500ms 127.0.0.1 0"},

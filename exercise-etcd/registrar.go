@@ -171,22 +171,54 @@ func (r *Registrar) reconcile() (err error) {
 		}
 		r.lease, r.ttl = grant.ID, time.Duration(grant.TTL)*time.Second
 	}
+	before := r.put
 	if !r.put {
-		// If the answer is lost we put again: the same key, so that there is one.
-		r.known.Store(true)
-		_, err := request(r.ctx, func(ctx context.Context) (*clientv3.PutResponse, error) {
-			return r.client.Put(ctx, r.key(), r.data, clientv3.WithLease(r.lease))
-		})
-		if err != nil {
-			return fmt.Errorf("register %s: %w", r.key(), r.forget(err))
+		if err := r.register(); err != nil {
+			return err
 		}
-		r.put = true
-		slog.Info("registered", "key", r.key(), "data", r.data)
 	}
 	if r.alive == nil {
-		return r.keepAlive()
+		if err := r.keepAlive(); err != nil {
+			return err
+		}
+	}
+	if before {
+		return r.look()
 	}
 	return nil
+}
+
+// register puts the key. If the answer is lost we put again: the same key, so
+// that there is one.
+func (r *Registrar) register() error {
+	r.known.Store(true)
+	_, err := request(r.ctx, func(ctx context.Context) (*clientv3.PutResponse, error) {
+		return r.client.Put(ctx, r.key(), r.data, clientv3.WithLease(r.lease))
+	})
+	if err != nil {
+		return fmt.Errorf("register %s: %w", r.key(), r.forget(err))
+	}
+	r.put = true
+	slog.Info("registered", "key", r.key(), "data", r.data)
+	return nil
+}
+
+// look puts the key again if somebody has deleted or changed it. It looks when
+// the lease has been renewed, three times in its time to live: a watch would
+// tell sooner, but one that is silent may hang with a member that hangs. And who
+// deletes the key again and again has it put no more often than that.
+func (r *Registrar) look() error {
+	found, err := request(r.ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return r.client.Get(ctx, r.key())
+	})
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", r.key(), err)
+	}
+	if kvs := found.Kvs; len(kvs) == 1 && string(kvs[0].Value) == r.data && kvs[0].Lease == int64(r.lease) {
+		return nil
+	}
+	slog.Warn("somebody has deleted or changed our key", "key", r.key())
+	return r.register()
 }
 
 // keepAlive asks whether the lease lives, and has it kept alive. The question

@@ -113,6 +113,13 @@ func (s *store) Remove(t testing.TB, root, name string) {
 	require.NoError(t, err)
 }
 
+func (s *store) Clear(t testing.TB, root string) {
+	_, err := ask(func(ctx context.Context) (*clientv3.DeleteResponse, error) {
+		return s.Client().Delete(ctx, root+"/", clientv3.WithPrefix())
+	})
+	require.NoError(t, err)
+}
+
 func (s *store) Leads() bool {
 	status, err := ask(func(ctx context.Context) (*clientv3.StatusResponse, error) {
 		return s.Client().Status(ctx, s.Addr())

@@ -133,7 +133,7 @@ func TestSplitAddrs(t *testing.T) {
 		":2181":           "host is missing",
 		"h:2181,":         `"" must be host:port`,
 		"h:2181/app":      "-root",
-		"zk://h:2181":     "has a path",
+		"zk://h:2181":     "-root",
 		"a b:2181":        "no host",
 		"a\x1b[2J:2181":   `"a\x1b[2J:2181" must be`,
 		"h1:2181;h2:2181": "too many colons",

@@ -97,7 +97,7 @@ func SplitAddrs(text string) (addrs []string, err error) {
 
 		switch {
 		case strings.Contains(addr, "/"):
-			err = errors.New("it has a path: say with -root below which znode servers are")
+			err = errors.New("what comes behind a slash belongs to -root")
 		case err == nil && host == "":
 			err = errors.New("the host is missing")
 		case err == nil && (portErr != nil || number == 0):

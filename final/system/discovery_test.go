@@ -81,3 +81,7 @@ func (s *zkStore) Plant(t testing.TB, root, name, data string) {
 func (s *zkStore) Remove(t testing.TB, root, name string) {
 	s.registry(t, root).Remove(zkdev.Node{Name: name})
 }
+
+func (s *zkStore) Clear(t testing.TB, root string) {
+	s.registry(t, root).RemoveRoot(10 * time.Second)
+}

@@ -48,6 +48,8 @@ type Store interface {
 	Plant(t testing.TB, root, name, data string)
 	// Remove takes away what is registered under that name.
 	Remove(t testing.TB, root, name string)
+	// Clear takes away all that is registered under root, and the root.
+	Clear(t testing.TB, root string)
 }
 
 // An Entry is one registration.

@@ -39,6 +39,49 @@ func (b Backend) faults(t *testing.T, store Store) {
 		s.waitNone(soon)
 	})
 
+	t.Run("a registration that somebody takes away comes back, once, and the client learns", func(t *testing.T) {
+		s := b.stage(t, store)
+		v, other := s.serving(addr, 2090), s.serving(addr, 2091)
+		client := s.watch(addr)
+		client.wait(false, v.addr, other.addr)
+		comesBack := func(do func()) {
+			t.Helper()
+			_, known := client.all(0)
+			do()
+			harness.Eventually(t, soon, v.addr+" off the client's list, and on it again", func() (bool, string) {
+				snapshots, _ := client.all(known)
+				off := slices.IndexFunc(snapshots, func(s rpc.Snapshot) bool { return !slices.Contains(s.Servers, v.addr) })
+				return off >= 0 && slices.Contains(snapshots[len(snapshots)-1].Servers, v.addr), fmt.Sprint(snapshots)
+			})
+			s.waitEntries(v.addr, other.addr)
+			client.wait(false, v.addr, other.addr)
+		}
+		remove := func() { store.Remove(s.t, s.root, s.waitEntries(v.addr)[0]) }
+		comesBack(remove)
+		comesBack(remove) // it is looked after as the first one was
+		comesBack(func() { store.Clear(s.t, s.root) })
+		comesBack(remove)
+		v.close()
+		other.close()
+		s.waitNone(soon)
+	})
+
+	t.Run("who takes registrations away as fast as they come doesn't have them come faster and faster", func(t *testing.T) {
+		s := b.stage(t, store)
+		v := s.serving(addr, 2092)
+		removed := 0
+		for began := time.Now(); time.Since(began) < 2500*time.Millisecond; {
+			entries, err := store.Entries(s.t, s.root)
+			s.must(err)
+			for _, e := range entries {
+				store.Remove(s.t, s.root, e.Name)
+				removed++
+			}
+		}
+		harness.Check(t, removed >= 2 && removed <= 10, "2 to 10 registrations in 2.5 s", "%d", removed)
+		s.waitEntries(v.addr)
+	})
+
 	t.Run("the answer to a registration is lost: registered once, and nothing left at the end", func(t *testing.T) {
 		s := b.stage(t, store)
 		s.serving(addr, 2002).close() // leaves a root, which would take more round trips
