@@ -76,6 +76,26 @@ func TestAuthFlagThatIsWrong(t *testing.T) {
 	}
 }
 
+// What is wrong with the way to ZooKeeper is said at once, not looked for for
+// ever.
+func TestWrongZKFlags(t *testing.T) {
+	for _, c := range []struct{ flag, value, want string }{
+		{"-zk", "zk1", `-zk: address "zk1" must be host:port`},
+		{"-zk", "zk1:99999", "1 to 65535"},
+		{"-zk", "zk1:2181/app", "-root"},
+		{"-zk", "zk1:2181,", `address ""`},
+		{"-root", "app", `-root: "app" is not an absolute path`},
+		{"-session", "999ms", "-session must be at least 1s"},
+	} {
+		for command, args := range map[string][]string{"server": {"127.0.0.1", "0"}, "client": nil} {
+			output, code := runs(t, command, "", append([]string{c.flag, c.value}, args...)...)
+			assert.Equal(t, 2, code, "%s %s %q", command, c.flag, c.value)
+			assert.Contains(t, output, c.want)
+			assert.NotContains(t, output, "listening")
+		}
+	}
+}
+
 // Nor do the mistakes show it that the flag's own check doesn't see.
 func TestPasswordIsNotInUsageErrors(t *testing.T) {
 	for _, args := range [][]string{

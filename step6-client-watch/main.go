@@ -106,13 +106,14 @@ func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 		return worker(*verbose, *grace)
 	}
 
+	session := zookeeper.open(flags)
 	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // before anything is started
 	listener, addr, err := Listen(pos[0], pos[1])
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(Stdout, "listening on", addr)
-	registrar := NewRegistrar(zookeeper.open(flags), *zookeeper.root, Endpoint{Host: host, Port: addr.Port})
+	registrar := NewRegistrar(session, *zookeeper.root, Endpoint{Host: host, Port: addr.Port})
 	s := Supervisor{
 		Workers: *workers,
 		Grace:   *grace,
