@@ -36,8 +36,6 @@ const (
 	listTime = 5 * time.Second           // until the clients' lists are the registry's
 	onceTime = session + 4*time.Second   // until each server is registered, once: the session of one that was killed must end
 	goneTime = session + 7*time.Second/2 // until a server that can't have a session is not registered any more
-
-	lookPause = 150 * time.Millisecond
 )
 
 // A run is one play.
@@ -46,39 +44,33 @@ type run struct {
 	b     Backend
 	began time.Time
 	again string // the command that repeats it
-	lab   *netlab.Lab
 
+	lab     *netlab.Lab
 	hosts   []*netlab.Host // the cast
 	members []Member
 	servers []*server
 	clients []*client
+	lookout *lookout
 
+	restart sync.WaitGroup // of members
 	history history
+
+	// For the report.
 	counts  map[*kind]int
 	rounds  int
-	restart sync.WaitGroup // of members
+	excused int             // failed calls that weren't promised anything
+	broken  int             // failed calls that were
+	slowest time.Duration   // of all calls
+	listed  []time.Duration // how long it took after each round until lists were right
 
 	mu      sync.Mutex
+	changed time.Time             // when the network, or what runs on it, last changed
 	dead    map[*netlab.Host]bool // hosts on which nothing runs
 	slow    int                   // members with slow disks
+	ending  bool                  // servers stop because they are told to
 	quorum  string                // who serves, to see whether that has changed
 	reaches [serverCount]reaching
-	changed time.Time // when the network, or what runs on it, last changed
-	ending  bool      // servers stop because they are told to
-	latest  look
-	served  time.Time // since when the registry answers every look
-	accused [serverCount]reaching
-	looks   map[reach]int
-	missed  [serverCount]time.Time // since when a server that can be registered isn't
-	gap     time.Duration          // the longest time that one wasn't
-	wrong   []string               // what didn't hold
-
-	excused  int             // failed calls that weren't promised anything
-	broken   int             // failed calls that were
-	slowest  time.Duration   // of all calls
-	listed   []time.Duration // how long it took after each round
-	stopLook chan struct{}
-	lookDone chan struct{}
+	wrong   []string // what didn't hold
 }
 
 // A server is one, with the address at which clients find it.
@@ -94,15 +86,8 @@ type reaching struct {
 	since time.Time
 }
 
-// A look is what was registered at some moment.
-type look struct {
-	at    time.Time // when it began
-	addrs []string
-	err   error
-}
-
-// Run plays for the time and the seed of the flags -length and -seed. make is
-// the target that repeats it.
+// Run plays for the time and the seed of the flags -length and -seed. target
+// is what make repeats it with.
 func (b Backend) Run(t *testing.T, target string) {
 	missing := netlab.Missing()
 	if missing != "" {
@@ -114,7 +99,7 @@ func (b Backend) Run(t *testing.T, target string) {
 	}
 	r := &run{
 		t: t, b: b, began: time.Now(), lab: netlab.New(chosen), counts: make(map[*kind]int),
-		dead: make(map[*netlab.Host]bool), looks: make(map[reach]int),
+		dead:  make(map[*netlab.Host]bool),
 		again: fmt.Sprintf("make %s LENGTH=%v SEED=%d", target, *length, chosen),
 	}
 	t.Cleanup(func() {
@@ -187,7 +172,7 @@ func (r *run) start() {
 		r.startServer(program, registry, r.hosts[firstServer+i])
 	}
 	r.change(func() {})
-	r.watch(watcher)
+	r.lookout = startLookout(r, r.b.Look(r.t, watcher, r.members, root))
 	r.waitRegistered(patience)
 	for _, host := range r.clientHosts() {
 		o := order{Registry: registry, Root: root, Session: session}
@@ -249,6 +234,19 @@ func (r *run) change(do func()) {
 		}
 	}
 	r.quorum = now
+}
+
+func (r *run) lastChange() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// reachesNow returns what each server can do at the moment.
+func (r *run) reachesNow() [serverCount]reaching {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reaches
 }
 
 func (r *run) killServer(host int) {
@@ -342,30 +340,25 @@ func (r *run) play(next round) {
 // settle waits until all is as it should be on a network without faults, and
 // complains when that takes longer than was promised.
 func (r *run) settle() {
-	r.mu.Lock()
-	healed := r.changed
-	r.mu.Unlock()
-
+	healed := r.lastChange()
 	// The registry may have to elect a leader first.
 	served := r.wait(patience, r.b.Name+" answers", func(l look) (bool, string) { return true, "" }).Sub(healed)
-	lists := r.wait(patience, "the clients list what is registered, and nothing else", func(l look) (bool, string) {
-		return r.listsAre(l.addrs)
-	}).Sub(healed)
-	if lists-served > listTime {
-		r.complain("the clients' lists were those of %s only %.1fs after it served again", r.b.Name, (lists - served).Seconds())
-	}
+	lists := r.wait(patience, "the clients list what is registered, and nothing else", r.listsAre).Sub(healed)
 	once := r.waitRegistered(patience).Sub(healed)
-	if once-served > onceTime {
-		r.complain("each server had one %s only %.1fs after %s served again", r.b.Entry, (once - served).Seconds(), r.b.Name)
-	}
-	r.wait(patience, "the clients list all servers", func(l look) (bool, string) { return r.listsAre(l.addrs) })
-
+	r.wait(patience, "the clients list all servers", r.listsAre)
 	for _, c := range r.clients {
 		r.waitCalls(c)
 	}
+
 	failed := r.judge()
 	if r.rounds == 0 {
-		return
+		return // it was the beginning
+	}
+	if lists-served > listTime {
+		r.complain("the clients' lists were those of %s only %.1fs after it served again", r.b.Name, (lists - served).Seconds())
+	}
+	if once-served > onceTime {
+		r.complain("each server had one %s only %.1fs after %s served again", r.b.Entry, (once - served).Seconds(), r.b.Name)
 	}
 	r.listed = append(r.listed, lists)
 	r.logf("  %s serves %.1fs after the last fault, lists are right after %.1fs, each server has one %s after %.1fs",
@@ -378,13 +371,11 @@ func (r *run) settle() {
 func (r *run) wait(within time.Duration, what string, condition func(look) (bool, string)) (at time.Time) {
 	r.t.Helper()
 	harness.Eventually(r.t, within, what, func() (bool, string) {
-		r.mu.Lock()
-		l, changed := r.latest, r.changed
-		r.mu.Unlock()
+		l := r.lookout.last()
 		switch {
 		case l.err != nil:
 			return false, l.err.Error()
-		case !l.at.After(changed):
+		case !l.at.After(r.lastChange()):
 			return false, "not looked yet"
 		}
 		at = l.at
@@ -406,16 +397,17 @@ func (r *run) waitRegistered(within time.Duration) (at time.Time) {
 	return r.wait(within, what, func(l look) (bool, string) { return slices.Equal(l.addrs, all), r.names(l.addrs) })
 }
 
-// listsAre tells whether all clients know that these servers are registered.
-func (r *run) listsAre(addrs []string) (ok bool, got string) {
-	want := slices.Compact(slices.Clone(addrs))
+// listsAre tells whether all clients list what a look has found, and know that it
+// is so.
+func (r *run) listsAre(found look) (ok bool, got string) {
+	want := slices.Compact(slices.Clone(found.addrs))
 	ok = true
 	for _, c := range r.clients {
 		l, any := c.list()
 		ok = ok && any && !l.Stale && slices.Equal(l.List, want)
 		got += fmt.Sprintf("%s lists %s; ", c.name, r.describe(l))
 	}
-	return ok, got + "registered is " + r.names(addrs)
+	return ok, got + "registered is " + r.names(found.addrs)
 }
 
 // waitCalls waits until every caller of a client has ended a call that it began
@@ -468,103 +460,6 @@ func (r *run) judge() (failed int) {
 	return failed
 }
 
-// watch looks at the registry, from a host that faults don't hit, until the end.
-func (r *run) watch(from *netlab.Host) {
-	ask := r.b.Look(r.t, from, r.members, root)
-	r.stopLook, r.lookDone = make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(r.lookDone)
-		for {
-			r.look(ask)
-			select {
-			case <-r.stopLook:
-				return
-			case <-time.After(lookPause):
-			}
-		}
-	}()
-	r.t.Cleanup(r.endWatch)
-}
-
-func (r *run) endWatch() {
-	if r.stopLook != nil {
-		close(r.stopLook)
-		<-r.lookDone
-		r.stopLook = nil
-	}
-}
-
-// look looks once, and complains of servers that are registered and must not be,
-// or aren't and must.
-func (r *run) look(ask func() ([]string, error)) {
-	r.mu.Lock()
-	before := r.reaches
-	r.mu.Unlock()
-	l := look{at: time.Now()}
-	l.addrs, l.err = ask()
-	slices.Sort(l.addrs)
-
-	r.mu.Lock()
-	after := r.reaches
-	switch {
-	case l.err != nil:
-		r.served = time.Time{}
-	case r.served.IsZero():
-		r.served = l.at
-	}
-	r.latest = l
-	r.mu.Unlock()
-	if l.err != nil {
-		return
-	}
-	for i := range r.servers {
-		if before[i] == after[i] && before[i].reach != unsure {
-			r.check(i, before[i], l)
-		} else {
-			r.missed[i] = time.Time{}
-		}
-	}
-}
-
-// check holds a look against what a server can do.
-func (r *run) check(i int, does reaching, l look) {
-	v, count := r.servers[i], 0
-	for _, addr := range l.addrs {
-		if addr == v.addr {
-			count++
-		}
-	}
-	switch {
-	case does.reach == cannot || count > 0:
-		r.missed[i] = time.Time{}
-	case r.missed[i].IsZero():
-		r.missed[i] = l.at
-	default:
-		r.gap = max(r.gap, l.at.Sub(r.missed[i]))
-	}
-
-	// Sessions begin anew when the registry has elected a leader.
-	r.mu.Lock()
-	age, served := l.at.Sub(does.since), l.at.Sub(r.served)
-	r.mu.Unlock()
-	want, limit := 1, onceTime
-	if does.reach == cannot {
-		want, limit = 0, goneTime
-	}
-	if min(age, served) < limit {
-		return
-	}
-
-	r.mu.Lock()
-	r.looks[does.reach]++
-	r.mu.Unlock()
-	if count != want && r.accused[i] != does {
-		r.accused[i] = does // once is enough
-		r.complain("%s has %d %ss and must have %d: it %v reach a majority, for %.1fs now",
-			v.host.Name, count, r.b.Entry, want, does.reach, age.Seconds())
-	}
-}
-
 // end stops everything, and expects that it ends well.
 func (r *run) end() {
 	r.logf("the end: does all end well, and leave nothing?")
@@ -581,89 +476,5 @@ func (r *run) end() {
 		}
 	}
 	r.wait(patience, "nothing registered", func(l look) (bool, string) { return len(l.addrs) == 0, r.names(l.addrs) })
-	r.endWatch()
-}
-
-func (r *run) calls() (n int) {
-	for _, c := range r.clients {
-		c.mu.Lock()
-		n += c.calls
-		c.mu.Unlock()
-	}
-	return n
-}
-
-// slowestCall returns how long the slowest call took since it was asked before.
-func (r *run) slowestCall() (d time.Duration) {
-	for _, c := range r.clients {
-		c.mu.Lock()
-		d = max(d, c.slowest)
-		c.slowest = 0
-		c.mu.Unlock()
-	}
-	r.slowest = max(r.slowest, d)
-	return d
-}
-
-// logList logs what a client lists.
-func (r *run) logList(c *client, l line) {
-	r.logf("            %s lists %s", c.name, r.describe(l))
-}
-
-func (r *run) describe(l line) string {
-	text := r.names(l.List)
-	if l.Stale {
-		text += fmt.Sprintf(", as last heard from %s", r.b.Name)
-	}
-	return text
-}
-
-// names returns the names of servers, given by their addresses.
-func (r *run) names(addrs []string) string {
-	var names []string
-	for _, addr := range addrs {
-		name := addr
-		for _, v := range r.servers {
-			if v.addr == addr {
-				name = v.host.Name
-			}
-		}
-		names = append(names, name)
-	}
-	if len(names) == 0 {
-		return "nobody"
-	}
-	return strings.Join(names, " ")
-}
-
-// report is the end of the log: a table, and what was wrong.
-func (r *run) report() {
-	var rows []string
-	total := 0
-	for k, n := range r.counts {
-		rows = append(rows, fmt.Sprintf("  %-34s %6d\n", k.name, n))
-		total += n
-	}
-	slices.Sort(rows)
-	slices.Sort(r.listed)
-	arrived, lost := r.lab.Packets()
-	row := func(what string, value any, more string, args ...any) {
-		rows = append(rows, fmt.Sprintf("  %-34s %6v%s\n", what, value, fmt.Sprintf(more, args...)))
-	}
-	rows = append([]string{fmt.Sprintf("  %-34s %6d, in %d rounds\n", "faults", total, r.rounds)}, rows...)
-	row("packets", arrived+lost, ", %d of them lost", lost)
-	row("calls", r.calls(), "; the slowest took %.1fs", r.slowest.Seconds())
-	row("failed, and nothing was promised", r.excused, "")
-	row("failed, and a server was there", r.broken, "")
-	row("looks at servers that can", r.looks[can], " reach a majority: one %s each", r.b.Entry)
-	row("looks at servers that can't", r.looks[cannot], ": none")
-	row("seconds such a one was missing", fmt.Sprintf("%.1f", r.gap.Seconds()), " at most, when its session had ended")
-	if len(r.listed) > 0 {
-		row("seconds until lists were right", fmt.Sprintf("%.1f", r.listed[len(r.listed)/2].Seconds()),
-			", at most %.1f", r.listed[len(r.listed)-1].Seconds())
-	}
-	fmt.Fprint(r.t.Output(), strings.Join(rows, ""))
-	for _, text := range r.complaints() {
-		r.t.Errorf("not as promised: %s", text)
-	}
+	r.lookout.end()
 }
