@@ -11,11 +11,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/netproxy"
 	"example.com/rpcworkbook/internal/zkdev"
 )
 
@@ -62,6 +64,57 @@ func TestFaultEnsembleLosesItsLeader(t *testing.T) {
 	})
 	calls.wait(late, 20)
 	calls.end()
+}
+
+// A session can move to a member that doesn't know yet what was done through
+// the one before.
+func TestFaultMoveToAMemberThatLags(t *testing.T) {
+	t.Parallel()
+	ensemble := zkdev.StartLinkedEnsembleT(t)
+	leader := ensemble.Leader(t, patience)
+	followers := ensemble.Others(leader)
+	r := newZKRow(t, leader)
+	first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
+	second.Refuse()
+	r.registry.MakeRoot() // or the first try would be in vain
+	for _, l := range ensemble.Links {
+		l.OnRequest(r.registry.Root+"/rpc", func() { // the first member passes the create on to the leader
+			for _, l := range ensemble.Links {
+				l.Delay(250 * time.Millisecond)
+			}
+			assert.NoError(t, second.Heal())
+			first.Refuse()
+			first.Reset()
+		})
+	}
+	s := r.server(first.Addr()+","+second.Addr(), zkLong)
+	r.said(s, 1, zkRegistered)
+	for _, l := range ensemble.Links {
+		l.Delay(0)
+	}
+	require.NotZero(t, second.Conns(), "its session has moved")
+	nodes := r.registry.Now()
+	require.Len(t, nodes, 1, "%v", nodes)
+	r.settles(s, nodes[0])
+}
+
+// A member that accepts connections and says nothing must not be waited for
+// as long as a session may last.
+func TestFaultMemberThatHangs(t *testing.T) {
+	t.Parallel()
+	const session = 40 * time.Second
+	r := newZKRow(t, sharedZooKeeper(t))
+	hung := r.gate()
+	hung.Partition(netproxy.Both)
+	addrs := strings.Join([]string{hung.Addr(), r.zookeeper.Addr(), hung.Addr()}, ",")
+	began := time.Now()
+	var servers []*harness.Server
+	for range 3 { // whom they ask first is left to chance
+		servers = append(servers, r.server(addrs, session))
+	}
+	r.registered(servers)
+	r.client(addrs, session, servers...)
+	assert.Less(t, time.Since(began), session/2)
 }
 
 // connections returns a member's list of its connections, or why there is none.

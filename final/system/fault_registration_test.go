@@ -7,6 +7,7 @@
 package system
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -154,4 +155,34 @@ func TestFaultNodeOfASessionGivenUp(t *testing.T) {
 	require.Len(t, nodes, 1, "%v", nodes)
 	require.NotEqual(t, old, nodes[0])
 	r.settles(s, nodes[0])
+}
+
+// Somebody deletes a server's node, or the root with all that is below it. No
+// request fails, no session ends, and only who looks sees it.
+func TestFaultRegistrationDeleted(t *testing.T) {
+	t.Parallel()
+	r := newZKRow(t, sharedZooKeeper(t))
+	a, b := r.server(r.zookeeper.Addr(), zkLong), r.server(r.zookeeper.Addr(), zkLong)
+	servers := []*harness.Server{a, b}
+	nodes := r.registered(servers)
+	client := r.client(r.zookeeper.Addr(), zkLong, a, b)
+	calls := client.call()
+	for range 2 {
+		node := nodes[slices.IndexFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == a.Addr })]
+		r.registry.Remove(node)
+		r.said(a, 1, `WARN not registered.*`+r.registry.Root+"/"+node.Name)
+		nodes = r.registered(servers, node)
+		client.lists(false, a.Addr, b.Addr)
+		calls.wait(a, 20)
+	}
+	calls.end()
+	client.alwaysListed(b)
+
+	r.registry.RemoveRoot(patience) // for a moment there is no server
+	r.registered(servers)
+	client.lists(false, a.Addr, b.Addr)
+	for _, s := range servers {
+		r.stop(s, patience)
+	}
+	r.registry.Want()
 }
