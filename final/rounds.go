@@ -107,7 +107,10 @@ func (s *score) call(ctx context.Context, method string, params any) error {
 	switch {
 	case err == nil:
 		s.answered[server]++
-		fmt.Println(server, reply.Kind, show(reply.Result))
+		_, err = fmt.Println(server, reply.Kind, show(reply.Result))
+		if err != nil {
+			return fmt.Errorf("print an answer: %w", err)
+		}
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -41,7 +42,12 @@ func main() {
 	discovery := rpc.NewZKDiscovery(zookeeper.Open(), *zookeeper.Root)
 	client := rpc.NewClient(discovery)
 	defer client.Close()
-	if err := rounds.Run(ctx, client); err != nil {
+	err := rounds.Run(ctx, client)
+	if errors.Is(err, syscall.ENOSPC) {
+		fmt.Fprintln(os.Stderr, "client:", err)
+		os.Exit(1)
+	}
+	if err != nil {
 		why := ""
 		if err := discovery.Err(); err != nil {
 			why = fmt.Sprintf(": %v", zookeeper.Explain(err))
