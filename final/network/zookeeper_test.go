@@ -110,6 +110,7 @@ func look(conn *zk.Conn, root string) (addrs []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	for _, name := range names {
 		data, _, err := conn.Get(strings.Join([]string{root, name}, "/"))
 		if errors.Is(err, zk.ErrNoNode) {

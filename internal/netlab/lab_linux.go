@@ -30,7 +30,8 @@ func Missing() string {
 	h, err := newHost("trial", 0)
 	switch {
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-		return fmt.Sprintf("it needs root, or the capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, to make network namespaces (%v)", err)
+		const needs = "it needs root, or the capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, to make network namespaces (%v)"
+		return fmt.Sprintf(needs, err)
 	case err != nil:
 		return fmt.Sprintf("this kernel can't make hosts of network namespaces and TUN devices: %v", err)
 	}
@@ -181,6 +182,7 @@ func (h *Host) processes() (pids []int, err error) {
 	if err := unix.Fstat(int(h.ns.Fd()), &want); err != nil {
 		return nil, os.NewSyscallError("fstat", err)
 	}
+
 	names, err := filepath.Glob("/proc/[0-9]*/ns/net")
 	if err != nil {
 		return nil, err
@@ -192,6 +194,7 @@ func (h *Host) processes() (pids []int, err error) {
 			pids = append(pids, pid)
 		}
 	}
+
 	slices.Sort(pids)
 	return slices.DeleteFunc(pids, func(pid int) bool { return pid == os.Getpid() }), nil
 }
@@ -249,18 +252,20 @@ func (h *Host) make() error {
 	if _, err := fmt.Sscanf(h.Addr, "%d.%d.%d.%d", &address[0], &address[1], &address[2], &address[3]); err != nil {
 		return err
 	}
+	mask := []byte{255, 255, 255, 0}
+
 	for _, setting := range []struct {
-		name, interfac string
-		request        uint
-		set            func(*unix.Ifreq) error
+		name, device string
+		request      uint
+		set          func(*unix.Ifreq) error
 	}{
 		{"address", tunName, unix.SIOCSIFADDR, func(r *unix.Ifreq) error { return r.SetInet4Addr(address[:]) }},
-		{"netmask", tunName, unix.SIOCSIFNETMASK, func(r *unix.Ifreq) error { return r.SetInet4Addr([]byte{255, 255, 255, 0}) }},
+		{"netmask", tunName, unix.SIOCSIFNETMASK, func(r *unix.Ifreq) error { return r.SetInet4Addr(mask) }},
 		{"MTU", tunName, unix.SIOCSIFMTU, func(r *unix.Ifreq) error { r.SetUint32(MTU); return nil }},
 		{"state", tunName, unix.SIOCSIFFLAGS, up},
 		{"state", "lo", unix.SIOCSIFFLAGS, up},
 	} {
-		r, err := unix.NewIfreq(setting.interfac)
+		r, err := unix.NewIfreq(setting.device)
 		if err == nil {
 			err = setting.set(r)
 		}
@@ -268,7 +273,7 @@ func (h *Host) make() error {
 			err = unix.IoctlIfreq(socket, setting.request, r)
 		}
 		if err != nil {
-			return fmt.Errorf("set the %s of %s: %w", setting.name, setting.interfac, err)
+			return fmt.Errorf("set the %s of %s: %w", setting.name, setting.device, err)
 		}
 	}
 	return nil

@@ -250,6 +250,15 @@ func (c *client) list() (l line, ok bool) {
 	return c.lists[len(c.lists)-1], true
 }
 
+// takeFailures returns the calls that have failed since it was called before, and
+// all lists until now.
+func (c *client) takeFailures() (failures, lists []line) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	failures, c.failures = c.failures, nil
+	return failures, slices.Clone(c.lists)
+}
+
 // stop ends the client, which must end well.
 func (c *client) stop(t *testing.T) {
 	t.Helper()
@@ -275,7 +284,8 @@ func lastWords(name string) string {
 	const most = 20
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	crash := slices.IndexFunc(lines, func(line string) bool {
-		return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || strings.Contains(line, "DATA RACE")
+		return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") ||
+			strings.HasPrefix(line, "WARNING: DATA RACE")
 	})
 	if crash < 0 {
 		crash = max(0, len(lines)-most)

@@ -77,7 +77,8 @@ func init() {
 			class: onAll, shortest: 2000 * ms, longest: long, begin: minorityClient},
 		{name: "client cut off", says: "{x} reaches nobody, for {for}",
 			class: onAll, shortest: 1000 * ms, longest: 6000 * ms, begin: partGroups(everybody)},
-		{name: "all disks slow", says: "each write to any disk of the registry takes {n} ms longer, for {for}; {y} starts anew and loses the registry meanwhile",
+		{name: "all disks slow", says: "each write to any disk of the registry takes {n} ms longer, for {for}; " +
+			"{y} starts anew and loses the registry meanwhile",
 			class: onAll, shortest: 3000 * ms, longest: long, least: 300, most: 1500, disks: true, begin: slowDisks},
 	}
 }
@@ -179,6 +180,7 @@ func flap(r *run, f fault) func() {
 	random := rand.New(rand.NewPCG(f.seed, 0))
 	all := netlab.Between(r.everyone(), r.everyone())
 	stop, done := make(chan struct{}), make(chan struct{})
+
 	go func() {
 		defer close(done)
 		wait := func(d time.Duration) bool {
@@ -196,6 +198,7 @@ func flap(r *run, f fault) func() {
 			again = again && wait(time.Duration(300+random.IntN(600))*ms)
 		}
 	}()
+
 	return func() {
 		close(stop)
 		<-done

@@ -150,6 +150,7 @@ func (p *plan) hosts(r round, c class) (x, y int) {
 	case onAll:
 		return client, other
 	}
+
 	for {
 		x, y = p.rng.IntN(castCount), p.rng.IntN(castCount)
 		if r.mayPart(x, y) {

@@ -65,32 +65,42 @@ func (r *run) names(addrs []string) string {
 
 // report is the end of the log: a table, and what was wrong.
 func (r *run) report() {
-	var rows []string
 	total := 0
+	var kinds []string
 	for k, n := range r.counts {
-		rows = append(rows, fmt.Sprintf("  %-34s %6d\n", k.name, n))
+		kinds = append(kinds, row(k.name, n, ""))
 		total += n
 	}
-	slices.Sort(rows)
-	slices.Sort(r.listed)
+	slices.Sort(kinds)
 	arrived, lost := r.lab.Packets()
-	row := func(what string, value any, more string, args ...any) {
-		rows = append(rows, fmt.Sprintf("  %-34s %6v%s\n", what, value, fmt.Sprintf(more, args...)))
-	}
-	rows = append([]string{fmt.Sprintf("  %-34s %6d, in %d rounds\n", "faults", total, r.rounds)}, rows...)
-	row("packets", arrived+lost, ", %d of them lost", lost)
-	row("calls", r.calls(), "; the slowest took %.1fs", r.slowest.Seconds())
-	row("failed, and nothing was promised", r.excused, "")
-	row("failed, and a server was there", r.broken, "")
-	row("looks at servers that can", r.lookout.looks[can], " reach a majority: one %s each", r.b.Entry)
-	row("looks at servers that can't", r.lookout.looks[cannot], ": none")
-	row("seconds such a one was missing", fmt.Sprintf("%.1f", r.lookout.gap.Seconds()), " at most, when its session had ended")
+	slices.Sort(r.listed)
+
+	rows := append([]string{row("faults", total, ", in %d rounds", r.rounds)}, kinds...)
+	rows = append(rows,
+		row("packets", arrived+lost, ", %d of them lost", lost),
+		row("calls", r.calls(), "; the slowest took %.1fs", r.slowest.Seconds()),
+		row("failed, and nothing was promised", r.excused, ""),
+		row("failed, and a server was there", r.broken, ""),
+		row("looks at servers that can", r.lookout.looks[can], " reach a majority: one %s each", r.b.Entry),
+		row("looks at servers that can't", r.lookout.looks[cannot], ": none"),
+		row("seconds that one who can had none", r.lookout.gap.Seconds(), " at most, when its session had ended"),
+	)
 	if len(r.listed) > 0 {
-		row("seconds until lists were right", fmt.Sprintf("%.1f", r.listed[len(r.listed)/2].Seconds()),
-			", at most %.1f", r.listed[len(r.listed)-1].Seconds())
+		median, most := r.listed[len(r.listed)/2], r.listed[len(r.listed)-1]
+		rows = append(rows, row("seconds until lists were right", median.Seconds(), ", at most %.1f", most.Seconds()))
 	}
 	fmt.Fprint(r.t.Output(), strings.Join(rows, ""))
+
 	for _, text := range r.complaints() {
 		r.t.Errorf("not as promised: %s", text)
 	}
+}
+
+// row is one line of the table.
+func row(what string, value any, more string, args ...any) string {
+	text := fmt.Sprint(value)
+	if seconds, ok := value.(float64); ok {
+		text = fmt.Sprintf("%.1f", seconds)
+	}
+	return fmt.Sprintf("  %-34s %6s%s\n", what, text, fmt.Sprintf(more, args...))
 }

@@ -34,7 +34,7 @@ const (
 
 	// What is promised once all is well again.
 	listTime = 5 * time.Second           // until the clients' lists are the registry's
-	onceTime = session + 4*time.Second   // until each server is registered, once: the session of one that was killed must end
+	onceTime = session + 4*time.Second   // until each server is registered, once: an earlier session must end
 	goneTime = session + 7*time.Second/2 // until a server that can't have a session is not registered any more
 )
 
@@ -187,7 +187,8 @@ func (r *run) start() {
 // so that the harness finds it on 127.0.0.1, which is the host's own.
 func (r *run) startServer(program, registry string, host *netlab.Host) {
 	v := &server{host: host}
-	flags := append(r.b.Flags(registry, root, session), "-workers", fmt.Sprint(workers), "-grace", "2s", "-advertise", host.Addr)
+	flags := append(r.b.Flags(registry, root, session), "-workers", fmt.Sprint(workers), "-grace", "2s")
+	flags = append(flags, "-advertise", host.Addr)
 	host.Do(func() {
 		v.Server = harness.StartServer(r.t, program, func(_, port string) []string {
 			v.addr = net.JoinHostPort(host.Addr, port)
@@ -316,6 +317,7 @@ func (r *run) play(next round) {
 		at time.Duration
 		do func()
 	}
+
 	var events []event
 	began := time.Now()
 	for _, f := range next.faults {
@@ -326,6 +328,7 @@ func (r *run) play(next round) {
 			events = append(events, event{time.Since(began) + f.hold, end})
 		}})
 	}
+
 	for len(events) > 0 {
 		slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
 		first := events[0]
@@ -333,6 +336,7 @@ func (r *run) play(next round) {
 		time.Sleep(first.at - time.Since(began)) // by the plan: nothing waits for this
 		first.do()
 	}
+
 	r.restart.Wait()
 	r.settle()
 }
@@ -350,20 +354,23 @@ func (r *run) settle() {
 		r.waitCalls(c)
 	}
 
-	failed := r.judge()
+	failed, broken := r.judge()
 	if r.rounds == 0 {
 		return // it was the beginning
 	}
 	if lists-served > listTime {
-		r.complain("the clients' lists were those of %s only %.1fs after it served again", r.b.Name, (lists - served).Seconds())
+		r.complain("the clients' lists were those of %s only %.1fs after it served again",
+			r.b.Name, (lists - served).Seconds())
 	}
 	if once-served > onceTime {
-		r.complain("each server had one %s only %.1fs after %s served again", r.b.Entry, (once - served).Seconds(), r.b.Name)
+		r.complain("each server had one %s only %.1fs after %s served again",
+			r.b.Entry, (once - served).Seconds(), r.b.Name)
 	}
 	r.listed = append(r.listed, lists)
 	r.logf("  %s serves %.1fs after the last fault, lists are right after %.1fs, each server has one %s after %.1fs",
 		r.b.Name, served.Seconds(), lists.Seconds(), r.b.Entry, once.Seconds())
-	r.logf("  %d calls, the slowest took %.1fs; of %d that failed none was promised to succeed", r.calls(), r.slowestCall().Seconds(), failed)
+	r.logf("  %d calls, the slowest took %.1fs; %d failed, %d of them in spite of a server that was there",
+		r.calls(), r.slowestCall().Seconds(), failed, broken)
 }
 
 // wait waits until a look at the registry, begun after the last change, says
@@ -422,6 +429,7 @@ func (r *run) waitCalls(c *client) {
 		}
 		return c.byCaller, answered
 	}
+
 	calls, answers := snapshot()
 	harness.Eventually(r.t, patience, c.name+" is answered by all servers", func() (bool, string) {
 		ok := true
@@ -432,38 +440,38 @@ func (r *run) waitCalls(c *client) {
 		for i, n := range answersNow {
 			ok = ok && n > answers[i]
 		}
-		return ok, fmt.Sprintf("calls by caller %v, before %v; answers by server %v, before %v", calledNow, calls, answersNow, answers)
+		return ok, fmt.Sprintf("calls by caller %v, before %v; answers by server %v, before %v",
+			calledNow, calls, answersNow, answers)
 	})
 }
 
-// judge looks at the calls that have failed since it was called before, and
-// returns how many there were.
-func (r *run) judge() (failed int) {
+// judge looks at the calls that have failed since it was called before. It
+// returns how many there were, and how many of those were promised to succeed.
+func (r *run) judge() (failed, broken int) {
 	for _, c := range r.clients {
-		c.mu.Lock()
-		failures, lists := c.failures, slices.Clone(c.lists)
-		c.failures = nil
-		c.mu.Unlock()
+		failures, lists := c.takeFailures()
 		failed += len(failures)
+
 		for _, call := range failures {
-			ended := call.At.Add(call.Took)
-			server, ok := r.history.promised(c.name, lists, call.At, ended)
+			server, ok := r.history.promised(c.name, lists, call.At, call.At.Add(call.Took))
 			if !ok {
-				r.excused++
 				continue
 			}
-			r.broken++
+			broken++
 			r.complain("a call of %s that began at %.1fs and took %.1fs failed, though %s could be reached all the time: %s",
 				c.name, call.At.Sub(r.began).Seconds(), call.Took.Seconds(), r.names([]string{server}), call.Error)
 		}
 	}
-	return failed
+	r.broken += broken
+	r.excused += failed - broken
+	return failed, broken
 }
 
 // end stops everything, and expects that it ends well.
 func (r *run) end() {
 	r.logf("the end: does all end well, and leave nothing?")
 	r.change(func() { r.ending = true })
+
 	for _, c := range r.clients {
 		c.stop(r.t)
 	}
@@ -475,6 +483,7 @@ func (r *run) end() {
 			r.complain("%s ended with exit code %d", v.host.Name, code)
 		}
 	}
+
 	r.wait(patience, "nothing registered", func(l look) (bool, string) { return len(l.addrs) == 0, r.names(l.addrs) })
 	r.lookout.end()
 }

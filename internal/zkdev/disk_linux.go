@@ -1,5 +1,6 @@
-// A slow disk: ZooKeeper answers a change when its log is safe on the disk, so what it feels of a slow one is an fdatasync
-// that takes long. We hold up that system call, as a debugger does.
+// A slow disk: ZooKeeper answers a change when its log is safe on the disk, so
+// what it feels of a slow one is an fdatasync that takes long. We hold up that
+// system call, as a debugger does.
 package zkdev
 
 import (
@@ -21,12 +22,17 @@ import (
 // loggers is how the names of the threads that write ZooKeeper's log begin.
 const loggers = "SyncThread:"
 
-// SlowDisk has each fsync of the log of changes take longer by delay until heal is called, which may be done more than
-// once and returns when all is as before. The server must have been started with the setting "forceSync=yes", or it never
-// waits for the disk; it must not be paused meanwhile. Linux only. It works on the JVM that runs now: after a Restart the
-// disk is as fast as ever. It blocks until the log is being slowed down, or fails because this process may not trace another.
+// SlowDisk has each fsync of the log of changes take longer by delay until heal
+// is called, which may be done more than once and returns when all is as before.
+// The server must have been started with the setting "forceSync=yes", or it never
+// waits for the disk; it must not be paused meanwhile. Linux only. It works on the
+// JVM that runs now: after a Restart the disk is as fast as ever. It fails if this
+// process may not trace another.
 func (s *Server) SlowDisk(delay time.Duration) (heal func(), err error) {
-	d := &disk{pid: s.PID(), delay: delay, threads: make(map[int]*logger), stop: make(chan struct{}), done: make(chan struct{})}
+	d := &disk{
+		pid: s.PID(), delay: delay, threads: make(map[int]*logger),
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
 	begun := make(chan error, 1)
 	go d.run(begun)
 	if err := <-begun; err != nil {
@@ -85,12 +91,14 @@ func (d *disk) seize() error {
 	if err != nil {
 		return err
 	}
+
 	for _, name := range names {
 		text, _ := os.ReadFile(name) // nothing if the thread has just ended
 		tid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		if !strings.HasPrefix(string(text), loggers) || d.threads[tid] != nil {
 			continue
 		}
+
 		err := unix.PtraceSeize(tid)
 		if err == nil {
 			err = unix.PtraceInterrupt(tid) // from its next stop on we see its system calls
