@@ -7,6 +7,7 @@
 package rpc
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"slices"
@@ -27,7 +28,7 @@ const (
 
 var (
 	errSlowRequest = errors.New("the request did not come in whole in time")
-	errUnfinished  = errors.New("the server has too much of requests that have not come in whole, and of this one very much")
+	errUnfinished  = errors.New("the server holds too much of requests that have not come in whole: this one is among the longest and oldest")
 )
 
 // Limits bound what clients can use up in one worker. A zero field is no
@@ -50,8 +51,8 @@ type Limits struct {
 	MaxFrame int
 	// MaxUnfinished is how many bytes the worker holds of requests that have
 	// not come in whole, beyond 16 KiB for each connection. When there are
-	// more, those who hold the most get an error reply, and the end. It should
-	// be at least twice MaxFrame.
+	// more, those who hold much and have held it for long get an error reply,
+	// and the end. It should be at least twice MaxFrame.
 	MaxUnfinished int
 }
 
@@ -69,7 +70,9 @@ type limiter struct {
 type progress struct {
 	idle    int // sweeps since it made a request, or we owed it a reply
 	partial int // sweeps since the request began that has not come in whole; 0: none has
-	held    int // bytes of that request that count
+
+	held  int       // bytes of that request that count for MaxUnfinished
+	since time.Time // when they began to
 }
 
 // Apply puts the limits on a server. Call it once, before the loop runs.
@@ -210,23 +213,31 @@ func (l *limiter) count(c *Conn) {
 	}
 
 	held := max(0, cap(c.decoder.kept)+cap(c.waiting)-chunkSize)
+	if held > 0 && c.progress.held == 0 {
+		c.progress.since = time.Now()
+	}
 	l.unfinished += held - c.progress.held
 	c.progress.held = held
+
 	if l.unfinished > l.MaxUnfinished {
 		l.shed()
 	}
 }
 
-// shed ends those who hold the most, until an eighth is free: to look for them
-// at each chunk would take too long.
+// shed ends some of those who hold what is unfinished, until an eighth is free:
+// to look for them at each chunk would take too long. Bytes times seconds say
+// who comes first. By bytes alone, strangers who hold a little less than a long
+// request could keep all long requests out; by time alone, somebody's short one
+// would pay for them.
 func (l *limiter) shed() {
 	var holders []*Conn
 	for c := range l.server.conns {
-		if c.progress.held > 0 && c.decoder.Missing() > 0 {
+		if c.progress.held > 0 && c.decoder.Missing() > 0 && !c.unanswered {
 			holders = append(holders, c)
 		}
 	}
-	slices.SortFunc(holders, func(a, b *Conn) int { return b.progress.held - a.progress.held })
+	now := time.Now()
+	slices.SortFunc(holders, func(a, b *Conn) int { return cmp.Compare(b.cost(now), a.cost(now)) })
 
 	for _, c := range holders[:min(len(holders), maxEnds)] {
 		if l.unfinished <= l.MaxUnfinished-l.MaxUnfinished/8 {
@@ -234,4 +245,10 @@ func (l *limiter) shed() {
 		}
 		c.fail(errUnfinished)
 	}
+}
+
+// cost is what a connection has had of the memory for what is unfinished, in
+// bytes times seconds.
+func (c *Conn) cost(now time.Time) float64 {
+	return float64(c.progress.held) * now.Sub(c.progress.since).Seconds()
 }
