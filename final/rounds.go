@@ -13,7 +13,9 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // RoundsFlags are the flags -n, -interval, -wait and -timeout.
@@ -107,7 +109,7 @@ func (s *score) call(ctx context.Context, method string, params any) error {
 	switch {
 	case err == nil:
 		s.answered[server]++
-		_, err = fmt.Println(server, reply.Kind, show(reply.Result))
+		_, err = fmt.Println(server, plain(reply.Kind), show(reply.Result))
 		if err != nil {
 			return fmt.Errorf("print an answer: %w", err)
 		}
@@ -161,10 +163,19 @@ func (s *score) summary() {
 func show(result json.RawMessage) string {
 	var value any
 	if err := json.Unmarshal(result, &value); err != nil {
-		return string(result)
+		return plain(string(result))
 	}
 	if number, ok := value.(float64); ok {
 		return fmt.Sprintf("%.12g", number)
 	}
-	return fmt.Sprint(value)
+	return plain(fmt.Sprint(value))
+}
+
+// plain returns text as it is shown in a line: quoted if it would begin another
+// one, or tell a terminal what to do.
+func plain(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }

@@ -8,6 +8,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -52,6 +53,19 @@ func TestRounds(t *testing.T) {
 %[1]s pong ireader 1
 %[1]s pi_r 2.98142397
 calls 4, failed 0, in `, addr))+`\d+\.\ds\n  `+regexp.QuoteMeta(addr)+"  4\n$", output)
+}
+
+// What a server says is shown, and does nothing to a terminal or to the lines
+// around it.
+func TestRoundsOfAServerWithBadManners(t *testing.T) {
+	stub := harness.StartStub(t, "", func(conn net.Conn, _ []byte) error {
+		reply := `{"out":"pong\u001b[2J","result":"one\ncalls 99, failed 0, \u009b2J in 0.1s"}`
+		_, err := conn.Write(AppendFrame(nil, []byte(reply)))
+		return err
+	})
+	output, err := ran(t, within(t), Rounds{N: 1, Timeout: soon}, onlyServer(stub.Addr))
+	require.NoError(t, err)
+	assert.Contains(t, output, stub.Addr+` "pong\x1b[2J" "one\ncalls 99, failed 0, \u009b2J in 0.1s"`+"\n")
 }
 
 func TestRoundsInterrupted(t *testing.T) {

@@ -186,14 +186,16 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 			return listing{text, changed}, err
 		})
 		var retry <-chan time.Time
-		connecting := errors.Is(err, ErrNoSession) && time.Since(began) < time.Second
+		noSession := errors.Is(err, ErrNoSession)
+		connecting := noSession && time.Since(began) < time.Second
 		if errors.Is(err, zk.ErrNoNode) {
 			err = errors.New("no server has ever registered under " + *zookeeper.root)
 		}
 		if err != nil {
 			list.text, retry = fmt.Sprintln("no list:", err), time.After(time.Second)
 		}
-		if list.text != last && !connecting {
+		toldAlready := noSession && strings.HasPrefix(last, "no list: "+ErrNoSession.Error()) // if perhaps another reason
+		if list.text != last && !connecting && !toldAlready {
 			fmt.Print(time.Now().Format(time.TimeOnly), "  ", list.text)
 			last = list.text
 		}

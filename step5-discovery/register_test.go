@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/assert"
@@ -51,6 +52,7 @@ func TestParseEndpoint(t *testing.T) {
 		addr, err := ParseEndpoint([]byte(data))
 		assert.Equal(t, want, addr, data)
 		assert.Equal(t, want == "", err != nil, "%s: %v", data, err)
+		assert.Truef(t, err == nil || !strings.ContainsFunc(err.Error(), unicode.IsControl), "%q", err)
 	}
 }
 

@@ -39,6 +39,10 @@ func TestZnodes(t *testing.T) {
 	waitFor("a second node whose data are no endpoint, first in order",
 		fmt.Sprintf(`^2 registered under /znodes\n  aaa  not an endpoint: .*  session %#x\n`, bad.Session)+line(node)+`$`)
 
+	ugly := registry.Plant("zzz", `{"host":"h\n1 registered\u001b[2J","port":80}`, true)
+	waitFor("what a stranger wrote in one line, quoted", regexp.QuoteMeta(`  zzz  not an endpoint: host "h\n1 registered\x1b[2J", port 80  session`))
+	registry.Remove(ugly)
+
 	s.Kill()
 	waitFor("the server gone after its session", `^1 registered under /znodes\n  aaa`)
 

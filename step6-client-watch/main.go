@@ -17,9 +17,11 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -189,14 +191,16 @@ func znodes(flags *flag.FlagSet, args []string, _ bool) error {
 			return listing{text, changed}, err
 		})
 		var retry <-chan time.Time
-		connecting := errors.Is(err, ErrNoSession) && time.Since(began) < time.Second
+		noSession := errors.Is(err, ErrNoSession)
+		connecting := noSession && time.Since(began) < time.Second
 		if errors.Is(err, zk.ErrNoNode) {
 			err = errors.New("no server has ever registered under " + *zookeeper.root)
 		}
 		if err != nil {
 			list.text, retry = fmt.Sprintln("no list:", err), time.After(time.Second)
 		}
-		if list.text != last && !connecting {
+		toldAlready := noSession && strings.HasPrefix(last, "no list: "+ErrNoSession.Error()) // if perhaps another reason
+		if list.text != last && !connecting && !toldAlready {
 			fmt.Print(time.Now().Format(time.TimeOnly), "  ", list.text)
 			last = list.text
 		}
@@ -245,7 +249,7 @@ func client(flags *flag.FlagSet, args []string, _ bool) error {
 			return nil
 		}
 		byServer[server]++
-		fmt.Println(server, reply.Kind, show(reply.Result))
+		fmt.Println(server, plain(reply.Kind), show(reply.Result))
 		return nil
 	}
 	for i := 0; i < *rounds && err == nil; i++ {
@@ -303,10 +307,19 @@ func waitForServer(ctx context.Context, c *Client, wait time.Duration) error {
 func show(result json.RawMessage) string {
 	var value any
 	if err := json.Unmarshal(result, &value); err != nil {
-		return string(result)
+		return plain(string(result))
 	}
 	if number, ok := value.(float64); ok {
 		return fmt.Sprintf("%.12g", number)
 	}
-	return fmt.Sprint(value)
+	return plain(fmt.Sprint(value))
+}
+
+// plain returns text as it is shown in a line: quoted if it would begin another
+// one, or tell a terminal what to do.
+func plain(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
