@@ -6,10 +6,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -228,5 +231,95 @@ func TestSupervisorGivesUpAtOnce(t *testing.T) {
 			}
 		})
 		assert.ErrorIs(t, c.wait(), ErrNeverReady)
+	}
+}
+
+// SIGTERM to the whole group: the workers hear it, too, and serve on.
+func TestSupervisorStopOfTheWholeGroup(t *testing.T) {
+	c := newCrew(t, 2, "serve")
+	stopping, release := make(chan bool, 1), make(chan struct{})
+	c.OnStop = func(context.Context) {
+		stopping <- true
+		<-release
+	}
+	pids := c.runUntilReady()
+	for _, pid := range pids {
+		require.NoError(t, unix.Kill(pid, unix.SIGTERM))
+	}
+	c.stop <- syscall.SIGTERM
+	receive(t, stopping, "OnStop")
+	passed := make(chan bool, 1)
+	c.after(2*wishDelay, func() { passed <- true })
+	receive(t, passed, "the time for the workers' wishes")
+	for range 10 {
+		conn := harness.Dial(t, c.addr)
+		conn.SendRequest("ping", 1)
+		conn.WantPong("1")
+		conn.Close()
+	}
+	close(release)
+	assert.NoError(t, c.wait())
+	assert.Empty(t, c.pauses())
+}
+
+// A terminal that is closed sends SIGHUP more than once. That is no impatience.
+func TestSupervisorHangupNeverForces(t *testing.T) {
+	c := newCrew(t, 1, "deaf")
+	c.Grace = time.Hour
+	c.runUntilReady()
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGHUP} {
+		c.stop <- sig
+	}
+	c.eventually("the workers told", func() bool { return c.phase == draining && len(c.stop) == 0 })
+	c.on(func() { assert.True(t, c.slots[0].alive()) })
+	assert.Empty(t, c.ended)
+	c.stop <- syscall.SIGTERM // the second one
+	assert.NoError(t, c.wait())
+}
+
+// Workers that have nothing to finish say so, and nobody waits for a timer.
+func TestSupervisorStopsAtOnceWhenAllHaveDrained(t *testing.T) {
+	quickest := time.Hour
+	for range 10 {
+		c := newCrew(t, 2, "serve")
+		c.runUntilReady()
+		began := time.Now()
+		c.stop <- syscall.SIGTERM
+		assert.NoError(t, c.wait())
+		quickest = min(quickest, time.Since(began))
+	}
+	assert.Less(t, quickest, refuseDelay)
+}
+
+// The master dies in the middle of a stop, and a worker is stopped: the port
+// doesn't stay open with callers in it. The processes are in the test's group:
+// the kernel would wake up those of a group that nobody outside looks after.
+func TestPortIsClosedWhenTheMasterDiesInAStop(t *testing.T) {
+	for pause := range 5 {
+		master := exec.Command(harness.Build(t, "."), "-workers", "2", "127.0.0.1", "0")
+		master.Env = append(os.Environ(), partVar+"=", "GORACE=atexit_sleep_ms=0")
+		output, err := master.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, master.Start())
+		lines := bufio.NewReader(output)
+		var addr string
+		var pid, a, b int
+		_, err = fmt.Fscanf(lines, "listening on %s\nmaster %d, workers %d %d\n", &addr, &pid, &a, &b)
+		require.NoError(t, err)
+
+		require.NoError(t, unix.Kill(a, unix.SIGSTOP))
+		require.NoError(t, unix.Kill(pid, unix.SIGTERM))
+		time.Sleep(time.Duration(pause) * refuseDelay / 5)
+		require.NoError(t, unix.Kill(pid, unix.SIGKILL))
+		_ = master.Wait()
+		harness.Eventually(t, patience, "connections refused", func() (bool, string) {
+			conn, err := net.DialTimeout("tcp", addr, patience)
+			if err == nil {
+				conn.Close()
+				return false, "connected"
+			}
+			return true, ""
+		})
+		_ = unix.Kill(a, unix.SIGKILL)
 	}
 }

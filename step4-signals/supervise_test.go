@@ -268,3 +268,37 @@ func TestSupervisorOnServing(t *testing.T) {
 	assert.Empty(t, c.serving)
 	assert.True(t, slices.Contains(c.pauses(), "100ms"))
 }
+
+// One that never becomes ready doesn't keep the others from being announced.
+func TestSupervisorAnnouncesThoseThatAreReady(t *testing.T) {
+	c := newCrew(t, 2, "hang")
+	c.run()
+	harness.Eventually(t, patience, "two workers started", func() (bool, string) { return len(c.spawned()) == 2, "" })
+	c.play("serve")
+	first, second := c.spawned()[0].pid, c.spawned()[1].pid
+	kill(t, first)
+	c.eventually("one worker ready", func() bool { return len(c.pids()) == 1 })
+	assert.Empty(t, c.started)
+	var pids []int
+	c.on(func() {
+		c.announce()
+		assert.Empty(t, c.started, "it isn't late yet")
+		c.overdue = true
+		c.announce()
+		pids = c.pids()
+	})
+	assert.Equal(t, pids, receive(t, c.started, "OnStart"))
+	assert.Contains(t, c.log(), "fewer workers than asked for")
+	kill(t, second)
+	c.waitReady()
+	assert.Empty(t, c.started, "once is enough")
+}
+
+// SIGTERM to one worker, which it passes on.
+func TestSupervisorRetiresAWorkerThatIsToldToEnd(t *testing.T) {
+	c := newCrew(t, 2, "serve")
+	pids := c.runUntilReady()
+	require.NoError(t, unix.Kill(pids[0], unix.SIGTERM))
+	assert.Contains(t, c.waitReady(pids[0]), pids[1])
+	assert.Contains(t, c.log(), fmt.Sprintf("worker %d exited with status 0", pids[0]))
+}
