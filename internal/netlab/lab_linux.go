@@ -147,25 +147,36 @@ func Between(some, others []*Host) (links []Link) {
 // starts are there. That holds for this goroutine only, not for those that f
 // starts, nor for looking up names.
 func (h *Host) Do(f func()) {
+	err := abroad(func() error { return enter(h.ns) }, f)
+	if err != nil {
+		panic(fmt.Sprintf("netlab: go to %s: %v", h.Name, err))
+	}
+}
+
+// abroad calls f when leave has taken the thread to another namespace, and brings
+// it home after that. Without the error of leave, f has been called.
+func abroad(leave func() error, f func()) error {
 	runtime.LockOSThread()
 	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		panic(fmt.Sprintf("netlab: find the way home from %s: %v", h.Name, err))
+	if err == nil {
+		defer home.Close()
+		err = leave()
 	}
-	defer home.Close()
-	if err := enter(h.ns); err != nil {
-		panic(fmt.Sprintf("netlab: go to %s: %v", h.Name, err))
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
 	}
 
 	// A thread that can't come home must never serve another goroutine: it stays
 	// locked, and ends with this one.
 	defer func() {
 		if err := enter(home); err != nil {
-			panic(fmt.Sprintf("netlab: come home from %s: %v", h.Name, err))
+			panic(fmt.Sprintf("netlab: come home: %v", err))
 		}
 		runtime.UnlockOSThread()
 	}()
 	f()
+	return nil
 }
 
 // Enter returns the beginning of a command line that runs a program on the host,
@@ -205,16 +216,13 @@ func enter(ns *os.File) error {
 
 func (h *Host) close() error { return errors.Join(h.tun.Close(), h.ns.Close()) }
 
-// newHost makes a namespace with a device in it, on a thread that ends
-// afterwards: it can't be trusted with anything else.
+// newHost makes a namespace with a device in it, and comes home again.
 func newHost(name string, number int) (*Host, error) {
 	h := &Host{Name: name, Addr: fmt.Sprintf("%d.%d.%d.%d", network[0], network[1], network[2], number+1)}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		done <- h.make()
-	}()
-	if err := <-done; err != nil {
+	var made error
+	unshare := func() error { return os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNET)) }
+	err := errors.Join(abroad(unshare, func() { made = h.make() }), made)
+	if err != nil {
 		return nil, errors.Join(err, h.discard())
 	}
 	return h, nil
@@ -231,10 +239,8 @@ func (h *Host) discard() error {
 	return errors.Join(errs...)
 }
 
+// make furnishes the namespace in which the thread is.
 func (h *Host) make() error {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return os.NewSyscallError("unshare", err)
-	}
 	var err error
 	if h.ns, err = os.Open("/proc/thread-self/ns/net"); err != nil {
 		return err
