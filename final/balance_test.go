@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newBalance returns one that knows servers with these names, which are never
-// called.
+// newBalance returns one that knows servers with these names, and never calls
+// them: it takes itself for searching already.
 func newBalance(names ...string) *balance {
-	b := &balance{updated: make(chan struct{})}
+	b := &balance{updated: make(chan struct{}), searching: true}
 	b.update(Snapshot{Servers: names})
 	return b
 }

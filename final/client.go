@@ -117,7 +117,7 @@ func (c *Client) Call(ctx context.Context, method string, params any) (reply Rep
 
 	e := newErrand()
 	defer e.finish(c)
-	o, err := e.run(ctx, c, frame, c.Idempotent(method))
+	o, err := e.run(ctx, c, frame, method)
 	if o.attempt != nil {
 		server = o.attempt.remote.addr
 	}
@@ -178,10 +178,10 @@ func (e *errand) finish(c *Client) {
 
 // run has servers work on a request until one has answered it: then the outcome is
 // the answer. With an error it is that of the attempt that decided, if one did.
-func (e *errand) run(ctx context.Context, c *Client, frame []byte, idempotent bool) (outcome, error) {
+func (e *errand) run(ctx context.Context, c *Client, frame []byte, method string) (outcome, error) {
 	var halfway int64
 	deadline, ok := ctx.Deadline()
-	if ok && idempotent {
+	if ok {
 		halfway = clock() + int64(time.Until(deadline)/2)
 	}
 
@@ -207,16 +207,20 @@ func (e *errand) run(ctx context.Context, c *Client, frame []byte, idempotent bo
 		select {
 		case o := <-e.outcomes:
 			if o.silent {
-				if idempotent && !wanted && len(e.open) < maxAttempts {
+				if !wanted && len(e.open) < maxAttempts && c.Idempotent(method) {
 					wanted, hedge = true, true
 				}
 				continue
 			}
 			e.ended(o.attempt)
-			switch {
-			case o.err == nil:
-				return o, nil
-			case o.tooLong && tooLong, o.written && !idempotent:
+			if o.err == nil {
+				o.err = check(method, o.reply)
+				if o.err == nil {
+					return o, nil
+				}
+				o.attempt.pipe.fail(o.err)
+			}
+			if o.tooLong && tooLong || !c.Idempotent(method) && o.written {
 				return o, fmt.Errorf("%s: %w", o.attempt.remote.addr, o.err)
 			}
 			e.lost = fmt.Errorf("%s: %w", o.attempt.remote.addr, o.err)
@@ -245,6 +249,20 @@ func (e *errand) run(ctx context.Context, c *Client, frame []byte, idempotent bo
 		}
 	}
 	return outcome{}, withLast(contextError(ctx), e.lost)
+}
+
+// kinds has what the replies of the methods that we know are called. A reply of
+// another kind belongs to another call: the server has sent one too many, or one
+// too few.
+var kinds = map[string]string{"ping": "pong", "pi": "pi_r"}
+
+// check returns an error if a reply can't be the one to a call of method.
+func check(method string, reply Reply) error {
+	want := kinds[method]
+	if want == "" || reply.Kind == want || reply.Kind == "error" {
+		return nil
+	}
+	return fmt.Errorf("a reply of the kind %q to %s: the server's replies are out of step", clip(reply.Kind), method)
 }
 
 // withLast adds to an error what became of the last server that was asked.

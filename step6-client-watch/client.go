@@ -171,7 +171,7 @@ func (c *Client) Call(ctx context.Context, method string, params any) (reply Rep
 		return reply, "", fmt.Errorf("%s: %w", method, err)
 	}
 
-	o, err := c.ask(ctx, AppendFrame(nil, body), c.Idempotent(method))
+	o, err := c.ask(ctx, AppendFrame(nil, body), method)
 	if o.attempt != nil {
 		server = o.attempt.remote.addr
 	}
@@ -188,7 +188,8 @@ func (c *Client) Call(ctx context.Context, method string, params any) (reply Rep
 // ask has servers work on a request, one after the other, until one has answered
 // it: then the outcome is the answer. With an error it is that of the attempt
 // that decided, if one did.
-func (c *Client) ask(ctx context.Context, frame []byte, idempotent bool) (outcome, error) {
+func (c *Client) ask(ctx context.Context, frame []byte, method string) (outcome, error) {
+	idempotent := c.Idempotent(method)
 	outcomes := make(chan outcome, 4*maxAttempts) // more than all of them can have
 	var open []*attempt                           // without a final outcome
 	defer func() {
@@ -230,10 +231,14 @@ func (c *Client) ask(ctx context.Context, frame []byte, idempotent bool) (outcom
 				continue
 			}
 			open = slices.DeleteFunc(open, func(a *attempt) bool { return a == o.attempt })
-			switch {
-			case o.err == nil:
-				return o, nil
-			case o.tooLong && tooLong, o.written && !idempotent:
+			if o.err == nil {
+				o.err = check(method, o.reply)
+				if o.err == nil {
+					return o, nil
+				}
+				o.attempt.pipe.fail(o.err)
+			}
+			if o.tooLong && tooLong || o.written && !idempotent {
 				return o, fmt.Errorf("%s: %w", o.attempt.remote.addr, o.err)
 			}
 			lost = fmt.Errorf("%s: %w", o.attempt.remote.addr, o.err)
@@ -255,6 +260,20 @@ func (c *Client) ask(ctx context.Context, frame []byte, idempotent bool) (outcom
 		}
 	}
 	return outcome{}, withLast(contextError(ctx), lost)
+}
+
+// kinds has what the replies of the methods that we know are called. A reply of
+// another kind belongs to another call: the server has sent one too many, or one
+// too few.
+var kinds = map[string]string{"ping": "pong", "pi": "pi_r"}
+
+// check returns an error if a reply can't be the one to a call of method.
+func check(method string, reply Reply) error {
+	want := kinds[method]
+	if want == "" || reply.Kind == want || reply.Kind == "error" {
+		return nil
+	}
+	return fmt.Errorf("a reply of the kind %q to %s: the server's replies are out of step", clip(reply.Kind), method)
 }
 
 // withLast adds to an error what became of the last server that was asked.

@@ -173,3 +173,39 @@ func TestCallWhoseReplyIsTooLong(t *testing.T) {
 		require.Equal(t, ok.Addr, server)
 	}
 }
+
+// A server that sends one reply too many: the client must not take it for the
+// answer to the next call.
+func TestRepliesThatAreOutOfStep(t *testing.T) {
+	odd := harness.StartStub(t, "", func(conn net.Conn, body []byte) error {
+		request, err := ParseRequest(body)
+		if err != nil {
+			return err
+		}
+		reply := harness.Frame(`{"out":"pong","result":"one of two"}`)
+		if request.Method == "pi" {
+			reply = harness.Frame(`{"out":"pi_r","result":3}`)
+		}
+		_, err = conn.Write(append(reply, reply...))
+		return err
+	})
+	client, _ := newClient(t, odd.Addr)
+	var callers sync.WaitGroup
+	for range 10 {
+		callers.Go(func() {
+			for range 20 {
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				reply, _, err := client.Call(ctx, "pi", 1)
+				if err == nil {
+					assert.Equal(t, "pi_r", reply.Kind)
+				}
+				reply, _, err = client.Call(ctx, "ping", 1)
+				if err == nil {
+					assert.Equal(t, "pong", reply.Kind)
+				}
+				cancel()
+			}
+		})
+	}
+	callers.Wait()
+}

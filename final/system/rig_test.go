@@ -58,7 +58,8 @@ const patience = 20 * time.Second
 type callers struct {
 	t      *testing.T
 	client *rpc.Client
-	pause  time.Duration // of each caller, after a call
+	pause  time.Duration                                                // of each caller, after a call
+	ask    func(caller, i int) (method string, params any, want string) // what they ask
 	stop   chan struct{}
 	halt   sync.Once // closes stop
 	began  time.Time
@@ -81,8 +82,14 @@ func startCallers(t *testing.T, client *rpc.Client, n int) *callers {
 // startPacedCallers starts callers that leave the machine to others between
 // their calls.
 func startPacedCallers(t *testing.T, client *rpc.Client, n int, pause time.Duration) *callers {
+	return startCallersOf(t, client, n, pause, request)
+}
+
+// startCallersOf starts callers that ask what ask returns.
+func startCallersOf(t *testing.T, client *rpc.Client, n int, pause time.Duration,
+	ask func(caller, i int) (method string, params any, want string)) *callers {
 	c := &callers{
-		t: t, client: client, pause: pause, began: time.Now(), stop: make(chan struct{}),
+		t: t, client: client, pause: pause, ask: ask, began: time.Now(), stop: make(chan struct{}),
 		calls: make([]atomic.Int64, n), answered: make(map[string]int),
 	}
 	for i := range n {
@@ -104,7 +111,7 @@ func (c *callers) run(caller int) {
 			return
 		case <-time.After(c.pause):
 		}
-		method, params, want := request(caller, i)
+		method, params, want := c.ask(caller, i)
 		began := time.Now()
 		// What the client promises: a call with 5 s succeeds as long as one
 		// listed server serves.

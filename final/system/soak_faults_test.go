@@ -70,10 +70,16 @@ func init() {
 			class: onServer, shortest: 500 * ms, longest: 7000 * ms, begin: holdLink(netproxy.ToServer)},
 		{name: "replies black-holed", says: "what {who} replies doesn't arrive for {for}",
 			class: onServer, shortest: 500 * ms, longest: 7000 * ms, begin: holdLink(netproxy.ToClient)},
-		// Not so slow that calls would queue for seconds: they stay with a server
-		// that lets them wait as long as it sends something.
 		{name: "link slow", says: "{n} ms to {who} and {n} ms back, for {for}",
 			class: onServer, shortest: 1000 * ms, longest: 4000 * ms, least: 10, most: 50, begin: slowLink},
+		{name: "link narrow", says: "{n} kB a second to {who} and back, for {for}",
+			class: onServer, shortest: 1000 * ms, longest: 5000 * ms, least: 20, most: 500, begin: narrowLink},
+
+		// To a server's speed.
+		{name: "server slow", says: "{who} has {n} % of its time, for {for}",
+			class: onServer, shortest: 1000 * ms, longest: 6000 * ms, least: 2, most: 30, begin: slowServer},
+		{name: "overload", says: "{n} strangers have {who} compute the longest there is, for {for}",
+			class: onServer, shortest: 1000 * ms, longest: 4000 * ms, least: 2, most: 6, begin: invite(compute)},
 
 		// To ZooKeeper, and between it and the clients.
 		{name: "ZooKeeper paused", says: "ZooKeeper pauses for {for}",
@@ -216,6 +222,16 @@ func slowLink(s *soak, f fault) func() {
 	link := s.servers[f.server].link
 	link.Delay(time.Duration(f.n) * ms)
 	return s.heal(link)
+}
+
+func narrowLink(s *soak, f fault) func() {
+	link := s.servers[f.server].link
+	link.Bandwidth(f.n * 1000)
+	return s.heal(link)
+}
+
+func slowServer(s *soak, f fault) func() {
+	return loadThrottle(s.t, s.servers[f.server].Server, float64(f.n)/100)
 }
 
 func pauseZooKeeper(s *soak, _ fault) func() {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/harness"
 )
 
@@ -97,5 +98,16 @@ func flood(conn *net.TCPConn) {
 		if _, err := conn.Write(calls); err != nil {
 			return
 		}
+	}
+}
+
+// compute has more computed, at once, than anybody would wait for.
+func compute(conn *net.TCPConn) {
+	var calls []byte
+	for range 100 {
+		calls = append(calls, harness.Frame(harness.Request("pi", rpc.MaxPiTerms))...)
+	}
+	if _, err := conn.Write(calls); err == nil {
+		_, _ = io.Copy(io.Discard, conn)
 	}
 }

@@ -8,6 +8,7 @@ package system
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -150,13 +151,34 @@ func (s *soak) startClients() {
 		ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 		require.NoError(s.t, client.Wait(ctx, soakServers))
 		cancel()
-		s.clients = append(s.clients, &soakClient{startPacedCallers(s.t, client, callersEach, callersPause), list})
+		s.clients = append(s.clients, &soakClient{startCallersOf(s.t, client, callersEach, callersPause, soakRequest), list})
 	}
 	for _, c := range s.clients {
 		c.waitEach(callsToWarmUp)
 	}
 	s.settle()
 	s.logf("%d clients with %d callers each have made %d calls", soakClients, callersEach, s.calls())
+}
+
+// longest is what pi of the most terms is, some tenths of a second of computing.
+var longest = sync.OnceValue(func() string {
+	raw, _ := json.Marshal(rpc.PiSum(rpc.MaxPiTerms))
+	return string(raw)
+})
+
+// soakRequest is request, with some calls that take their time: one caller of
+// each client uploads as much as a call may have now and then, and another has
+// the longest computation done that there is.
+func soakRequest(caller, i int) (method string, params any, want string) {
+	switch {
+	case caller == 0 && i%400 == 50:
+		text := fmt.Sprintf("call %d%*d", i, 1_000_000, i)
+		raw, _ := json.Marshal(text)
+		return "ping", text, string(raw)
+	case caller == 1 && i%400 == 350:
+		return "pi", rpc.MaxPiTerms, longest()
+	}
+	return request(caller, i)
 }
 
 // play lets the faults of a round happen, and waits until all is well again.

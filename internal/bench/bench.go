@@ -30,6 +30,7 @@ type contender struct {
 	name    string // in the tables
 	server  string
 	workers int // of our server
+	servers int // how many of it; 0 means 1
 	reply   string
 	drive   func(Job) (Result, error)
 	most    int // calls outstanding, for what can't do more; 0: no limit
@@ -50,6 +51,13 @@ var clients = []contender{
 	{name: ourClient, server: ours, workers: 1, drive: client},
 	{name: bareClient, server: ours, workers: 1, reply: pong, drive: bare, most: 1},
 	{name: gob, server: gob, drive: shared},
+}
+
+// choices are two ways to choose one of ten servers for each call. Servers of one
+// worker: as one client has one connection to each, the others would idle.
+var choices = []contender{
+	{name: ourClient, server: ours, workers: 1, servers: 10, drive: client},
+	{name: randomClient, server: ours, workers: 1, servers: 10, drive: atRandom},
 }
 
 // extraRounds is how many rounds suffice for shapes that have no target.
@@ -74,6 +82,11 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 		}
 		for _, shape := range clientShapes {
 			if err := config.round(ctx, report, i, shape, clients); err != nil {
+				return report, err
+			}
+		}
+		for _, shape := range choiceShapes {
+			if err := config.round(ctx, report, i, shape, choices); err != nil {
 				return report, err
 			}
 		}
@@ -136,18 +149,26 @@ func (config Config) round(ctx context.Context, report *Report, i int, shape Sha
 
 // measure starts a server, loads it and stops it.
 func (config Config) measure(ctx context.Context, c contender, shape Shape) (Result, error) {
-	s, err := start(ctx, c.server, config.Server, c.workers)
-	if err != nil {
-		return Result{}, err
+	job := Job{Conns: shape.Conns, Depth: shape.Depth, Reply: c.reply, Warm: config.Window / 3, Window: config.Window}
+	var servers []*server
+	for range max(1, c.servers) {
+		s, err := start(ctx, c.server, config.Server, c.workers)
+		if err != nil {
+			return Result{}, err
+		}
+		defer s.stop()
+		servers = append(servers, s)
+		job.Addrs = append(job.Addrs, s.addr)
+		job.PIDs = append(job.PIDs, s.pids...)
 	}
-	defer s.stop()
+	job.Addr = job.Addrs[0]
+
 	debug.FreeOSMemory() // the driver begins without what the last one left
-	result, err := c.drive(Job{
-		Addr: s.addr, PIDs: s.pids, Conns: shape.Conns, Depth: shape.Depth, Reply: c.reply,
-		Warm: config.Window / 3, Window: config.Window,
-	})
+	result, err := c.drive(job)
 	if err != nil {
-		err = fmt.Errorf("%w%s", err, s.lastWords())
+		for _, s := range servers {
+			err = fmt.Errorf("%w%s", err, s.lastWords())
+		}
 	}
 	return result, err
 }
@@ -177,7 +198,7 @@ func (config Config) memory(ctx context.Context, report *Report) error {
 
 // Parts are the names that Config.Only may hold.
 func Parts() (names []string) {
-	for _, shape := range slices.Concat(targetShapes, plotShapes, clientShapes) {
+	for _, shape := range slices.Concat(targetShapes, plotShapes, clientShapes, choiceShapes) {
 		names = append(names, shape.Name)
 	}
 	return append(names, "memory", "pi")

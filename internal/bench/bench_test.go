@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -62,9 +63,9 @@ func TestEveryContenderIsMeasured(t *testing.T) {
 }
 
 func TestEveryClientIsMeasured(t *testing.T) {
-	for _, c := range clients {
+	for _, c := range slices.Concat(clients, choices) {
 		s := running(t, c.server, c.workers)
-		r, err := c.drive(Job{Addr: s.addr, PIDs: s.pids, Conns: 1, Depth: 3, Reply: c.reply, Warm: time.Millisecond, Window: 50 * time.Millisecond})
+		r, err := c.drive(Job{Addr: s.addr, Addrs: []string{s.addr, s.addr}[:min(2, max(1, c.servers))], PIDs: s.pids, Conns: 1, Depth: 3, Reply: c.reply, Warm: time.Millisecond, Window: 50 * time.Millisecond})
 		require.NoError(t, err, c.name)
 		require.Positive(t, r.Calls, c.name)
 		require.Positive(t, r.P99, c.name)

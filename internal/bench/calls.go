@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	netrpc "net/rpc"
 	"net/rpc/jsonrpc"
@@ -189,28 +190,50 @@ func shared(job Job) (Result, error) {
 	return closedLoop(job, steps, func() { c.Close() })
 }
 
-// one is a Discovery that finds one server.
-type one string
+// these is a Discovery that finds these servers.
+type these []string
 
-func (addr one) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
-	publish(rpc.Snapshot{Servers: []string{string(addr)}})
+func (addrs these) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
+	publish(rpc.Snapshot{Servers: addrs})
 	<-ctx.Done()
 }
 
-// client drives one of our clients, which Depth goroutines share. Each call
-// has a deadline, as calls should.
+// client drives one of our clients, which Depth goroutines share.
 func client(job Job) (Result, error) {
-	c := rpc.NewClient(one(job.Addr))
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := c.Wait(ctx, 1); err != nil {
-		return Result{}, err
+	addrs := job.Addrs
+	if addrs == nil {
+		addrs = []string{job.Addr}
+	}
+	return callers(job, rpc.NewClient(these(addrs)))
+}
+
+// atRandom does the same with a client for each server, and chance as to which
+// client makes the next call.
+func atRandom(job Job) (Result, error) {
+	var clients []*rpc.Client
+	for _, addr := range job.Addrs {
+		clients = append(clients, rpc.NewClient(these{addr}))
+	}
+	return callers(job, clients...)
+}
+
+// callers drives our clients by Depth goroutines. Each call is one client's, taken
+// at random, and has a deadline, as calls should.
+func callers(job Job, clients ...*rpc.Client) (Result, error) {
+	end := func() {
+		for _, c := range clients {
+			c.Close()
+		}
 	}
 	var steps []step
 	for range job.Depth {
 		steps = append(steps, timed(func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
+			c := clients[0]
+			if len(clients) > 1 {
+				c = clients[rand.N(len(clients))]
+			}
 			reply, _, err := c.Call(ctx, "ping", greeting)
 			if err == nil && string(reply.Result) != `"`+greeting+`"` {
 				err = fmt.Errorf("the reply is not %q: %s", greeting, reply.Result)
@@ -218,7 +241,7 @@ func client(job Job) (Result, error) {
 			return err
 		}))
 	}
-	return closedLoop(job, steps, c.Close)
+	return closedLoop(job, steps, end)
 }
 
 // bare drives Depth connections by the least that a goroutine can do: write a

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -151,8 +152,8 @@ func measureJoin(ctx context.Context, bed *testbed, o DiscoveryOptions, r *Disco
 }
 
 // measureKill kills one of three servers, with all its processes, and waits
-// until each client has picked it and had to go elsewhere: when it is gone,
-// and ZooKeeper still lists it.
+// until a call of each client was at it, or picked it when it was gone, and had to
+// go elsewhere. ZooKeeper still lists it then, but no other call will pick it.
 func measureKill(ctx context.Context, bed *testbed, o DiscoveryOptions, r *DiscoveryReport) (err error) {
 	servers, t, done, err := trio(ctx, bed, "/kill", 8, 1)
 	defer func() { err = errors.Join(err, done()) }()
@@ -172,11 +173,12 @@ func measureKill(ctx context.Context, bed *testbed, o DiscoveryOptions, r *Disco
 			return err
 		}
 		gone := time.Now()
-		if _, err := t.await(ctx, gone, true, func(c benchCall) bool { return c.moved }); err != nil {
+		moved := func(c benchCall) bool { return c.moved && c.ended.After(killed) }
+		if _, err := t.await(ctx, killed.Add(-callTime), true, moved); err != nil {
 			return err
 		}
 		var before, after, others []float64
-		calls := t.since(killed)
+		calls := slices.DeleteFunc(t.since(killed.Add(-callTime)), func(c benchCall) bool { return c.ended.Before(killed) })
 		for _, c := range calls {
 			switch took := milliseconds(c.took()); {
 			case !c.moved:

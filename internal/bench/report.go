@@ -96,8 +96,8 @@ func (r *Report) figures(title string, shapes []Shape) Table {
 
 func (r *Report) clients() Table {
 	t := Table{"Clients, one shared by G goroutines: medians of the rounds", []string{"callers", "client", "calls/s", "min … max", "p50", "p99", "allocations/call"}, nil}
-	for _, shape := range clientShapes {
-		for _, name := range []string{ourClient, bareClient, gob} {
+	for _, shape := range slices.Concat(clientShapes, choiceShapes) {
+		for _, name := range []string{ourClient, bareClient, gob, randomClient} {
 			rates := r.Rounds.Values(shape.Name, name, rate)
 			if len(rates) == 0 {
 				continue

@@ -42,6 +42,7 @@ var (
 	targetShapes = []Shape{c1, c2, c3, c4}
 	plotShapes   = []Shape{{"8x1", 8, 1}, {"256x1", 256, 1}, {"8x4", 8, 4}, {"8x16", 8, 16}}
 	clientShapes = []Shape{{"G=1", 1, 1}, {"G=64", 1, 64}, {"G=512", 1, 512}}
+	choiceShapes = []Shape{{"ten servers", 1, 64}}
 )
 
 func (s Shape) String() string {

@@ -10,8 +10,9 @@ import (
 
 // The names of the clients.
 const (
-	ourClient  = "rpc.Client"
-	bareClient = "bare goroutine"
+	ourClient    = "rpc.Client"
+	bareClient   = "bare goroutine"
+	randomClient = "rpc.Client, one a server, at random"
 )
 
 // A Target is one line of the table.
@@ -61,6 +62,7 @@ func (r *Report) Targets() []Target {
 		ratio("client round trip, G=1", "bare goroutine, same frames", "G=1", ourClient, bareClient, most, 1.4, seconds),
 		ratio("client calls/s, G=64", "net/rpc's client", "G=64", ourClient, gob, least, 4, rate),
 		ratio("client calls/s, G=512", "net/rpc's client", "G=512", ourClient, gob, least, 4, rate),
+		ratio("client calls/s, ten servers, G=64", "a server at random", "ten servers", ourClient, randomClient, least, 0.9, rate),
 		{"client allocations a call, G=64", "", most, 6, plain, r.Rounds.Values("G=64", ourClient, allocs)},
 		{"connections on the fuller worker, C2", "", most, 0.6, percent, r.Rounds.Values("C2", ours, fullest)},
 	}

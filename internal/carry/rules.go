@@ -38,7 +38,7 @@ func Workbook() Rules {
 			{Step: "final", File: "message.go", Lines: 31, Reason: "asks fast.go first: encoding/json takes most of a call's time; replies are written in place"},
 			{Step: "final", File: "conn.go", Lines: 12, Reason: "replies are written into memory of earlier ones; what limits.go knows of a connection is a field of it"},
 			{Step: "final", File: "server.go", Lines: 2, Reason: "the limits are a field of the server"},
-			{Step: "final", File: "client.go", Lines: 334, Reason: "which server a call goes to is balance.go's; a call that is overdue is hedged; memory is used again"},
+			{Step: "final", File: "client.go", Lines: 337, Reason: "which server a call goes to is balance.go's; a call that is overdue is hedged; memory is used again"},
 			{Step: "final", File: "remote.go", Lines: 153, Reason: "tells the balance, and callers that are overdue; callers send themselves when nobody waits, and gather else"},
 			{Step: "final", File: "supervise.go", Lines: 8, Reason: "looks after the heartbeats of its workers, chapter 4's exercise"},
 		},
