@@ -25,11 +25,12 @@ import (
 // testsOf has, for each file that is revised here, the tests of its chapter that
 // look inside it, and what those stand on.
 var testsOf = map[string]string{
-	"message.go": "step1-framing/[ms]*_test.go",
-	"conn.go":    "step2-asyncserver/[c-s]*_test.go",
-	"server.go":  "step2-asyncserver/[c-s]*_test.go",
-	"client.go":  "step6-client-watch/[cr]*_test.go",
-	"remote.go":  "step6-client-watch/[cr]*_test.go",
+	"message.go":   "step1-framing/[ms]*_test.go",
+	"conn.go":      "step2-asyncserver/[c-s]*_test.go",
+	"server.go":    "step2-asyncserver/[c-s]*_test.go",
+	"client.go":    "step6-client-watch/[cr]*_test.go",
+	"remote.go":    "step6-client-watch/[cr]*_test.go",
+	"supervise.go": "step4-signals/[sw]*_test.go",
 }
 
 func TestRevisedFilesPassTheTestsOfTheirChapters(t *testing.T) {

@@ -47,7 +47,7 @@ func TestWorkThatTakesLongerThanSilence(t *testing.T) {
 				addrs = append(addrs, stub.Addr)
 			}
 			client, _ := newClient(t, addrs...)
-			_, _, err := client.Call(in30s(t), "pi", 1)
+			_, _, err := client.Call(in30s(t), "ping", 1)
 			require.NoError(t, err)
 			// A ping to see who is there counts as little: only the others get one.
 			begun := 0
@@ -95,7 +95,7 @@ func TestManySlowCalls(t *testing.T) {
 	var callers sync.WaitGroup
 	for range calls {
 		callers.Go(func() {
-			_, _, err := client.Call(in30s(t), "pi", 1)
+			_, _, err := client.Call(in30s(t), "ping", 1)
 			assert.NoError(t, err)
 		})
 	}
