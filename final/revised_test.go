@@ -30,7 +30,7 @@ var testsOf = map[string]string{
 	"server.go":    "step2-asyncserver/[c-s]*_test.go",
 	"client.go":    "step6-client-watch/[cr]*_test.go",
 	"remote.go":    "step6-client-watch/[cr]*_test.go",
-	"supervise.go": "step4-signals/[sw]*_test.go",
+	"supervise.go": "step4-signals/[lsw]*_test.go",
 }
 
 func TestRevisedFilesPassTheTestsOfTheirChapters(t *testing.T) {
