@@ -61,6 +61,35 @@ func TestServerNotWatchedIsAnError(t *testing.T) {
 	})
 }
 
+// The same after a pause: then it tries again, and is not deaf for ever.
+func TestServerNotWatchedAfterAPause(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		log := captureLog(t)
+		served := s.dial()
+		s.ping(served)
+		tries := 0
+		s.on(func() {
+			s.poller.refuse = func(fd int) error {
+				if fd != s.server.listener {
+					return nil
+				}
+				tries++
+				return unix.ENOMEM
+			}
+			s.server.rest(-1)
+			s.server.resume()
+		})
+		waiting := s.dial()
+		s.ping(served)
+		s.wantSleep()
+		s.eventually("another try", func() bool { return tries >= 5 }) // each is two calls
+		assert.Contains(t, log(), unix.ENOMEM.Error())
+
+		s.on(func() { s.poller.refuse = nil })
+		s.ping(waiting)
+	})
+}
+
 func TestServerSetsItsConnectionsUp(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		s.ping(s.dial())

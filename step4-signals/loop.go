@@ -99,6 +99,7 @@ func (l *Loop) Watch(fd int, mask Events, ready func(Events)) error {
 	err := l.poller.Set(fd, mask)
 	if err != nil {
 		delete(l.watches, fd)
+		_ = l.poller.Remove(fd)
 		return fmt.Errorf("watch descriptor %d: %w", fd, err)
 	}
 	l.watches[fd] = &watch{mask, ready}

@@ -32,6 +32,10 @@ const maxAccepts = 32
 // It is longer than any pause between two accepts.
 const longTurn = time.Millisecond
 
+// troublePause is how long the listening socket is left alone when something went
+// wrong.
+const troublePause = 100 * time.Millisecond
+
 // A Handler answers the request in body by calling c.Reply once: before it
 // returns, or later on the loop's goroutine. The body is valid until the
 // Handler returns. A Handler must not block.
@@ -108,7 +112,7 @@ func NewServer(loop *Loop, listener int, handler Handler) (*Server, error) {
 func SpreadPause(held int, err error) time.Duration {
 	if err != nil {
 		slog.Error("accept failed", "err", err)
-		return 100 * time.Millisecond // the usual cause, too many open files, needs others to close some
+		return troublePause // the usual cause, too many open files, needs others to close some
 	}
 	if held > 500 {
 		return 100 * time.Microsecond
@@ -150,7 +154,7 @@ func (s *Server) accept() {
 // rest leaves the listening socket alone for that long, or until resume if the
 // time is negative.
 func (s *Server) rest(pause time.Duration) {
-	_ = s.listen(0)
+	_ = s.listen(0) // what can't be watched is left alone as well
 	s.pause.Stop()
 	if pause > 0 {
 		s.pause = s.loop.AfterFunc(pause, s.resume)
@@ -159,9 +163,15 @@ func (s *Server) rest(pause time.Duration) {
 
 // resume ends a pause. While the server drains it does nothing.
 func (s *Server) resume() {
+	if s.listener < 0 {
+		return
+	}
+
 	s.pause.Stop()
-	if s.listener >= 0 {
-		_ = s.listen(Readable)
+	err := s.listen(Readable)
+	if err != nil {
+		slog.Error("no connections can be accepted for now", "err", err)
+		s.rest(troublePause)
 	}
 }
 
