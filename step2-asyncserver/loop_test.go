@@ -271,6 +271,23 @@ func TestLoopSleepsUntilATimerIsDue(t *testing.T) {
 	})
 }
 
+// The loop knows how long a turn took, without its sleep.
+func TestLoopLastTurn(t *testing.T) {
+	eachLoop(t, func(t *testing.T, r *rig) {
+		const long = 50 * time.Millisecond
+		r.start()
+		r.wantSleep()
+		var slept, worked time.Duration
+		r.on(func() {
+			slept = r.lastTurn
+			time.Sleep(long)
+		})
+		r.on(func() { worked = r.lastTurn })
+		assert.Less(t, slept, long)
+		assert.GreaterOrEqual(t, worked, long)
+	})
+}
+
 func TestLoopDrain(t *testing.T) {
 	eachLoop(t, func(t *testing.T, r *rig) {
 		pipe := r.newPipe()

@@ -168,35 +168,52 @@ func TestServerPausesAfterEachAccept(t *testing.T) {
 	})
 }
 
+// A pause that replaces another lasts until its own end.
+func TestServerRest(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		s.on(func() {
+			s.server.rest(time.Hour)
+			s.server.rest(-1)
+			assert.Empty(t, s.timers)
+		})
+		waiting := s.dial()
+		waiting.WantSilence()
+		s.on(func() {
+			s.server.rest(time.Hour)
+			s.server.resume()
+			assert.Empty(t, s.timers)
+		})
+		s.ping(waiting)
+	})
+}
+
 // A turn was long, and many are waiting: as many are accepted at once as would
 // have been in short turns, and no more than a bounded number.
 func TestServerCatchesUpAfterALongTurn(t *testing.T) {
 	for _, c := range []struct {
-		pause       time.Duration
-		least, most int
-	}{{time.Hour, 1, 1}, {30 * time.Millisecond, 4, maxAccepts}, {time.Nanosecond, maxAccepts, maxAccepts}} {
+		lastTurn, pause time.Duration
+		want            int
+	}{
+		{0, time.Millisecond, 1},
+		{longTurn - 1, time.Nanosecond, 1},
+		{longTurn, longTurn - 1, 2},
+		{100 * time.Millisecond, 30 * time.Millisecond, 4},
+		{10 * time.Second, time.Millisecond, maxAccepts},
+		{10 * time.Second, time.Hour, 1},
+		{10 * time.Second, -1, 1},
+	} {
 		eachPoller(t, func(t *testing.T, p Poller) {
 			s := newServing(t, p)
-			var visits []int64 // the turn of each accept
-			s.server.Pause = func(int, error) time.Duration {
-				visits = append(visits, s.poller.waits.Load())
-				return c.pause
-			}
+			s.server.Pause = func(int, error) time.Duration { return c.pause }
 			s.start()
-			release := s.block()
-			for range 2 * maxAccepts {
+			s.on(func() { s.server.rest(-1) })
+			for range maxAccepts + 2 {
 				s.dial()
 			}
-			time.Sleep(100 * time.Millisecond) // so long is the turn at least
-			release()
-			s.eventually("an accept", func() bool { return len(visits) > 0 })
 			s.on(func() {
-				first := 0
-				for first < len(visits) && visits[first] == visits[0] {
-					first++
-				}
-				assert.GreaterOrEqual(t, first, c.least, "with a pause of %v", c.pause)
-				assert.LessOrEqual(t, first, c.most, "with a pause of %v", c.pause)
+				s.lastTurn = c.lastTurn
+				s.server.accept()
+				assert.Len(t, s.server.conns, c.want, "after a turn of %v, with a pause of %v", c.lastTurn, c.pause)
 			})
 		})
 	}
