@@ -3,6 +3,10 @@
 package etcd
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,5 +69,36 @@ func TestAWatchIsNotResumed(t *testing.T) {
 		require.ErrorContains(t, err, "the stream of the watch broke")
 	case <-time.After(patience):
 		t.Fatal("it goes on")
+	}
+}
+
+// What somebody has put in the place of our key hangs on no lease, and would
+// outlive us.
+func TestAKeyThatIsChangedIsPutRight(t *testing.T) {
+	s := &store{startEtcd(t, nil)}
+	var logged bytes.Buffer
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	r := &Registrar{config: at(s.Addr()), root: root, data: endpoint("1"), ctx: t.Context()} // etcd gives it a second
+	r.wanted.Store(true)
+	require.NoError(t, r.reconcile())
+	defer func() { require.NoError(t, r.revoke(context.Background())); r.client.Close() }()
+	assert.Contains(t, logged.String(), "asked=0s granted=1s")
+
+	for _, change := range []func(name string){
+		func(name string) { s.Plant(t, root, name, "gibberish") },
+		func(name string) { s.Plant(t, root, name, endpoint("1")) }, // only the lease is not ours
+		func(name string) { s.Remove(t, root, name) },
+	} {
+		change(strings.TrimPrefix(r.key(), root+"/rpc/"))
+		logged.Reset()
+		require.NoError(t, r.reconcile())
+		found, err := r.client.Get(t.Context(), r.key())
+		require.NoError(t, err)
+		require.Len(t, found.Kvs, 1)
+		assert.Equal(t, r.data, string(found.Kvs[0].Value))
+		assert.Equal(t, int64(r.lease), found.Kvs[0].Lease)
+		assert.Contains(t, logged.String(), "level=WARN", "a word about it")
 	}
 }

@@ -169,7 +169,11 @@ func (r *Registrar) reconcile() (err error) {
 		if err != nil {
 			return fmt.Errorf("get a lease: %w", err)
 		}
-		r.lease, r.ttl = grant.ID, time.Duration(grant.TTL)*time.Second
+		granted := time.Duration(grant.TTL) * time.Second
+		if granted != r.ttl {
+			slog.Warn("etcd grants another time to live", "asked", r.ttl, "granted", granted)
+		}
+		r.lease, r.ttl = grant.ID, granted
 	}
 	before := r.put
 	if !r.put {

@@ -30,8 +30,9 @@ const (
 
 	// handshakePatience is how long ZooKeeper may take to open a session before
 	// another member is asked: short, for one that hangs must not use up the
-	// session that we have. But all may be slow: so it doubles, up to half of the
-	// session timeout, whenever as many as there are have kept us waiting.
+	// session that we have. But all may be slow, and a new session waits for their
+	// disks: so it doubles, up to half of the session timeout, whenever as many as
+	// there are have kept us waiting.
 	handshakePatience = time.Second
 )
 
