@@ -143,7 +143,8 @@ func (c *Conn) read() {
 }
 
 // process handles the requests that chunk completes and sends their replies
-// in one write. It stops at a request that will be answered later.
+// in one write. It stops at a request that will be answered later, and when
+// there is much to send.
 func (c *Conn) process(chunk []byte) {
 	c.processing = true
 	for body, err := range c.decoder.Frames(chunk) {
@@ -160,7 +161,7 @@ func (c *Conn) process(chunk []byte) {
 		}
 
 		c.handle(body)
-		if c.unanswered {
+		if c.unanswered || len(c.out) > maxReplies {
 			break
 		}
 	}
@@ -197,10 +198,20 @@ func (c *Conn) flush() {
 		c.watch(Writable) // alone: with Readable armed too, a client that only sends would make us spin
 	case c.unanswered:
 		c.watch(0)
+	case c.decoder.Buffered() > 0 && c.decoder.Missing() == 0:
+		c.watch(0)
+		c.server.loop.Post(c.goOn) // in the next turn, with requests that are here
 	case c.room() == 0:
 		c.linger()
 	default:
 		c.watch(Readable)
+	}
+}
+
+// goOn handles the requests at which process stopped because of its replies.
+func (c *Conn) goOn() {
+	if c.state != stateClosed && !c.unanswered && len(c.out) == 0 {
+		c.process(nil)
 	}
 }
 

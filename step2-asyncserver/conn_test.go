@@ -127,6 +127,35 @@ func TestConnClientThatNeverReads(t *testing.T) {
 	})
 }
 
+// Hundreds of requests in one chunk, each with a long reply: no more of them are
+// made than one beyond what may be unsent, whoever reads them or not.
+func TestConnRepliesAreBounded(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		const calls, length = 300, 100_000
+		long, most := strings.Repeat("x", length), 0
+		s.on(func() {
+			s.server.handler = func(c *Conn, _ []byte) {
+				c.Reply(NewReply("long", long))
+				most = max(most, len(c.out))
+			}
+		})
+		c := s.dialDeaf()
+		frames := slices.Repeat(harness.Frame(harness.Request("a", 1)), calls)
+		require.Less(t, len(frames), chunkSize)
+		c.Send(frames)
+		for i := range calls {
+			c.WantReply("long", `"`+long+`"`)
+			if i == 0 {
+				s.Drain() // all that has come in is answered
+			}
+		}
+		c.WantEOF()
+		c.Close()
+		s.wantEnd()
+		assert.Less(t, most, maxReplies+2*length, "bytes of replies")
+	})
+}
+
 func TestConnHalfClosedGetsAllItsReplies(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		c := s.dial()

@@ -25,6 +25,10 @@ const chunkSize = 16 << 10
 // visit may bring otherwise. To parse a longer one can take 15 ms.
 const longBody = chunkSize
 
+// maxReplies is how many bytes of replies are unsent when a connection handles
+// one more request. A chunk may hold hundreds, each with a long reply.
+const maxReplies = 4 * chunkSize
+
 // maxAccepts is how many connections the server accepts in one visit at most.
 const maxAccepts = 32
 
