@@ -51,7 +51,7 @@ func Workbook() Rules {
 			},
 			2: {
 				{Part: given, Files: []string{"poller.go", "poller_epoll.go", "poller_poll.go", "process.go", "sys_*.go"}, Statements: 160},
-				{Part: "written", Statements: 340},
+				{Part: "written", Statements: 370},
 			},
 			3: {{Part: "written", Statements: 150}},
 			4: {{Part: "written", Statements: 270}},
