@@ -34,8 +34,8 @@ func main() {
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
 	rounds := calls.Rounds()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
 	discovery := etcd.NewDiscovery(store.Config(), *store.Root, *store.Session)
 	client := rpc.NewClient(discovery)
 	defer client.Close()
