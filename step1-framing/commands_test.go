@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -295,5 +296,19 @@ func TestHelp(t *testing.T) {
 		assert.Equal(t, 0, code, command)
 		assert.Contains(t, stderr, "usage: step1-framing "+command)
 		assert.Contains(t, stderr, part)
+	}
+}
+
+// Who reads the log may go away: no reason to end.
+func TestServeWhoseLogReaderIsGone(t *testing.T) {
+	reader, log, err := os.Pipe()
+	require.NoError(t, err)
+	s := harness.StartServer(t, harness.Build(t, "."), func(host, port string) []string {
+		return []string{"serve", "-v", host, port}
+	}, harness.Options{Output: log})
+	log.Close()
+	reader.Close()
+	for range 3 {
+		assert.Equal(t, "pong 1", s.Call(t, "ping", 1).String())
 	}
 }

@@ -5,13 +5,17 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"example.com/rpcworkbook/internal/harness"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestProgramPrintsWhereItListens(t *testing.T) {
@@ -54,5 +58,38 @@ func TestUsageErrorsSayWhatIsWrong(t *testing.T) {
 		assert.Equal(t, 2, code, args)
 		assert.Empty(t, stdout, args)
 		assert.Contains(t, stderr, want, args)
+	}
+}
+
+// The log is in a pipe whose reader has gone away, or stands still, or where
+// there is no room: no reason to end, nor to keep anybody waiting.
+func TestProgramWhoseLogNobodyReads(t *testing.T) {
+	for _, how := range []string{"closed", "stalled", "full"} {
+		t.Run(how, func(t *testing.T) {
+			reader, log, err := os.Pipe()
+			require.NoError(t, err)
+			defer reader.Close()
+			if how == "full" {
+				log.Close()
+				log, err = os.OpenFile("/dev/full", os.O_WRONLY, 0)
+				if err != nil {
+					t.Skip("no /dev/full:", err)
+				}
+			}
+			s := theServer.Serve(t, harness.Options{Flags: []string{"-v"}, Output: log})
+			log.Close() // only the server has it now
+			if how == "closed" {
+				reader.Close()
+			}
+			c := s.Dial(t)
+			const calls = 3000 // some 60 bytes of log each: a pipe holds 64 KiB
+			go func() { _ = c.TrySend(slices.Repeat(harness.Frame(harness.Request("ping", 1)), calls)) }()
+			for range calls {
+				c.WantPong("1")
+			}
+			c.Close()
+			s.Signal(syscall.SIGTERM)
+			assert.Zero(t, s.Wait(20*time.Second))
+		})
 	}
 }
