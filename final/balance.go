@@ -145,7 +145,8 @@ func (b *balance) leave(t *ticket) {
 		b.remove(t)
 		return
 	}
-	if r := <-t.turn; r != nil {
+	r := <-t.turn
+	if r != nil {
 		r.place.promised--
 		b.offer(r, false)
 	}

@@ -7,12 +7,15 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/harness"
 )
 
 // newBalance returns one that knows servers with these names, and never calls
@@ -181,6 +184,58 @@ func TestListThatBecomesEmptySendsAwayWhoWaits(t *testing.T) {
 	b.closed = true
 	_, _, err = b.take(nil, false)
 	assert.ErrorIs(t, err, ErrClosed)
+}
+
+// lists is a Discovery that finds what it is sent.
+type lists chan []string
+
+func (l lists) Watch(ctx context.Context, publish func(Snapshot)) {
+	for {
+		select {
+		case servers := <-l:
+			publish(Snapshot{Servers: servers})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// A server that is never silent may still be too slow: when half of a call's time
+// is over, another has the other half.
+func TestCallThatIsLateGoesElsewhere(t *testing.T) {
+	serve := func(d time.Duration) string {
+		return harness.StartStub(t, "", func(conn net.Conn, _ []byte) error {
+			time.Sleep(d)
+			_, err := conn.Write(harness.Frame(`{"out":"pong","result":1}`))
+			return err
+		}).Addr
+	}
+	slow, quick := serve(600*time.Millisecond), serve(0)
+	found := make(lists)
+	client := NewClient(found)
+	defer client.Close()
+	found <- []string{slow}
+	var calls sync.WaitGroup
+	for range firstWindow {
+		calls.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			defer cancel()
+			_, _, err := client.Call(ctx, "ping", 1)
+			assert.NoError(t, err)
+		})
+	}
+	harness.Eventually(t, soon, "all calls at the slow server", func() (bool, string) {
+		client.mu.Lock()
+		defer client.mu.Unlock()
+		r := client.remotes[slow]
+		if r == nil {
+			return false, "not listed yet"
+		}
+		n := r.outstanding.Load()
+		return n == firstWindow, fmt.Sprint(n)
+	})
+	found <- []string{slow, quick}
+	calls.Wait()
 }
 
 // Nobody is forgotten, whatever comes and goes at the same time.

@@ -182,7 +182,7 @@ func (e *errand) run(ctx context.Context, c *Client, frame []byte, method string
 	var halfway int64
 	deadline, ok := ctx.Deadline()
 	if ok {
-		halfway = clock() + int64(time.Until(deadline)/2)
+		halfway = clock() + int64(time.Until(deadline)/2-lookInterval) // the next look comes that much later
 	}
 
 	wanted, hedge := true, false // a server is to be asked, besides others
