@@ -7,7 +7,6 @@ package rpc
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"regexp"
 	"runtime"
 	"slices"
@@ -180,12 +179,7 @@ func startWithSignal(t *testing.T, sig syscall.Signal, blocked bool) *harness.Se
 		require.NoError(t, err)
 		bin, before, o.Env = self, []string{server}, []string{blockVar + "=" + unix.SignalName(sig)}
 	} else {
-		signal.Ignore(sig) // what we start inherits it
-		defer func() {
-			undo := make(chan os.Signal, 1)
-			signal.Notify(undo, sig)
-			signal.Stop(undo)
-		}()
+		o.Ignored = strings.TrimPrefix(unix.SignalName(sig), "SIG")
 	}
 	s := harness.StartServer(t, bin, func(host, port string) []string {
 		return append(before, append(o.Args("workers", "zk"), host, port)...)

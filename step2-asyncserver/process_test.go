@@ -109,24 +109,26 @@ func TestFlushOfAnOutputThatWasNeverUsed(t *testing.T) {
 	flushed(t, NewOutput(&sink{err: errors.New("not used")}))
 }
 
+// SIGUSR1 and SIGUSR2 stand for SIGHUP and SIGINT, which Go wouldn't let this
+// process unlearn to ignore.
 func TestStopSignals(t *testing.T) {
-	defer func() { // Reset alone leaves what was ignored so
+	defer func() {
 		undo := make(chan os.Signal, 1)
-		signal.Notify(undo, syscall.SIGHUP, syscall.SIGINT)
+		signal.Notify(undo, syscall.SIGUSR1, syscall.SIGUSR2)
 		signal.Stop(undo)
 	}()
-	signal.Ignore(syscall.SIGHUP)
-	stop := StopSignals(syscall.SIGHUP, syscall.SIGINT)
+	signal.Ignore(syscall.SIGUSR1)
+	stop := StopSignals(syscall.SIGUSR1, syscall.SIGUSR2)
 	for range 3 {
-		require.NoError(t, unix.Kill(os.Getpid(), syscall.SIGHUP))
+		require.NoError(t, unix.Kill(os.Getpid(), syscall.SIGUSR1))
 	}
-	require.NoError(t, unix.Kill(os.Getpid(), syscall.SIGINT))
-	assert.Equal(t, syscall.SIGINT, <-stop)
-	assert.True(t, signal.Ignored(syscall.SIGHUP))
+	require.NoError(t, unix.Kill(os.Getpid(), syscall.SIGUSR2))
+	assert.Equal(t, syscall.SIGUSR2, <-stop)
+	assert.True(t, signal.Ignored(syscall.SIGUSR1))
 	signal.Stop(stop)
 
-	signal.Ignore(syscall.SIGINT)
-	none := StopSignals(syscall.SIGHUP, syscall.SIGINT)
+	signal.Ignore(syscall.SIGUSR2)
+	none := StopSignals(syscall.SIGUSR1, syscall.SIGUSR2)
 	require.NoError(t, unix.Kill(os.Getpid(), syscall.SIGURG)) // one that any Notify without signals would get
 	assert.Empty(t, none)
 }

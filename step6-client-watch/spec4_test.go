@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -312,11 +311,8 @@ func TestSpec4(t *testing.T) {
 
 	t.Run("4.19 started with SIGHUP ignored, as by nohup, it stays when the terminal goes", func(t *testing.T) {
 		harness.Usually(t, `a signal that was ignored at the start is asked for with signal.Notify, which ends that → step4 README, "No wish to end"`)
-		signal.Ignore(syscall.SIGHUP) // what we start inherits it
-		s := start(t, 2, grace)
-		undo := make(chan os.Signal, 1)
-		signal.Notify(undo, syscall.SIGHUP)
-		signal.Stop(undo)
+		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: grace, Ignored: "HUP"})
+		s.WaitServing(t, 2)
 		s.SignalGroup(syscall.SIGHUP)
 		for range 20 {
 			reply := s.Call(t, "ping", "still here")

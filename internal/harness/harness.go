@@ -33,6 +33,7 @@ type Options struct {
 	Session   time.Duration // ZooKeeper session timeout; 0 means the program's default
 	Env       []string      // more environment, as "NAME=value"
 	Flags     []string      // more flags
+	Ignored   string        // a signal that it is started with ignored, such as "HUP"
 	Output    *os.File      // where output and log go, if not into files that Stdout and Stderr read
 }
 

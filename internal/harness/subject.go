@@ -61,7 +61,7 @@ func (p ServerProgram) launch(t testing.TB, o Options, host, port string) *launc
 	if err != nil {
 		fail(t, "a server to test", err.Error())
 	}
-	l.output = o.Output
+	l.output, l.ignored = o.Output, o.Ignored
 	return l
 }
 

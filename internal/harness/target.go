@@ -91,7 +91,8 @@ type launch struct {
 	args []string
 	cwd  string // "" is the test's own
 
-	output *os.File // for both kinds of output; nil: files
+	output  *os.File // for both kinds of output; nil: files
+	ignored string   // the signal that is ignored; "" for none
 }
 
 // String is how a report names it.
