@@ -239,30 +239,30 @@ func (r *Registrar) guard(session int64) error {
 		owner   int64
 		touched <-chan zk.Event
 	}
+	node := r.node // the request may outlive our waiting for it
 	found, err := Do(r.session, func(c *zk.Conn) (look, error) {
-		data, stat, touched, err := c.GetW(r.node)
+		data, stat, touched, err := c.GetW(node)
 		if err != nil {
 			return look{}, err
 		}
 		return look{data, stat.EphemeralOwner, touched}, nil
 	})
 	if err != nil && !errors.Is(err, zk.ErrNoNode) {
-		return fmt.Errorf("watch %s: %w", r.node, err)
+		return fmt.Errorf("watch %s: %w", node, err)
 	}
 
 	ours := err == nil && found.owner == session // a root that was made again numbers from 0, again
 	if ours && bytes.Equal(found.data, r.data) {
-		r.watched, r.touched = r.node, found.touched
+		r.watched, r.touched = node, found.touched
 		return nil
 	}
 	if ours { // a client reads a znode only once: so the right data need a new one
-		if err := r.remove(r.node); err != nil {
-			return fmt.Errorf("remove %s, which was changed: %w", r.node, err)
+		if err := r.remove(node); err != nil {
+			return fmt.Errorf("remove %s, which was changed: %w", node, err)
 		}
 	}
-	taken := r.node
 	r.node = ""
-	return fmt.Errorf("%w: %s", errTaken, taken)
+	return fmt.Errorf("%w: %s", errTaken, node)
 }
 
 // create makes our znode. After an error it may exist all the same.
