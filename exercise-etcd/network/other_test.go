@@ -1,5 +1,4 @@
-// Package network runs the server and the client of package rpc with an etcd of
-// three members on a network that breaks. Run it with make net-etcd, and watch.
+// What make net-etcd says where it can't run.
 
 //go:build !linux
 

@@ -1,5 +1,4 @@
-// Package network runs final's servers and clients with a ZooKeeper of three
-// members on a network that breaks. Run it with make net, and watch.
+// What make net says where it can't run.
 
 //go:build !linux
 
