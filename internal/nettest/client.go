@@ -250,6 +250,17 @@ func (c *client) list() (l line, ok bool) {
 	return c.lists[len(c.lists)-1], true
 }
 
+// live ends the test if the client has ended, which it does only when it is told
+// to: it has crashed.
+func (c *client) live(t *testing.T) {
+	t.Helper()
+	select {
+	case <-c.read:
+		t.Fatalf("%s has ended by itself", c.name)
+	default:
+	}
+}
+
 // takeFailures returns the calls that have failed since it was called before, and
 // all lists until now.
 func (c *client) takeFailures() (failures, lists []line) {

@@ -410,6 +410,7 @@ func (r *run) listsAre(found look) (ok bool, got string) {
 	want := slices.Compact(slices.Clone(found.addrs))
 	ok = true
 	for _, c := range r.clients {
+		c.live(r.t)
 		l, any := c.list()
 		ok = ok && any && !l.Stale && slices.Equal(l.List, want)
 		got += fmt.Sprintf("%s lists %s; ", c.name, r.describe(l))
@@ -432,6 +433,7 @@ func (r *run) waitCalls(c *client) {
 
 	calls, answers := snapshot()
 	harness.Eventually(r.t, patience, c.name+" is answered by all servers", func() (bool, string) {
+		c.live(r.t)
 		ok := true
 		calledNow, answersNow := snapshot()
 		for i, n := range calledNow {
