@@ -109,7 +109,7 @@ func (s *score) call(ctx context.Context, method string, params any) error {
 	switch {
 	case err == nil:
 		s.answered[server]++
-		_, err = fmt.Println(server, plain(reply.Kind), show(reply.Result))
+		_, err = fmt.Println(server, reply.Kind, show(reply.Result))
 		if err != nil {
 			return fmt.Errorf("print an answer: %w", err)
 		}

@@ -249,7 +249,7 @@ func client(flags *flag.FlagSet, args []string, _ bool) error {
 			return nil
 		}
 		byServer[server]++
-		fmt.Println(server, plain(reply.Kind), show(reply.Result))
+		fmt.Println(server, reply.Kind, show(reply.Result))
 		return nil
 	}
 	for i := 0; i < *rounds && err == nil; i++ {
