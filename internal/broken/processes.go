@@ -178,8 +178,10 @@ var processes = []Program{
 		Edits: []Edit{{"process.go", `	signals = slices.DeleteFunc(signals, signal.Ignored)
 `, ``}, {"process.go", `	"slices"
 `, ``}},
-		Quick: []string{"4.6", "4.19"},
-		Why:   "no other milestone starts the server with a signal ignored",
+		Quick:  []string{"4.6", "4.19"},
+		Why:    "no other milestone starts the server with a signal ignored",
+		Varies: []string{"did", "expected", "got"},
+		By:     "how far the server has ended when it is called",
 	},
 	{
 		Name:    "workers-obey-the-group",
@@ -188,7 +190,9 @@ var processes = []Program{
 		Edits: []Edit{{"prefork.go", `			_ = say(saysWish)
 `, `			serving = false
 `}},
-		Quick: []string{"4.4", "4.5", "4.6", "4.20"},
-		Why:   "no other milestone sends SIGTERM to a worker",
+		Quick:  []string{"4.4", "4.5", "4.6", "4.20"},
+		Why:    "no other milestone sends SIGTERM to a worker",
+		Varies: []string{"did", "expected", "got"},
+		By:     "how far the workers have ended when they are called",
 	},
 }
