@@ -18,6 +18,9 @@ const ms = time.Millisecond
 // judge to look.
 const long = session + 5*time.Second
 
+// longer is the same for what makes members elect a leader.
+const longer = long + voteTime
+
 // kinds is the table of faults. It is filled before any test runs, not where
 // it is declared: the functions use what uses the table.
 var kinds []*kind
@@ -44,7 +47,7 @@ func init() {
 		{name: "server far away", says: "{n} ms from and to {x}, for {for}",
 			class: onServer, shortest: 1000 * ms, longest: 5000 * ms, least: 20, most: 200, begin: delay},
 		{name: "server with a minority", says: "{x} and {y} reach no other member, for {for}",
-			class: onServer, shortest: 1000 * ms, longest: long, begin: minorityServer},
+			class: onServer, shortest: 1000 * ms, longest: longer, begin: minorityServer},
 
 		// A member of the registry.
 		{name: "member's host vanishes", says: "the host of {x} vanishes, and comes back after {for}",
@@ -72,7 +75,7 @@ func init() {
 		{name: "all links flapping", says: "all links go down for up to {n} ms again and again, for {for}",
 			class: onAll, shortest: 3000 * ms, longest: 8000 * ms, least: 100, most: 300, begin: flap},
 		{name: "split", says: "{x}, {y} and a member on one side and all others on the other, for {for}",
-			class: onAll, shortest: 2000 * ms, longest: long, begin: split},
+			class: onAll, shortest: 2000 * ms, longest: longer, begin: split},
 		{name: "minority that holds a client", says: "{x} and a member reach no other member, for {for}",
 			class: onAll, shortest: 2000 * ms, longest: long, begin: minorityClient},
 		{name: "client cut off", says: "{x} reaches nobody, for {for}",

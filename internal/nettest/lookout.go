@@ -104,17 +104,21 @@ func (l *lookout) check(server int, does reaching, now look) {
 	}
 	l.measure(server, does.reach == can && count == 0, now.at)
 
-	want, limit := 1, onceTime
+	age := now.at.Sub(does.since)
+	settled := min(age, now.at.Sub(l.served))
+	want := 1
 	switch does.reach {
 	case unsure:
 		return
+	case can:
+		if settled < onceTime {
+			return
+		}
 	case cannot:
-		want, limit = 0, goneTime
-	}
-	// Sessions begin anew when the registry has elected a leader.
-	age := now.at.Sub(does.since)
-	if min(age, now.at.Sub(l.served)) < limit {
-		return
+		want = 0
+		if min(settled, now.at.Sub(does.voted)-voteTime) < goneTime {
+			return
+		}
 	}
 
 	l.looks[does.reach]++

@@ -34,8 +34,12 @@ const (
 
 	// What is promised once all is well again.
 	listTime = 5 * time.Second           // until the clients' lists are the registry's
-	onceTime = session + 4*time.Second   // until each server is registered, once: an earlier session must end
+	onceTime = session + voteTime        // until each server is registered, once: an earlier session must end
 	goneTime = session + 7*time.Second/2 // until a server that can't have a session is not registered any more
+
+	// voteTime is how long the registry may take to miss its leader and to elect
+	// another, under whom all sessions begin anew.
+	voteTime = 4 * time.Second
 )
 
 // A run is one play.
@@ -84,6 +88,7 @@ type server struct {
 type reaching struct {
 	reach
 	since time.Time
+	voted time.Time // when the members last had reason to elect a leader
 }
 
 // Run plays for the time and the seed of the flags -length and -seed. target
@@ -230,8 +235,10 @@ func (r *run) change(do func()) {
 		if r.slow > 0 || r.ending {
 			next = unsure
 		}
-		if next != r.reaches[i].reach || now != r.quorum {
-			r.reaches[i] = reaching{next, after}
+		if now != r.quorum {
+			r.reaches[i] = reaching{next, after, after}
+		} else if next != r.reaches[i].reach {
+			r.reaches[i] = reaching{next, after, r.reaches[i].voted}
 		}
 	}
 	r.quorum = now
