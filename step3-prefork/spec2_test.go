@@ -287,9 +287,9 @@ func TestSpec2(t *testing.T) {
 		s := start(t)
 		busy, eager := s.Dial(t), s.Dial(t)
 		ping(t, eager)
-		call := harness.Request("pi", 30_000_000)
+		call := harness.Request("pi", 20_000_000)
 		call = call[:len(call)-1] + strings.Repeat(" ", 8000-len(call)) + "}" // so long that they aren't read at once
-		busy.Send(slices.Repeat(harness.Frame(call), 16))
+		go func() { _ = busy.TrySend(slices.Repeat(harness.Frame(call), 32)) }() // until the server has been told
 		type end struct {
 			at  time.Time
 			err error
@@ -313,8 +313,7 @@ func TestSpec2(t *testing.T) {
 			last = time.Now()
 			_, err = busy.TryReply()
 		}
-		harness.Check(t, errors.Is(err, io.EOF), "replies to the long calls, and then the end", "%v", err)
-		busy.Close()
+		busy.Close() // it has all replies, or what a grace period left it
 		select {
 		case eager := <-told:
 			harness.Check(t, errors.Is(eager.err, io.EOF), "the end of the connection", "%v", eager.err)
@@ -322,9 +321,6 @@ func TestSpec2(t *testing.T) {
 		case <-time.After(5 * time.Second):
 			harness.Check(t, false, "the end of the connection", "replies, to whatever it sends")
 		}
-		eager.Close()
-		code := s.Wait(5 * time.Second)
-		harness.Check(t, code == 0, "exit code 0", "%d", code)
 	})
 
 	t.Run("2.15 newcomers are answered while others send without a pause", func(t *testing.T) {
