@@ -124,7 +124,8 @@ func (b *balance) take(open []*attempt, hedge bool) (*remote, *ticket, error) {
 	if r != nil {
 		return r, nil, nil
 	}
-	t := &ticket{turn: make(chan *remote, 1), open: open, from: &b.calls}
+	// The caller's own list changes while others look at the ticket.
+	t := &ticket{turn: make(chan *remote, 1), open: slices.Clone(open), from: &b.calls}
 	if hedge {
 		t.from = &b.hedges
 	}
