@@ -174,7 +174,7 @@ var wire = []Program{
 
 func (c *Conn) endWhenIdle() {
 	c.lingering.Stop()
-	c.lingering = c.server.loop.AfterFunc(100*time.Millisecond, func() {
+	c.lingering = c.server.loop.AfterFunc(time.Second, func() {
 		if c.unanswered || len(c.out) > 0 {
 			c.endWhenIdle()
 		} else {
