@@ -105,7 +105,7 @@ test: ## run all tests but those of the next targets (installs ZooKeeper when it
 # The rows mostly wait: more of them at once than there are processors.
 .PHONY: faults
 faults: whole install ## inject every fault of the matrix into final's programs
-	@$(GOTEST) $(RACE) -parallel 6 -run '^TestFault' ./final/system
+	@$(GOTEST) $(RACE) -parallel 4 -run '^TestFault' ./final/system
 
 # How long, and the seed of a run to repeat. The test has five minutes more to
 # begin and to end: Go adds up a duration such as 30s5m.
