@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 var (
@@ -182,7 +181,9 @@ func (e *errand) run(ctx context.Context, c *Client, frame []byte, method string
 	var halfway int64
 	deadline, ok := ctx.Deadline()
 	if ok {
-		halfway = clock() + int64(time.Until(deadline)/2-lookInterval) // the next look comes that much later
+		now := clock()
+		left := int64(deadline.Sub(epoch)) - now
+		halfway = now + left/2 - int64(lookInterval) // the next look comes that much later
 	}
 
 	wanted, hedge := true, false // a server is to be asked, besides others

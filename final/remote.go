@@ -200,6 +200,7 @@ type pipe struct {
 	cancel context.CancelFunc
 
 	// The reader's, to tell whether the server makes progress.
+	now      int64  // when the last bytes came, by clock
 	moved    bool   // there was progress since the last look
 	received int    // bytes since the last progress
 	acked    uint64 // acknowledged at the last look with progress
@@ -392,6 +393,7 @@ func (p *pipe) read(conn net.Conn) {
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := conn.Read(buf)
+		p.now = clock() // once for all replies in there
 		p.received += n
 		for body, frameErr := range decoder.Frames(buf[:n]) {
 			err = p.answer(body, frameErr)
@@ -431,7 +433,7 @@ func (p *pipe) answer(body []byte, err error) error {
 	p.remote.works()
 	p.sent[0] = nil
 	p.sent = p.sent[1:]
-	p.remote.place.adapt(p.remote.outstanding.Add(-1)+1, clock()-a.began)
+	p.remote.place.adapt(p.remote.outstanding.Add(-1)+1, p.now-a.began)
 	if !a.dropped {
 		p.end(outcome{attempt: a, reply: reply, written: true}) // its caller may use the attempt again now
 	}
