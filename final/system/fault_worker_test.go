@@ -289,7 +289,7 @@ func TestFaultDeadlinesHoldWhenAllWorkersAreStopped(t *testing.T) {
 	require.NoError(t, err)
 	workers := s.Workers(t)
 	s.Freeze(workers...)
-	// Before the client takes the server for dead, after 2 s, and afterwards.
+	// Before the server counts as silent, after 2 s, and afterwards.
 	for _, timeout := range []time.Duration{500 * time.Millisecond, 3 * time.Second} {
 		took, err := call(timeout)
 		require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -15,7 +15,7 @@ import (
 )
 
 const about = `client finds servers in etcd and calls ping and pi at them, one round of both
-every half second, each call at a random server. It prints a line per answer
+every half second, balanced over the servers. It prints a line per answer
 and, at the end or at Ctrl-C, a summary:
 
   127.0.0.1:8080 pong ireader 93

@@ -1,5 +1,5 @@
 // The client: it finds the servers in ZooKeeper and calls ping and pi, again
-// and again, at a random one each time. Answers go to standard output, all
+// and again, balanced over them. Answers go to standard output, all
 // else to standard error.
 
 package main
@@ -17,7 +17,7 @@ import (
 )
 
 const about = `client finds servers in ZooKeeper and calls ping and pi at them, one round of
-both every half second, each call at a random server. It prints a line per
+both every half second, balanced over the servers. It prints a line per
 answer and, at the end or at Ctrl-C, a summary:
 
   127.0.0.1:8080 pong ireader 93
