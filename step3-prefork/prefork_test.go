@@ -7,6 +7,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -229,6 +230,31 @@ func TestWorkerSeesToThePortIfItsMasterDiesInAStop(t *testing.T) {
 		}
 		assert.Equal(t, "exit 0", c.wantEnd(w))
 		assert.False(t, c.ended(sibling))
+	}
+}
+
+// The word and the end of the lifeline may come at once, to a worker that has
+// nothing to do. It sees to the port, whichever it reads first.
+func TestWorkerSeesToThePortIfTheWordIsTheMastersLast(t *testing.T) {
+	for _, word := range []byte{wordStop, wordRetire, 0} {
+		t.Run(fmt.Sprintf("%q", word), func(t *testing.T) {
+			for range 8 {
+				c := newCrew(t, "serve")
+				w := c.spawnReady()
+				require.NoError(t, unix.Kill(w.PID, unix.SIGSTOP))
+				if word != 0 {
+					w.Tell(word)
+				}
+				w.Close()
+				require.NoError(t, unix.Kill(w.PID, unix.SIGCONT))
+				assert.Equal(t, "exit 0", c.wantEnd(w))
+				conn, err := net.DialTimeout("tcp", c.addr, patience)
+				if err == nil {
+					conn.Close()
+				}
+				require.ErrorIs(t, err, unix.ECONNREFUSED, "this test holds the listening socket, as a sibling that is stopped does")
+			}
+		})
 	}
 }
 

@@ -274,7 +274,7 @@ func spec3Inherited(t *testing.T, worker int, held map[int]map[int]string, ours 
 		}
 	}
 	for fd, target := range held[worker] {
-		for agreed := 3; agreed < 6; agreed++ { // both ends of a pipe have one number: the lifeline's write end looks like this
+		for agreed := 4; agreed < 6; agreed++ { // both ends of a pipe have one number: the lifeline's write end looks like this
 			harness.Check(t, fd < 6 || target != held[worker][agreed],
 				fmt.Sprintf("worker %d to hold one end of its pipes, as descriptors 4 and 5, and never the other", worker),
 				"its descriptor %d, %s, is its descriptor %d once more, or the other end of it", fd, target, agreed)

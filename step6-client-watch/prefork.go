@@ -171,11 +171,15 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	time.AfterFunc(0, func() {})
 	_ = unix.SetNonblock(readyFD, true) // so that a master that doesn't listen can't stop us
 
-	listener := listenerFD // the loop's
+	// The loop closes its descriptor of the socket when it drains, and we may
+	// have to shut the socket down after that. Taken now: later there might be
+	// no descriptor left.
+	listener, err := unix.FcntlInt(listenerFD, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("keep the listening socket: %w", err)
+	}
 	drain := loop.OnDrain
 	loop.OnDrain = func() {
-		// That closes the descriptor, and we may have to shut the socket down.
-		listener, _ = unix.FcntlInt(listenerFD, unix.F_DUPFD_CLOEXEC, 0) // -1 if there is none left
 		if drain != nil {
 			drain()
 		}
@@ -183,16 +187,25 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	}
 
 	words, gone := hearMaster()
-	// The master would shut the socket down for all; now each worker does. A
-	// sibling that hangs would keep the port, and callers in it.
+	// The master would shut the socket down for all; now each worker does, once
+	// it has taken what was queued. A sibling that hangs would keep the port,
+	// and callers in it.
 	shutDown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
 	go func() {
 		<-gone
 		loop.Drain()
-		loop.Post(shutDown)
+		loop.Post(shutDown) // without effect if the loop has ended
+	}()
+	defer func() {
+		select {
+		case <-gone:
+			shutDown()
+		default: // the others go on
+		}
 	}()
 
-	if err := say(saysReady); err != nil {
+	err = say(saysReady)
+	if err != nil {
 		return fmt.Errorf("report ready: %w", err)
 	}
 	ended := make(chan error, 1)
@@ -215,7 +228,7 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	loop.Drain()
 	late := time.After(grace)
 	select {
-	case err := <-ended:
+	case err = <-ended:
 		if err != nil || word != wordStop {
 			return err
 		}

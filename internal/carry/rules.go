@@ -53,7 +53,7 @@ func Workbook() Rules {
 				{Part: given, Files: []string{"poller.go", "poller_epoll.go", "poller_poll.go", "process.go", "sys_*.go"}, Statements: 160},
 				{Part: "written", Statements: 370},
 			},
-			3: {{Part: "written", Statements: 150}},
+			3: {{Part: "written", Statements: 165}},
 			4: {{Part: "written", Statements: 270}},
 			5: {
 				{Part: given, Files: []string{"zksession.go"}, Statements: 210},
