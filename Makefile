@@ -17,7 +17,7 @@ export GORACE := atexit_sleep_ms=0
 GOTEST = go test -count=1 -timeout=10m
 
 # The packages whose tests start ZooKeeper, a JVM each time, run two at a time.
-JVM = /(step5-|step6-|final|internal/zkdev|internal/bench|internal/book)
+JVM = /(step5-|step6-|final|internal/zkdev|tools/bench|tools/book)
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -97,8 +97,11 @@ test: ## run all tests but those of the next targets (installs ZooKeeper when it
 	zookeeper=there; sh internal/zkdev/install.sh || zookeeper=; \
 	set -e; \
 	$(GOTEST) ./internal/carry; \
-	$(GOTEST) $$race $(OTHERS) $$(go list ./... | grep -Ev '$(JVM)|internal/(carry|broken)$$'); \
+	$(GOTEST) $$race $(OTHERS) $$(go list ./... | grep -Ev '$(JVM)|internal/carry$$'); \
 	test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $(OTHERS) $$(go list ./... | grep -E '$(JVM)'); \
+	if test -d tools; then (cd tools; \
+		$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|/broken$$'); \
+		test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $$(go list ./... | grep -E '$(JVM)')); fi; \
 	if test -d exercise-etcd; then (cd exercise-etcd; $(GOTEST) $$race -p 1 $(OTHERS) ./...); fi; \
 	test -n "$$zookeeper" || { echo 'not tested, for want of ZooKeeper (see above): chapters 5 and 6, final, and what stands on them' >&2; exit 1; }
 
@@ -128,20 +131,21 @@ net-etcd: whole ## the same with an etcd of three members
 
 .PHONY: prove
 prove: whole install ## ask the specifications of programs that are wrong in one way each
-	@$(GOTEST) ./internal/broken
+	@cd tools; $(GOTEST) ./broken
 
 # The release of Debian that is bare.
 RELEASE = bookworm
 
 .PHONY: bare
 bare: whole ## for authors: try all this on a minimal Debian, half an hour (Linux, root, debootstrap); RELEASE=trixie
-	@sh internal/bare/bare.sh $(RELEASE)
+	@sh tools/bare/bare.sh $(RELEASE)
 
 # The comparison is of programs as they are used: without the race detector.
 .PHONY: bench
 bench: whole ## measure it beside what people would use instead, about 5 minutes; plots go to final/bench
 	@mkdir -p bin
-	@go build -o bin/ ./final/cmd/server ./internal/bench/cmd/bench
+	@go build -o bin/ ./final/cmd/server
+	@cd tools; go build -o ../bin/ ./bench/cmd/bench
 	@bin/bench -markdown bin/bench.md -svg final/bench
 
 ROUNDS = 10
@@ -149,7 +153,8 @@ ROUNDS = 10
 .PHONY: bench-discovery
 bench-discovery: whole install ## measure how fast clients learn of servers, half a minute; ROUNDS=10, a plot goes to final/bench
 	@mkdir -p bin
-	@go build -o bin/ ./final/cmd/server ./internal/bench/cmd/discovery
+	@go build -o bin/ ./final/cmd/server
+	@cd tools; go build -o ../bin/ ./bench/cmd/discovery
 	@bin/discovery -rounds $(ROUNDS) -svg final/bench
 
 # Go fuzzes one target of one package at a time. It would try for up to a
@@ -172,6 +177,11 @@ check: whole ## formatting, vet, staticcheck, and builds for the other systems
 	GOOS=windows CGO_ENABLED=0 go build $$(GOOS=windows go list ./... | grep -v /internal/)
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+	cd tools && go vet ./...
+	cd tools && GOOS=darwin CGO_ENABLED=0 go vet ./...
+	cd tools && GOOS=darwin CGO_ENABLED=0 go build ./...
+	cd tools && go run $(STATICCHECK) ./...
+	cd tools && go mod tidy -diff
 	cd exercise-etcd && go vet ./...
 	cd exercise-etcd && GOOS=darwin CGO_ENABLED=0 go vet ./...
 	cd exercise-etcd && GOOS=windows CGO_ENABLED=0 go build $$(GOOS=windows go list ./... | grep -v /internal/)
@@ -187,7 +197,8 @@ zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
 # The demo shows how long things took: each run draws another picture.
 .PHONY: pictures
 pictures: whole install ## for authors: draw the README's pictures again, one from a new run of the demo
-	@go build -o bin/ ./final/cmd/server ./final/cmd/demo ./internal/picture/cmd/picture
+	@go build -o bin/ ./final/cmd/server ./final/cmd/demo
+	@cd tools; go build -o ../bin/ ./picture/cmd/picture
 	@bin/demo >bin/demo.txt || { cat bin/demo.txt; exit 1; }
 	@cp bin/demo.txt pictures/
 	@bin/picture pictures
@@ -202,7 +213,7 @@ budget: ## show how much code each chapter has, and may have
 
 .PHONY: readme
 readme: whole ## write what the texts quote into them, from the files that they quote
-	@go run ./internal/book/cmd/book
+	@cd tools; go run ./book/cmd/book
 
 .PHONY: install
 install:

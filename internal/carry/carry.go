@@ -83,19 +83,27 @@ func Load(root string, rules Rules) (*Tree, error) {
 	return t, nil
 }
 
-// FindRoot returns the directory of the go.mod above the working directory.
+// moduleLine begins the go.mod of the workbook's main module. Those of tools
+// and of the exercise, which lie below it, have another one.
+const moduleLine = "module example.com/rpcworkbook\n"
+
+// FindRoot returns the workbook's directory: the one at or above the working
+// directory that has the go.mod of the main module.
 func FindRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("find the module: %w", err)
+		return "", fmt.Errorf("find the workbook: %w", err)
 	}
+
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.HasPrefix(string(text), moduleLine) {
 			return dir, nil
 		}
+
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("find the module: no go.mod here or above")
+			return "", errors.New("find the workbook: its go.mod is neither here nor above")
 		}
 		dir = parent
 	}

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	rpc "example.com/rpcworkbook/final"
-	"example.com/rpcworkbook/internal/bench"
+	"example.com/rpcworkbook/tools/bench"
 )
 
 const about = `bench compares the server and the client with what people would use instead.

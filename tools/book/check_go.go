@@ -41,7 +41,7 @@ func (s *reader) goCommand(args []word) {
 	case slices.Contains(goOthers, verb):
 		return
 	case verb != "build" && verb != "run" && verb != "test" && verb != "vet":
-		s.fault("go has no command %s, or none that internal/book/check_go.go knows", verb)
+		s.fault("go has no command %s, or none that tools/book/check_go.go knows", verb)
 		return
 	}
 	values, packages, ok := s.goFlags(verb, args[1:])
@@ -104,7 +104,7 @@ func (s *reader) goFlags(verb string, args []word) (values map[string]string, pa
 			takes, known = testFlags[name]
 		}
 		if !known {
-			s.fault("go %s has no flag -%s, or none that internal/book/check_go.go knows", verb, name)
+			s.fault("go %s has no flag -%s, or none that tools/book/check_go.go knows", verb, name)
 			return nil, nil, false
 		}
 		if takes && !joined {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"example.com/rpcworkbook/internal/book"
 	"example.com/rpcworkbook/internal/carry"
+	"example.com/rpcworkbook/tools/book"
 )
 
 func main() {

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"example.com/rpcworkbook/internal/picture"
+	"example.com/rpcworkbook/tools/picture"
 )
 
 func main() {

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 
 	rpc "example.com/rpcworkbook/final"
-	"example.com/rpcworkbook/internal/bench"
+	"example.com/rpcworkbook/tools/bench"
 )
 
 // Transcript is the file with what the demo printed, beside its picture.

@@ -161,7 +161,7 @@ func (s *reader) command(words []word) {
 		s.fault("%s is nothing that a replay may use: it has bash, coreutils, grep, sed, awk, ps, and our programs", name)
 		return
 	case !s.isolate && !replayable[name] && !tools[name]:
-		s.fault("the command %s isn't known: it is a slip, or no command and belongs in a fence with another language, such as text, or belongs in the list in internal/book/known.go", name)
+		s.fault("the command %s isn't known: it is a slip, or no command and belongs in a fence with another language, such as text, or belongs in the list in tools/book/known.go", name)
 		return
 	}
 	switch name {

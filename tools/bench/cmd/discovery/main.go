@@ -18,8 +18,8 @@ import (
 	"time"
 
 	rpc "example.com/rpcworkbook/final"
-	"example.com/rpcworkbook/internal/bench"
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/tools/bench"
 )
 
 const about = `discovery measures, with a ZooKeeper of its own, how fast servers and clients come
