@@ -159,3 +159,10 @@ func TestMethodsOfAService(t *testing.T) {
 	assert.Equal(t, `{"a":[ 1 ]}`, string(got))
 	assert.Equal(t, NewReply("error", "bad: no luck"), service.Answer([]byte(`{"in":"bad","params":1}`)))
 }
+
+func TestIdempotent(t *testing.T) {
+	for method := range NewService() {
+		assert.True(t, Idempotent(method), method)
+	}
+	assert.False(t, Idempotent("transfer"), "nobody has said so")
+}

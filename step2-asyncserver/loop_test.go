@@ -55,7 +55,7 @@ func TestLoopWatch(t *testing.T) {
 		r.on(func() {
 			r.Watch(pipe.r, 0, func(ev Events) {
 				events <- ev
-				r.Close(pipe.r)
+				r.CloseFD(pipe.r)
 			})
 		})
 		pipe.hangUp()
@@ -98,7 +98,7 @@ func TestLoopDescriptorIsNotReusedWithinABatch(t *testing.T) {
 		closed := make(chan int, 2)
 		ready := func(own, other int) func(Events) {
 			return func(Events) {
-				r.Close(other)
+				r.CloseFD(other)
 				r.Watch(own, 0, func(Events) {})
 				for range 3 {
 					r.Watch(r.newPipe().r, Readable, nobody(t, "the new owner of a number"))
@@ -125,7 +125,7 @@ func TestLoopCloseStaysOpenUntilTheEndOfTheTurn(t *testing.T) {
 		r.on(func() {
 			r.Watch(pipe.r, Readable, nobody(t, "a closed one"))
 			before = fdsInUse()[pipe.r]
-			r.Close(pipe.r)
+			r.CloseFD(pipe.r)
 			at = fdsInUse()[pipe.r]
 		})
 		r.on(func() { after = fdsInUse()[pipe.r] })
@@ -294,7 +294,8 @@ func TestLoopDrain(t *testing.T) {
 		pipe := r.newPipe()
 		r.Watch(pipe.r, Readable, nobody(t, "one that is not ready"))
 		told := 0
-		r.OnDrain = func() { told++ }
+		r.OnDrain(func() { told++ })
+		r.OnDrain(func() { assert.Equal(t, 1, told, "called in the order in which they came"); told++ })
 		r.start()
 		var callers sync.WaitGroup
 		for range 10 {
@@ -303,10 +304,10 @@ func TestLoopDrain(t *testing.T) {
 		r.on(r.Drain) // on the loop's goroutine, too
 		callers.Wait()
 		r.on(func() {})
-		r.on(func() { assert.Equal(t, 1, told) })
+		r.on(func() { assert.Equal(t, 2, told, "each is called once") })
 		r.wantSleep()
 		assert.Empty(t, r.ended, "something is still watched")
-		r.Post(func() { r.Close(pipe.r) })
+		r.Post(func() { r.CloseFD(pipe.r) })
 		r.wantEnd()
 	})
 }
@@ -321,7 +322,7 @@ func TestLoopEndsOnlyWhenDrained(t *testing.T) {
 	})
 	eachLoop(t, func(t *testing.T, r *rig) {
 		told := false
-		r.OnDrain = func() { told = true }
+		r.OnDrain(func() { told = true })
 		r.Drain() // before Run
 		r.start()
 		r.wantEnd()
@@ -375,7 +376,7 @@ func TestLoopLeavesNothingBehind(t *testing.T) {
 			l.AfterFunc(time.Hour, func() {})
 			var fds [2]int
 			require.NoError(t, unix.Pipe(fds[:]))
-			l.OnDrain = func() { l.Close(fds[0]); l.Close(fds[1]) }
+			l.OnDrain(func() { l.CloseFD(fds[0]); l.CloseFD(fds[1]) })
 			l.Watch(fds[0], Readable, nobody(t, "one that is not ready"))
 			l.Drain()
 			require.NoError(t, l.Run(), name)

@@ -68,7 +68,7 @@ func TestLoopPostFromTheLoop(t *testing.T) {
 		pipe.put(t)
 		r.on(func() {
 			r.Watch(pipe.r, Readable, func(Events) {
-				r.Close(pipe.r)
+				r.CloseFD(pipe.r)
 				r.Post(func() { close(done) })
 			})
 		})
@@ -103,7 +103,7 @@ func TestLoopPostStarvesNobody(t *testing.T) {
 		var put int
 		r.on(func() { put = runs; pipe.put(t) })
 		assert.LessOrEqual(t, receive(t, read), put+3)
-		r.on(func() { stop = true; r.Close(pipe.r) })
+		r.on(func() { stop = true; r.CloseFD(pipe.r) })
 		r.wantSleep()
 	})
 }

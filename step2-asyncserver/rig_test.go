@@ -86,8 +86,8 @@ func (r *rig) start() {
 	r.t.Cleanup(func() {
 		r.Post(func() {
 			for fd := range r.watches {
-				if fd != r.wakeR && r.OnDrain == nil {
-					r.Close(fd)
+				if fd != r.wakeR && len(r.onDrain) == 0 {
+					r.CloseFD(fd)
 				}
 			}
 		})

@@ -25,10 +25,6 @@ const maxTimers = 256
 // functions that it calls (and to the time before Run), except Post and Drain,
 // which any goroutine may call.
 type Loop struct {
-	// OnDrain, if set, is called once when the loop is told to drain. It must
-	// see to it that everything watched is closed some day.
-	OnDrain func()
-
 	// What is waited for.
 	poller  Poller
 	watches map[int]*watch // by descriptor
@@ -37,7 +33,10 @@ type Loop struct {
 	// How far the loop is.
 	closing  []int         // descriptors to close at the end of this turn
 	lastTurn time.Duration // how long the last turn took, without the sleep
-	draining bool          // end when nothing is watched any more
+
+	// How it ends.
+	onDrain  []func() // to be called when it is told to drain
+	draining bool     // it was: it ends when nothing is watched any more
 
 	// What wakes the loop up: work from other goroutines is posted, and a byte
 	// in a pipe to ourselves ends the sleep.
@@ -106,10 +105,10 @@ func (l *Loop) Watch(fd int, mask Events, ready func(Events)) error {
 	return nil
 }
 
-// Close ends watching fd at once and closes it at the end of the turn. Closed
+// CloseFD ends watching fd at once and closes it at the end of the turn. Closed
 // earlier, its number could be given to a new connection while this turn's
 // batch still holds an event for the old one.
-func (l *Loop) Close(fd int) {
+func (l *Loop) CloseFD(fd int) {
 	delete(l.watches, fd)
 	_ = l.poller.Remove(fd)
 	l.closing = append(l.closing, fd)
@@ -147,15 +146,26 @@ func (l *Loop) Post(f func()) {
 	}
 }
 
-// Drain tells the loop to come to an end: OnDrain is called, and Run returns as
-// soon as nothing is watched any more. Any goroutine may call Drain, more than
-// once; it doesn't block.
+// OnDrain has f called once, when the loop is told to drain, behind the
+// functions of earlier calls. Whoever watches something sees to it here that it
+// is closed some day.
+func (l *Loop) OnDrain(f func()) {
+	l.onDrain = append(l.onDrain, f)
+}
+
+// Drain tells the loop to come to an end: it calls what OnDrain was given, and
+// Run returns as soon as nothing is watched any more. Any goroutine may call
+// Drain, more than once; it doesn't block.
 func (l *Loop) Drain() {
 	l.Post(func() {
-		if !l.draining && l.OnDrain != nil {
-			l.OnDrain()
+		if l.draining {
+			return
 		}
+
 		l.draining = true
+		for _, f := range l.onDrain {
+			f()
+		}
 	})
 }
 

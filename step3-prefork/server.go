@@ -92,8 +92,9 @@ func Listen(host, port string) (fd int, addr *net.TCPAddr, err error) {
 }
 
 // NewServer starts serving on loop what comes in at listener, which the server
-// owns from now on. It returns an error, and the listener stays the caller's,
-// when the kernel refuses to watch it.
+// owns from now on. When the loop drains, the server drains (OnDrain). NewServer
+// returns an error, and the listener stays the caller's, when the kernel refuses
+// to watch it.
 func NewServer(loop *Loop, listener int, handler Handler) (*Server, error) {
 	s := &Server{
 		Pause: SpreadPause, MaxFrame: MaxRequest, loop: loop, handler: handler, listener: listener,
@@ -104,7 +105,7 @@ func NewServer(loop *Loop, listener int, handler Handler) (*Server, error) {
 		return nil, fmt.Errorf("accept connections: %w", err)
 	}
 
-	loop.OnDrain = s.drain
+	loop.OnDrain(s.drain)
 	return s, nil
 }
 
@@ -232,7 +233,7 @@ func (s *Server) drain() {
 	}
 
 	s.pause.Stop()
-	s.loop.Close(s.listener)
+	s.loop.CloseFD(s.listener)
 	s.listener = -1
 
 	for c := range s.conns {

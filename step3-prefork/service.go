@@ -28,6 +28,13 @@ func NewService() Service {
 	return Service{"ping": Ping, "pi": Pi}
 }
 
+// Idempotent reports whether a method of NewService may run twice for one call.
+// Both may: they only compute. A client that has lost the connection in the
+// middle of a call wants to know that before it makes the call again.
+func Idempotent(method string) bool {
+	return method == "ping" || method == "pi"
+}
+
 // Answer returns the reply to one request body. Whatever is wrong with the
 // request, there is a reply, and it says what.
 func (s Service) Answer(body []byte) Reply {

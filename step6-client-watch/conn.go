@@ -280,7 +280,7 @@ func (c *Conn) close() {
 	c.state = stateClosed
 	c.decoder, c.waiting, c.out = spent, nil, nil
 	c.lingering.Stop()
-	c.server.loop.Close(c.fd)
+	c.server.loop.CloseFD(c.fd)
 	delete(c.server.conns, c)
 	if c.server.OnClose != nil {
 		c.server.OnClose(c)

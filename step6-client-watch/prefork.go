@@ -178,13 +178,7 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("keep the listening socket: %w", err)
 	}
-	drain := loop.OnDrain
-	loop.OnDrain = func() {
-		if drain != nil {
-			drain()
-		}
-		_ = say(saysDrained)
-	}
+	loop.OnDrain(func() { _ = say(saysDrained) }) // behind the server's own
 
 	words, gone := hearMaster()
 	// The master would shut the socket down for all; now each worker does, once
