@@ -138,7 +138,7 @@ func TestIntroduction(t *testing.T) {
 	})
 
 	t.Run("credentials of a kind that ZooKeeper doesn't take are offered again, but not at once", func(t *testing.T) {
-		log := captureLog(t)
+		log := harness.CaptureLog(t)
 		i := newIntroduced(t, zookeeper, soon)
 		i.scheme = "nonsense"
 		began := time.Now()

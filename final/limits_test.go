@@ -99,7 +99,7 @@ func TestLimitsKeepTheSpreadPause(t *testing.T) {
 }
 
 func TestOutOfDescriptors(t *testing.T) {
-	log := captureLog(t)
+	log := harness.CaptureLog(t)
 	w := startInside(t, Limits{}, nil)
 	served := w.dial()
 	w.ping(served)

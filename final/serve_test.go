@@ -85,7 +85,7 @@ func (b *guestBook) Close(ctx context.Context) bool {
 }
 
 func TestServeRegistersWhileItServes(t *testing.T) {
-	captureLog(t)
+	harness.CaptureLog(t)
 	book := &guestBook{make(chan bool, 100), make(chan context.Context, 1), make(chan bool)}
 	type start struct {
 		addr *net.TCPAddr
@@ -140,7 +140,7 @@ func TestServeRegistersWhileItServes(t *testing.T) {
 
 func TestServeWithoutRegistration(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
-		log := captureLog(t)
+		log := harness.CaptureLog(t)
 		ended := serve(t, serveConfig())
 		harness.Eventually(t, soon, "a word in the log", func() (bool, string) {
 			return strings.Contains(log(), "serving=true"), log()

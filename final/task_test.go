@@ -290,7 +290,7 @@ func TestTaskOfACallerWhoLeftIsDropped(t *testing.T) {
 }
 
 func TestTaskThatPanicsCostsThatCallOnly(t *testing.T) {
-	log := captureLog(t)
+	log := harness.CaptureLog(t)
 	l := &lab{}
 	w := startInside(t, Limits{}, l.methods())
 	other := w.dial()

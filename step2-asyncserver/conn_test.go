@@ -51,7 +51,7 @@ func TestConnAnswersLate(t *testing.T) {
 
 func TestConnReplyIsGivenOnce(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
-		captureLog(t) // the method panics as well
+		harness.CaptureLog(t) // the method panics as well
 		c := s.dial()
 		c.SendRequest("both", nil)
 		c.WantReply("first", "1")
@@ -68,7 +68,7 @@ func TestConnReplyIsGivenOnce(t *testing.T) {
 
 func TestConnPanicCostsThatCallOnly(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
-		log := captureLog(t)
+		log := harness.CaptureLog(t)
 		c, other := s.dial(), s.dial()
 		c.Send(slices.Concat(pings(1), harness.Frame(harness.Request("panic", nil)), pings(1)))
 		c.WantPong("0")
@@ -326,7 +326,7 @@ func TestConnResetWhileItIsRead(t *testing.T) {
 // A connection that the kernel refuses to watch can't be served. The others can.
 func TestConnNotWatchedIsClosed(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
-		log := captureLog(t)
+		log := harness.CaptureLog(t)
 		other := s.dial()
 		s.ping(other)
 		s.on(func() {

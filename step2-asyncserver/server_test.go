@@ -64,7 +64,7 @@ func TestServerNotWatchedIsAnError(t *testing.T) {
 // The same after a pause: then it tries again, and is not deaf for ever.
 func TestServerNotWatchedAfterAPause(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
-		log := captureLog(t)
+		log := harness.CaptureLog(t)
 		served := s.dial()
 		s.ping(served)
 		tries := 0
@@ -106,7 +106,7 @@ func TestServerSetsItsConnectionsUp(t *testing.T) {
 }
 
 func TestSpreadPauseGrowsWithTheConnectionsHeld(t *testing.T) {
-	log := captureLog(t)
+	log := harness.CaptureLog(t)
 	assert.Zero(t, SpreadPause(0, nil))
 	assert.Equal(t, 20*time.Microsecond, SpreadPause(1, nil))
 	assert.Equal(t, 100*time.Microsecond, SpreadPause(5, nil))
@@ -223,7 +223,7 @@ func TestServerCatchesUpAfterALongTurn(t *testing.T) {
 // not make the loop spin, and must be over when there are descriptors again.
 func TestServerOutOfDescriptors(t *testing.T) {
 	eachPoller(t, func(t *testing.T, p Poller) {
-		captureLog(t)
+		harness.CaptureLog(t)
 		s := newServing(t, p)
 		var failed atomic.Int64
 		pause := s.server.Pause

@@ -122,7 +122,7 @@ func newCrew(t testing.TB, workers int, part string) *crew {
 	t.Helper()
 	c := &crew{
 		t: t, book: t.TempDir() + "/book", stop: make(chan os.Signal, 2), ended: make(chan error, 1),
-		started: make(chan []int, 100), serving: make(chan bool, 100), log: captureLog(t),
+		started: make(chan []int, 100), serving: make(chan bool, 100), log: harness.CaptureLog(t),
 	}
 	require.NoError(t, os.WriteFile(c.book, nil, 0o600))
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector, a process would end a second late
