@@ -168,7 +168,7 @@ fuzz: ## fuzz every parser of bytes from strangers, each for TIME=20s
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(TIME) -fuzzminimizetime 1s "./$$dir" || exit 1; done
 
 .PHONY: check
-check: whole ## formatting, vet, staticcheck, and builds for the other systems
+check: whole ## formatting, vet, staticcheck, how the code looks, and builds for the other systems
 	@unformatted=$$(find . -name '*.go' ! -path './_*' ! -path './.*/*' -exec gofmt -l {} +); \
 	test -z "$$unformatted" || { echo "gofmt -w would change:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
@@ -182,6 +182,7 @@ check: whole ## formatting, vet, staticcheck, and builds for the other systems
 	cd tools && GOOS=darwin CGO_ENABLED=0 go build ./...
 	cd tools && go run $(STATICCHECK) ./...
 	cd tools && go mod tidy -diff
+	cd tools && go run ./look/cmd/look
 	cd exercise-etcd && go vet ./...
 	cd exercise-etcd && GOOS=darwin CGO_ENABLED=0 go vet ./...
 	cd exercise-etcd && GOOS=windows CGO_ENABLED=0 go build $$(GOOS=windows go list ./... | grep -v /internal/)
