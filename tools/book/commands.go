@@ -47,7 +47,8 @@ func (c *Checker) Check(d *Doc) []string {
 		s.dir, s.outer, s.made, s.isolate, s.loose = ".", nil, map[string]bool{}, p.replayed, p.inline
 		for _, part := range p.parts {
 			commands, err := shellCommands(part.text)
-			if s.line = part.line; err != nil {
+			if err != nil {
+				s.line = part.line
 				s.fault("the shell can't read that: %v", err)
 			}
 			for _, command := range commands {
