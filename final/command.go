@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -41,7 +40,7 @@ func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
 	f := &ServerFlags{flags: flags}
 	c := &f.config
 	flags.BoolVar(&c.Verbose, "v", false, "log every call")
-	flags.IntVar(&c.Workers, "workers", runtime.GOMAXPROCS(0), "number of worker processes")
+	flags.IntVar(&c.Workers, "workers", DefaultWorkers(), "number of worker processes")
 	flags.DurationVar(&c.Grace, "grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	flags.DurationVar(&c.HangTimeout, "hang-timeout", 30*time.Second, "how long a worker may hang until it is killed and replaced; 0: for ever")
 	flags.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 5*time.Minute, fmt.Sprintf("how long a connection may stay without a request, at least %v; 0: for ever", minTimeout))

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -98,34 +97,4 @@ func Serve(config Config) error {
 		}
 	}
 	return s.Run(listener, stop)
-}
-
-// work is a worker.
-func (config *Config) work() error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
-	wishes := make(chan os.Signal, 1)
-	signal.Notify(wishes, syscall.SIGTERM)
-	poller, err := NewPoller()
-	if err != nil {
-		return err
-	}
-	loop, err := NewLoop(poller)
-	if err != nil {
-		return err
-	}
-	tasks := NewTasks(loop, config.Service, config.Tasks)
-	server, err := NewServer(loop, listenerFD, func(c *Conn, body []byte) {
-		if config.Verbose {
-			LogCall(body)
-		}
-		tasks.Handle(c, body)
-	})
-	if err != nil {
-		return err
-	}
-
-	server.OnClose = tasks.Drop
-	config.Limits.Apply(server)
-	beat(loop, config.HangTimeout)
-	return RunWorker(loop, wishes, config.Grace)
 }

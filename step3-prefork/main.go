@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -27,14 +26,14 @@ func main() {
 	DetachOutput()
 	flags := flag.NewFlagSet("step3-prefork", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
-	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
+	workers := flags.Int("workers", DefaultWorkers(), "number of worker processes")
 	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
 	if *workers < 1 {
 		UsageError(flags, "-workers must be at least 1, not %d", *workers)
 	}
 	var err error
 	if isWorker {
-		err = worker(*verbose)
+		err = Work(NewService(), *verbose, grace)
 	} else {
 		err = master(pos[0], pos[1], *workers)
 	}
@@ -72,30 +71,4 @@ func master(host, port string, workers int) error {
 	<-stop                     // when this process ends, so do the lifelines,
 	runtime.KeepAlive(started) // and no sooner: the garbage collector would close them
 	return nil
-}
-
-// worker serves on the socket that the master opened.
-func worker(verbose bool) error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
-	wishes := make(chan os.Signal, 1)
-	signal.Notify(wishes, syscall.SIGTERM)
-	poller, err := NewPoller()
-	if err != nil {
-		return err
-	}
-	loop, err := NewLoop(poller)
-	if err != nil {
-		return err
-	}
-	service := NewService()
-	_, err = NewServer(loop, listenerFD, func(c *Conn, body []byte) {
-		if verbose {
-			LogCall(body)
-		}
-		c.Reply(service.Answer(body))
-	})
-	if err != nil {
-		return err
-	}
-	return RunWorker(loop, wishes, grace)
 }

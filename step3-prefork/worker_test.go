@@ -12,9 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -114,20 +112,11 @@ func writeReport(found *report) {
 
 // serveAsWorker is what a worker's main does.
 func serveAsWorker() {
-	wishes := make(chan os.Signal, 1)
-	signal.Notify(wishes, syscall.SIGTERM)
-	poller, err := NewPoller()
-	must(err)
-	loop, err := NewLoop(poller)
-	must(err)
-	service := NewService()
-	_, err = NewServer(loop, listenerFD, func(c *Conn, body []byte) { c.Reply(service.Answer(body)) })
-	must(err)
 	grace := time.Minute
 	if ms, err := strconv.Atoi(os.Getenv(graceVar)); err == nil {
 		grace = time.Duration(ms) * time.Millisecond
 	}
-	err = RunWorker(loop, wishes, grace)
+	err := Work(NewService(), false, grace)
 	if err != nil {
 		slog.Error(err.Error())
 		os.Exit(1)

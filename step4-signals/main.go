@@ -12,8 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -24,7 +22,7 @@ func main() {
 	DetachOutput()
 	flags := flag.NewFlagSet("step4-signals", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
-	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
+	workers := flags.Int("workers", DefaultWorkers(), "number of worker processes")
 	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
 	if *workers < 1 {
@@ -35,7 +33,7 @@ func main() {
 	}
 	var err error
 	if isWorker {
-		err = worker(*verbose, *grace)
+		err = Work(NewService(), *verbose, *grace)
 	} else {
 		err = master(pos[0], pos[1], *workers, *grace)
 	}
@@ -67,30 +65,4 @@ func master(host, port string, workers int, grace time.Duration) error {
 		OnStop:    func(context.Context) { slog.Info("stopping") },
 	}
 	return s.Run(listener, stop)
-}
-
-// worker serves on the socket that the master opened.
-func worker(verbose bool, grace time.Duration) error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
-	wishes := make(chan os.Signal, 1)
-	signal.Notify(wishes, syscall.SIGTERM)
-	poller, err := NewPoller()
-	if err != nil {
-		return err
-	}
-	loop, err := NewLoop(poller)
-	if err != nil {
-		return err
-	}
-	service := NewService()
-	_, err = NewServer(loop, listenerFD, func(c *Conn, body []byte) {
-		if verbose {
-			LogCall(body)
-		}
-		c.Reply(service.Answer(body))
-	})
-	if err != nil {
-		return err
-	}
-	return RunWorker(loop, wishes, grace)
 }

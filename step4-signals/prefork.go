@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -43,6 +44,11 @@ const (
 // worker that overlooked it would be a master, with workers of its own, and
 // so on: a fork bomb.
 const workerMark = "RPC_WORKER"
+
+// DefaultWorkers returns how many workers a server has unless it is told
+// otherwise: one for each processor that Go's scheduler may use. In a container
+// those are as many as its quota grants, of the machine's perhaps 64.
+func DefaultWorkers() int { return runtime.GOMAXPROCS(0) }
 
 // A Worker is a process that was started as one. It ends when this is closed,
 // or collected, or when this process ends, however it does.

@@ -15,7 +15,6 @@ import (
 	"maps"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,7 +88,7 @@ func (z zkFlags) open(flags *flag.FlagSet) *Session {
 func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 	DetachOutput()
 	verbose := flags.Bool("v", false, "log every call")
-	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "number of worker processes")
+	workers := flags.Int("workers", DefaultWorkers(), "number of worker processes")
 	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	advertise := flags.String("advertise", "", "the `host` to register, if clients reach this server by another than HOST")
 	zookeeper := newZKFlags(flags)
@@ -105,7 +104,7 @@ func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 		UsageError(flags, "%v", err)
 	}
 	if isWorker {
-		return worker(*verbose, *grace)
+		return Work(NewService(), *verbose, *grace)
 	}
 
 	session := zookeeper.open(flags)
@@ -131,32 +130,6 @@ func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 		},
 	}
 	return s.Run(listener, stop)
-}
-
-// worker serves on the socket that the master opened.
-func worker(verbose bool, grace time.Duration) error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
-	wishes := make(chan os.Signal, 1)
-	signal.Notify(wishes, syscall.SIGTERM)
-	poller, err := NewPoller()
-	if err != nil {
-		return err
-	}
-	loop, err := NewLoop(poller)
-	if err != nil {
-		return err
-	}
-	service := NewService()
-	_, err = NewServer(loop, listenerFD, func(c *Conn, body []byte) {
-		if verbose {
-			LogCall(body)
-		}
-		c.Reply(service.Answer(body))
-	})
-	if err != nil {
-		return err
-	}
-	return RunWorker(loop, wishes, grace)
 }
 
 // znodes prints what is registered, again and again as it changes.

@@ -149,6 +149,17 @@ func TestTable(t *testing.T) {
 	assert.Len(t, files, len(seen), "a golden file for each program, and no others")
 }
 
+// Cheap, so that who changes a step learns of it long before the programs run.
+func TestMistakesFitTheSteps(t *testing.T) {
+	for _, p := range Programs() {
+		if p.Edits == nil {
+			continue
+		}
+		_, err := p.Overlay(root, t.TempDir())
+		assert.NoError(t, err)
+	}
+}
+
 func TestMistakeWhoseTextIsGone(t *testing.T) {
 	p := Program{Name: "late", Step: "step1-framing", Edits: []Edit{{"frame.go", "no such text", ""}}}
 	_, err := p.Overlay(root, t.TempDir())

@@ -8,7 +8,7 @@ var processes = []Program{
 		Mistake: "lets each worker open the port itself, which only the first one can, and goes on without the others",
 		Step:    "step3-prefork", Spec: 3,
 		Edits: []Edit{
-			{"main.go", `worker(*verbose)`, `worker(pos[0], pos[1], *verbose)`},
+			{"main.go", `Work(NewService(), *verbose, grace)`, `Work(pos[0], pos[1], NewService(), *verbose, grace)`},
 			{"main.go", `	listener, addr, err := Listen(host, port)
 	if err != nil {
 		return err
@@ -28,14 +28,14 @@ var processes = []Program{
 			{"main.go", `	fmt.Fprintln(Stdout, "listening on", addr)
 `, `	fmt.Fprintln(Stdout, "listening on", host+":"+port)
 `},
-			{"main.go", `func worker(verbose bool) error {
-`, `func worker(host, port string, verbose bool) error {
+			{"worker.go", `func Work(service Service, verbose bool, grace time.Duration) error {
+`, `func Work(host, port string, service Service, verbose bool, grace time.Duration) error {
 	listener, _, err := Listen(host, port)
 	if err != nil {
 		return err
 	}
 `},
-			{"main.go", `NewServer(loop, listenerFD, `, `NewServer(loop, listener, `},
+			{"worker.go", `NewServer(loop, listenerFD, `, `NewServer(loop, listener, `},
 		},
 		Quick: []string{"3.1", "3.2"},
 		Why:   "all milestones fail, waiting 10 s each for the second worker",

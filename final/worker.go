@@ -1,0 +1,45 @@
+// A worker: the server, with its service and limits, in a process that a master
+// has started.
+
+//go:build unix
+
+package rpc
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// work serves on the listening socket that the master opened, and blocks until
+// this worker is to end: see RunWorker, also for the error.
+func (config *Config) work() error {
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // Ctrl-C reaches us too, but only the master is to act on it
+	wishes := make(chan os.Signal, 1)
+	signal.Notify(wishes, syscall.SIGTERM)
+
+	poller, err := NewPoller()
+	if err != nil {
+		return err
+	}
+	loop, err := NewLoop(poller)
+	if err != nil {
+		return err
+	}
+
+	tasks := NewTasks(loop, config.Service, config.Tasks)
+	server, err := NewServer(loop, listenerFD, func(c *Conn, body []byte) {
+		if config.Verbose {
+			LogCall(body)
+		}
+		tasks.Handle(c, body)
+	})
+	if err != nil {
+		return err
+	}
+
+	server.OnClose = tasks.Drop
+	config.Limits.Apply(server)
+	beat(loop, config.HangTimeout)
+	return RunWorker(loop, wishes, config.Grace)
+}
