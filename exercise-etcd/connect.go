@@ -22,9 +22,9 @@ const answerTime = time.Second
 // are a user and a password, for which etcd must be asked.
 //
 // The waits that gRPC would set are made for the internet: up to 2 minutes
-// between two attempts to connect, 20 seconds for each, and no look at whether a
-// connection that says nothing is still one. With those, an etcd that was away
-// for a while would be back long before we notice.
+// between two attempts to connect, 20 seconds for each, and no look at whether
+// a connection that says nothing is still one. With those, an etcd that was
+// away for a while would be back long before we notice.
 func connect(config clientv3.Config) (*clientv3.Client, error) {
 	ours := []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: answerTime},

@@ -23,8 +23,8 @@ import (
 	rpc "example.com/rpcworkbook/final"
 )
 
-// A Discovery finds the servers registered in etcd. It implements rpc.Discovery;
-// Watch may be called once.
+// A Discovery finds the servers registered in etcd. It implements
+// rpc.Discovery; Watch may be called once.
 type Discovery struct {
 	config  clientv3.Config
 	prefix  string
@@ -121,12 +121,14 @@ var errSilent = errors.New("etcd is silent")
 // follow applies every change until something goes wrong, which it returns.
 //
 // A watch that is silent may have nothing to say, or nobody behind it: etcd
-// hangs, or it is a new one whose revisions have yet to come to ours. So etcd is
-// asked, three times in a session, how far it is, on the stream of the watch.
-// It doesn't answer before it has reached the revision that we watch from. So
-// that is the one that we have: its last change comes again, and does no harm.
+// hangs, or it is a new one whose revisions have yet to come to ours. So etcd
+// is asked, three times in a session, how far it is, on the stream of the
+// watch. It doesn't answer before it has reached the revision that we watch
+// from. So that is the one that we have: its last change comes again, and does
+// no harm.
 func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) error {
-	// Without it a member that has lost the others would keep the watch, and quiet.
+	// Without it a member that has lost the others would keep the watch, and
+	// quiet.
 	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
 	defer cancel(nil)
 	// Not the client's own watcher, whose one stream may hang.
@@ -164,8 +166,8 @@ func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) erro
 
 // oneStream has a watch end with its stream. The library would resume it on
 // another one, from the revision after the last that it has seen. But an etcd
-// that was wiped may have come to that revision again, by another way: then what
-// we know is wrong, and nothing would say so.
+// that was wiped may have come to that revision again, by another way: then
+// what we know is wrong, and nothing would say so.
 type oneStream struct {
 	pb.WatchClient
 	opened atomic.Bool

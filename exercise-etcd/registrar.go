@@ -91,7 +91,8 @@ func (r *Registrar) run() {
 	failures, told := 0, ""
 	for r.ctx.Err() == nil {
 		err := r.reconcile()
-		// While all is well the lease is renewed about three times in its time to live.
+		// While all is well the lease is renewed about three times in its time
+		// to live.
 		next := time.After(r.ttl * 2 / 3)
 		switch {
 		case err == nil:
@@ -161,8 +162,8 @@ func (r *Registrar) reconcile() (err error) {
 		return nil
 	}
 	if r.lease == clientv3.NoLease {
-		// If the answer is lost there is a lease that nobody knows. It has no key,
-		// and runs out.
+		// If the answer is lost there is a lease that nobody knows. It has no
+		// key, and runs out.
 		grant, err := request(r.ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
 			return r.client.Grant(ctx, int64(r.ttl/time.Second))
 		})
@@ -209,8 +210,8 @@ func (r *Registrar) register() error {
 
 // look puts the key again if somebody has deleted or changed it. It looks when
 // the lease has been renewed, three times in its time to live: a watch would
-// tell sooner, but one that is silent may hang with a member that hangs. And who
-// deletes the key again and again has it put no more often than that.
+// tell sooner, but one that is silent may hang with a member that hangs. And
+// who deletes the key again and again has it put no more often than that.
 func (r *Registrar) look() error {
 	found, err := request(r.ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return r.client.Get(ctx, r.key())
@@ -233,7 +234,8 @@ func (r *Registrar) keepAlive() (err error) {
 		return r.client.KeepAliveOnce(ctx, r.lease)
 	})
 	if err == nil {
-		// Not the client's own lessor: its one stream may hang with a member that hangs.
+		// Not the client's own lessor: its one stream may hang with a member
+		// that hangs.
 		r.lessor = clientv3.NewLease(r.client)
 		r.alive, err = r.lessor.KeepAlive(r.ctx, r.lease)
 	}

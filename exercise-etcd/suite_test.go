@@ -1,4 +1,5 @@
-// etcd held to the suite that every registry must pass, the same as ZooKeeper's.
+// etcd held to the suite that every registry must pass, the same as
+// ZooKeeper's.
 
 package etcd
 

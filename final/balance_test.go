@@ -49,7 +49,8 @@ func TestOfTwoServersTheOneThatOwesLess(t *testing.T) {
 		takeNow(t, b)
 		assert.LessOrEqual(t, b.remotes["b"].outstanding.Load(), int32(6), "after %d calls", i+1)
 	}
-	// A coin decides which two are compared: the same one twice, every other time.
+	// A coin decides which two are compared: the same one twice, every other
+	// time.
 	assert.Positive(t, b.remotes["b"].outstanding.Load())
 }
 
@@ -201,8 +202,8 @@ func (l lists) Watch(ctx context.Context, publish func(Snapshot)) {
 	}
 }
 
-// A server that is never silent may still be too slow: when half of a call's time
-// is over, another has the other half.
+// A server that is never silent may still be too slow: when half of a call's
+// time is over, another has the other half.
 func TestCallThatIsLateGoesElsewhere(t *testing.T) {
 	serve := func(d time.Duration) string {
 		return harness.StartStub(t, "", func(conn net.Conn, _ []byte) error {

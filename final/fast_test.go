@@ -58,8 +58,8 @@ func TestFastPathIsRightAboutTheUnusual(t *testing.T) {
 	checkMessage(t, `{"in":"ping","params":"`+strings.Repeat("x", 20_000)+`"}`)
 }
 
-// FuzzFastPath: any body is read as encoding/json reads it, and any name written
-// as encoding/json writes it.
+// FuzzFastPath: any body is read as encoding/json reads it, and any name
+// written as encoding/json writes it.
 func FuzzFastPath(f *testing.F) {
 	for _, body := range append(usual, unusual...) {
 		f.Add([]byte(body))

@@ -54,7 +54,8 @@ func TestWorkersThatDontHangStay(t *testing.T) {
 	assert.ElementsMatch(t, workers, s.Workers(t))
 }
 
-// The master doesn't hear them while it is stopped, and nobody else is to blame.
+// The master doesn't hear them while it is stopped, and nobody else is to
+// blame.
 func TestWorkersStayWhenTheirMasterWasAway(t *testing.T) {
 	s := startHanging(t, "1s")
 	workers := s.Workers(t)

@@ -1,5 +1,5 @@
-// Tests of limits: how many connections a worker takes, and what it does when it
-// can take none.
+// Tests of limits: how many connections a worker takes, and what it does when
+// it can take none.
 
 //go:build unix
 

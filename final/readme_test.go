@@ -145,7 +145,8 @@ func TestReadmeExample(t *testing.T) {
 	require.NoError(t, err)
 	build := exec.Command("sh", "-ec", strings.ReplaceAll(match[1], "../coursework", "'"+dir+"'"))
 	build.Dir = root
-	// Nothing is fetched, and no checksum asked for: the workbook needs the same.
+	// Nothing is fetched, and no checksum asked for: the workbook needs the
+	// same.
 	build.Env = append(os.Environ(), "GOPROXY=off", "GOSUMDB=nowhere.invalid")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)

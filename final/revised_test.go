@@ -22,8 +22,8 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 )
 
-// testsOf has, for each file that is revised here, the tests of its chapter that
-// look inside it, and what those stand on.
+// testsOf has, for each file that is revised here, the tests of its chapter
+// that look inside it, and what those stand on.
 var testsOf = map[string]string{
 	"message.go":   "step1-framing/[ms]*_test.go",
 	"conn.go":      "step2-asyncserver/[c-s]*_test.go",
@@ -47,8 +47,8 @@ func TestRevisedFilesPassTheTestsOfTheirChapters(t *testing.T) {
 }
 
 // passes runs the tests of a chapter. Those of this package make room for them
-// as long as that takes: go is told that their files are not there, and that the
-// others are.
+// as long as that takes: go is told that their files are not there, and that
+// the others are.
 func passes(t *testing.T, pattern string) {
 	here, err := os.Getwd()
 	require.NoError(t, err)

@@ -27,8 +27,8 @@ func FuzzTasks(f *testing.F) {
 	loop, err := NewLoop(poller)
 	require.NoError(f, err)
 	f.Cleanup(loop.release)
-	// To compute for long would find nothing more. So the terms are few, and how
-	// many steps they take has nothing to do with time.
+	// To compute for long would find nothing more. So the terms are few, and
+	// how many steps they take has nothing to do with time.
 	few := func(params json.RawMessage) (json.RawMessage, error) {
 		n, err := PiTerms(params)
 		return json.RawMessage(strconv.Itoa(n % 1000)), err

@@ -1,5 +1,5 @@
-// Tests of tasks: long computations are right, come one after the other, and are
-// in nobody's way.
+// Tests of tasks: long computations are right, come one after the other, and
+// are in nobody's way.
 
 //go:build unix
 
@@ -60,8 +60,8 @@ func TestPiTaskTakesStepsOfAFractionOfAMillisecond(t *testing.T) {
 	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &before))
 	_, steps := compute(t, PiTask, fmt.Sprint(n))
 	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &after))
-	// By the processor's time: on a busy machine a step may wait for longer than
-	// it computes. Between two looks at the clock are 4096 terms.
+	// By the processor's time: on a busy machine a step may wait for longer
+	// than it computes. Between two looks at the clock are 4096 terms.
 	took := time.Duration(after.Utime.Nano() - before.Utime.Nano())
 	assert.Greater(t, steps, int(took/stepTime)/10, "in %v", took)
 	assert.Greater(t, steps, 10)
@@ -78,8 +78,8 @@ func TestPiTaskRefusesWhatPiRefuses(t *testing.T) {
 	}
 }
 
-// A dozen computations of the same length. The first is answered when it had its
-// steps, not when everybody had nearly all of theirs.
+// A dozen computations of the same length. The first is answered when it had
+// its steps, not when everybody had nearly all of theirs.
 func TestTasksOldestFirst(t *testing.T) {
 	const tasks, steps = 12, 3 * freshSteps
 	l := &lab{closed: true}

@@ -221,8 +221,8 @@ func TestTinyTimeouts(t *testing.T) {
 }
 
 // A worker that stands still for longer than the timeouts, as one that is
-// stopped does, is the only one who is late: what came in meanwhile is answered.
-// It finds its timers due before it has read anything.
+// stopped does, is the only one who is late: what came in meanwhile is
+// answered. It finds its timers due before it has read anything.
 func TestTimeoutsOfAWorkerThatStoodStill(t *testing.T) {
 	const timeout = 400 * time.Millisecond
 	w := startInside(t, Limits{IdleTimeout: timeout, FrameTimeout: timeout}, nil)

@@ -266,7 +266,8 @@ func TestStoppingKeepsTheRest(t *testing.T) {
 	for _, size := range []int{1, 6, 7, 8, 15, len(stream)} {
 		d := NewDecoder(10)
 		var got []string
-		// one takes a single frame, as a server does that answers before it reads on.
+		// one takes a single frame, as a server does that answers before it
+		// reads on.
 		one := func(chunk []byte) bool {
 			for body, err := range d.Frames(chunk) {
 				require.NoError(t, err)

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzAnswer: a request that the protocol allows is answered as it says, and any
-// other with an error.
+// FuzzAnswer: a request that the protocol allows is answered as it says, and
+// any other with an error.
 func FuzzAnswer(f *testing.F) {
 	for _, params := range untouched {
 		f.Add([]byte(`{"in":"ping","params":` + params + `}`))
@@ -76,8 +76,8 @@ func FuzzAnswer(f *testing.F) {
 }
 
 // rightAnswer is what PROTOCOL.md says about a request, and about what it
-// leaves open this: keys may differ in case, of several the last one counts, and
-// a method null is none at all.
+// leaves open this: keys may differ in case, of several the last one counts,
+// and a method null is none at all.
 func rightAnswer(body string) (reply string, good bool) {
 	members, ok := parseMembers(body)
 	method, params := "", ""

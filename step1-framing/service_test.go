@@ -89,9 +89,10 @@ func TestPiConvergesFromBelow(t *testing.T) {
 }
 
 func TestPiErrorIsOneOverPiTimesTheNumberOfTerms(t *testing.T) {
-	// The sum lacks 1/(4(n+1)) of its limit π²/8, but for terms of order 1/(n+1)³. So, by the
-	// root's series, error × π(n+1) = 1 + 1/(2π²(n+1)) + …, where 1/2π² = 0.051. To this comes
-	// the rounding of n additions, here below 10^-12, times π(n+1).
+	// The sum lacks 1/(4(n+1)) of its limit π²/8, but for terms of order
+	// 1/(n+1)³. So, by the root's series, error × π(n+1) = 1 + 1/(2π²(n+1)) +
+	// …, where 1/2π² = 0.051. To this comes the rounding of n additions, here
+	// below 10^-12, times π(n+1).
 	for n := 10; n <= 1_000_000; n *= 10 {
 		terms := float64(n + 1)
 		ratio := (math.Pi - PiSum(n)) * math.Pi * terms

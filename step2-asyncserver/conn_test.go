@@ -127,8 +127,8 @@ func TestConnClientThatNeverReads(t *testing.T) {
 	})
 }
 
-// Hundreds of requests in one chunk, each with a long reply: no more of them are
-// made than one beyond what may be unsent, whoever reads them or not.
+// Hundreds of requests in one chunk, each with a long reply: no more of them
+// are made than one beyond what may be unsent, whoever reads them or not.
 func TestConnRepliesAreBounded(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		const calls, length = 300, 100_000
@@ -214,7 +214,8 @@ func TestConnLongRequestsWaitForTheirTurn(t *testing.T) {
 		short.SendRequest("note", "short")
 		short.WantReply("noted", `"short"`)
 		s.on(func() {
-			// A turn that was longer than usual is followed by one that handles more.
+			// A turn that was longer than usual is followed by one that handles
+			// more.
 			assert.Less(t, slices.Index(s.took, `"short"`), long, "in %v", s.took)
 		})
 		for i, c := range clients {
@@ -323,7 +324,8 @@ func TestConnResetWhileItIsRead(t *testing.T) {
 	})
 }
 
-// A connection that the kernel refuses to watch can't be served. The others can.
+// A connection that the kernel refuses to watch can't be served. The others
+// can.
 func TestConnNotWatchedIsClosed(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		log := harness.CaptureLog(t)

@@ -23,7 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A sink takes lines unless it is stalled, or there is an error for it to return.
+// A sink takes lines unless it is stalled, or there is an error for it to
+// return.
 type sink struct {
 	mu    sync.Mutex
 	text  bytes.Buffer

@@ -255,7 +255,8 @@ func TestServerOutOfDescriptors(t *testing.T) {
 	})
 }
 
-// noMoreDescriptors makes every attempt to open one fail until restore is called.
+// noMoreDescriptors makes every attempt to open one fail until restore is
+// called.
 func noMoreDescriptors(t testing.TB) (restore func()) {
 	t.Helper()
 	var before unix.Rlimit

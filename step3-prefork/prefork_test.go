@@ -320,7 +320,8 @@ func TestSpawnStartsTheRunningProgramThoughItsFileWasReplaced(t *testing.T) {
 }
 
 // Nobody uses the Prefork any more once the workers are started. If it were
-// collected, its end of the lifeline would be closed, and the workers would end.
+// collected, its end of the lifeline would be closed, and the workers would
+// end.
 func TestMasterHoldsTheLifelineUntilItsEnd(t *testing.T) {
 	m := startMaster(t, os.Args[0], "master, with garbage collections when told")
 	address := strings.TrimPrefix(m.wantLine("listening on"), "listening on ")

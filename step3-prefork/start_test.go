@@ -76,7 +76,8 @@ func TestWorkersDontGetWhatTheMasterInherited(t *testing.T) {
 			assert.NotEmpty(t, open[fd], "descriptor %d of worker %d", fd, pid)
 		}
 		for fd, target := range open {
-			// Go itself keeps some open in every process, to see what processors it may use.
+			// Go itself keeps some open in every process, to see what
+			// processors it may use.
 			its := strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/")
 			listener := target == open[listenerFD] // or a duplicate of it
 			assert.True(t, fd <= readyFD || its || listener || !slices.Contains(master, target), "descriptor %d of worker %d is the master's %s", fd, pid, target)

@@ -1,5 +1,5 @@
-// A test of the program from outside: what becomes of its workers when the master
-// dies at a bad moment.
+// A test of the program from outside: what becomes of its workers when the
+// master dies at a bad moment.
 
 //go:build unix
 

@@ -185,7 +185,8 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		registry.Wait(2*soon, "one node beside the note, and a registrar that knows it", func(nodes []zkdev.Node) bool {
 			return len(nodes) == 2 && nodes[1].Addr() == hereAddr && slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
 		})
-		// The connection may just have been cut: then the session must time out.
+		// The connection may just have been cut: then the session must time
+		// out.
 		closeRegistrar(t, r)
 		registry.Wait(soon, "the note alone", func(nodes []zkdev.Node) bool { return slices.Equal(nodes, []zkdev.Node{note}) })
 	})

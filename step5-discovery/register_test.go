@@ -126,8 +126,8 @@ func waitRegistered(t *testing.T, r *Registrar, want bool) {
 
 var registrarRoots atomic.Int64
 
-// beginRegistrar returns a registry whose root exists for nobody else, and a registrar
-// that reaches ZooKeeper through the gate and has a session.
+// beginRegistrar returns a registry whose root exists for nobody else, and a
+// registrar that reaches ZooKeeper through the gate and has a session.
 func beginRegistrar(t *testing.T, zookeeper *zkdev.Server, timeout time.Duration) (*zkdev.Registry, *zkdev.Gate, *Registrar) {
 	t.Helper()
 	registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/register-%d", registrarRoots.Add(1)))

@@ -150,8 +150,8 @@ func TestOneOfManyServersHangs(t *testing.T) {
 	assert.NoError(t, <-done)
 }
 
-// A reply that is longer than we take may be a server's mistake. But when a second
-// server answers so, too, there is no use in asking again and again.
+// A reply that is longer than we take may be a server's mistake. But when a
+// second server answers so, too, there is no use in asking again and again.
 func TestCallWhoseReplyIsTooLong(t *testing.T) {
 	long := func(conn net.Conn, _ []byte) error {
 		_, err := conn.Write([]byte{1, 0x10, 0x10, 0})

@@ -49,7 +49,8 @@ func TestWorkThatTakesLongerThanSilence(t *testing.T) {
 			client, _ := newClient(t, addrs...)
 			_, _, err := client.Call(in30s(t), "ping", 1)
 			require.NoError(t, err)
-			// A ping to see who is there counts as little: only the others get one.
+			// A ping to see who is there counts as little: only the others get
+			// one.
 			begun := 0
 			for _, stub := range stubs {
 				begun += stub.Requests()

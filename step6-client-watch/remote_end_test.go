@@ -23,8 +23,8 @@ import (
 
 // The tests that wait for silence, or see that it is harmless, take that long.
 
-// A server may answer a long request that it has only seen the beginning of, and
-// hang then. Nobody must wait for it with a lock that others need.
+// A server may answer a long request that it has only seen the beginning of,
+// and hang then. Nobody must wait for it with a lock that others need.
 func TestServerThatAnswersEarlyAndHangs(t *testing.T) {
 	t.Parallel()
 	peer, r := listen(t)

@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzReplies: the calls that were sent get the replies that the stream of bytes
-// holds, in their order, up to the first one that can't be. From there on they
-// are lost, and so are those that were not sent yet. The seed of a random number
-// generator cuts the stream into pieces; 0 leaves it whole.
+// FuzzReplies: the calls that were sent get the replies that the stream of
+// bytes holds, in their order, up to the first one that can't be. From there on
+// they are lost, and so are those that were not sent yet. The seed of a random
+// number generator cuts the stream into pieces; 0 leaves it whole.
 func FuzzReplies(f *testing.F) {
 	frame := func(body string) string { return string(AppendFrame(nil, []byte(body))) }
 	one, two, bad := string(pong("1")), string(pong("2")), frame(`{"out":"error","result":"no luck"}`)

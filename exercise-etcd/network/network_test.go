@@ -69,8 +69,8 @@ func lookFrom(t *testing.T, from *netlab.Host, members []nettest.Member, root st
 		from.Do(func() { conn, err = dialer.DialContext(ctx, "tcp4", addr) })
 		return conn, err
 	}
-	// A client for each: one client for all would stay with a member that is cut
-	// off from the others.
+	// A client for each: one client for all would stay with a member that is
+	// cut off from the others.
 	var clients []*clientv3.Client
 	for _, m := range members {
 		client, err := clientv3.New(clientv3.Config{

@@ -11,12 +11,13 @@ import (
 	rpc "example.com/rpcworkbook/final"
 )
 
-// A Discovery finds the servers registered in etcd. It implements rpc.Discovery.
+// A Discovery finds the servers registered in etcd. It implements
+// rpc.Discovery.
 type Discovery struct{}
 
 // NewDiscovery returns a Discovery of what is registered under root + "/rpc/".
-// session is how long etcd may be silent before its word counts as stale, and an
-// empty list must last after trouble before it is believed.
+// session is how long etcd may be silent before its word counts as stale, and
+// an empty list must last after trouble before it is believed.
 func NewDiscovery(config clientv3.Config, root string, session time.Duration) *Discovery {
 	return &Discovery{}
 }

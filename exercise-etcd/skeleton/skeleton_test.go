@@ -1,4 +1,5 @@
-// What the reader begins with compiles, with the tests that he is to turn green.
+// What the reader begins with compiles, with the tests that he is to turn
+// green.
 
 package etcd
 

@@ -52,8 +52,9 @@ func startEnsemble(t *testing.T, hosts [3]*netlab.Host) (members []nettest.Membe
 	for i, host := range hosts {
 		places[i] = zkdev.Place{Host: host.Addr, Do: host.Do}
 	}
-	// Who is looked for, while a leader is elected, and doesn't answer holds the
-	// election up for cnxTimeout, in milliseconds; and 3 s of silence end a leader.
+	// Who is looked for, while a leader is elected, and doesn't answer holds
+	// the election up for cnxTimeout, in milliseconds; and 3 s of silence end a
+	// leader.
 	ensemble, err := zkdev.StartEnsembleAt(t.Context(), places, "forceSync=yes", "cnxTimeout=500", "syncLimit=6")
 	require.NoError(t, err)
 	for _, s := range ensemble.Members {
@@ -70,7 +71,8 @@ func lookFrom(t *testing.T, from *netlab.Host, members []nettest.Member, root st
 	for _, m := range members {
 		addrs = append(addrs, m.Addr())
 	}
-	// The library sleeps for a second when it has tried its whole list. So it gets a long one.
+	// The library sleeps for a second when it has tried its whole list. So it
+	// gets a long one.
 	conn, _, err := zk.Connect(slices.Repeat(addrs, 100), 10*time.Second, zk.WithLogger(silent{}),
 		zk.WithDialer(func(network, addr string, _ time.Duration) (conn net.Conn, err error) {
 			from.Do(func() { conn, err = net.DialTimeout(network, addr, time.Second) })

@@ -47,8 +47,8 @@ func zooKeeper() discoverytest.Backend {
 	}
 }
 
-// A zkStore looks at a ZooKeeper with a registry for each root, which belongs to
-// one test.
+// A zkStore looks at a ZooKeeper with a registry for each root, which belongs
+// to one test.
 type zkStore struct {
 	*zkdev.Server
 	registries map[string]*zkdev.Registry

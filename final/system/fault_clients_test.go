@@ -267,8 +267,9 @@ func TestFaultFlood(t *testing.T) {
 			work.Wait()
 			slices.Sort(took)
 			t.Logf("pings took %v, the slowest %v", took[len(took)/2], took[len(took)-1])
-			// A turn of the loop is some milliseconds of work. A server that reads on
-			// as long as there is something, or computes to the end, never gets here.
+			// A turn of the loop is some milliseconds of work. A server that
+			// reads on as long as there is something, or computes to the end,
+			// never gets here.
 			assert.Less(t, took[len(took)/2], 2*time.Second, "the usual ping")
 		})
 	}

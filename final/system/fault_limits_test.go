@@ -22,8 +22,8 @@ import (
 // longFrame is a call nearly as long as a request may be.
 var longFrame = harness.Frame(harness.Request("ping", strings.Repeat("x", 1_000_000)))
 
-// A worker is stopped for longer than the timeouts. When it goes on, every clock
-// of its is over time, and nobody has done anything wrong.
+// A worker is stopped for longer than the timeouts. When it goes on, every
+// clock of its is over time, and nobody has done anything wrong.
 func TestFaultWorkerStoppedForLong(t *testing.T) {
 	harness.NeedProc(t)
 	t.Parallel()
@@ -86,8 +86,8 @@ func TestFaultConnectionsThatEndInAFrame(t *testing.T) {
 }
 
 // Hundreds of clients send nearly all of a long request, and wait. The worker
-// holds a bounded part of that, and others are served: those with long requests,
-// too.
+// holds a bounded part of that, and others are served: those with long
+// requests, too.
 func TestFaultUnfinishedRequests(t *testing.T) {
 	harness.NeedProc(t)
 	t.Parallel()

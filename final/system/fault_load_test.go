@@ -1,6 +1,7 @@
-// The fault matrix, part load: work that takes long, too much of it, servers that
-// are slow or silent, and slow links. The client must be patient without making
-// the load worse, and what nobody waits for any more must cost nobody anything.
+// The fault matrix, part load: work that takes long, too much of it, servers
+// that are slow or silent, and slow links. The client must be patient without
+// making the load worse, and what nobody waits for any more must cost nobody
+// anything.
 
 //go:build unix
 
@@ -190,7 +191,8 @@ func TestFaultImpatientCallers(t *testing.T) {
 }
 
 // One of two servers, or of ten, is so slow that it is hardly there: the others
-// do the work. These servers only sleep: how slow the machine is doesn't matter.
+// do the work. These servers only sleep: how slow the machine is doesn't
+// matter.
 func TestFaultSlowServer(t *testing.T) {
 	const work = 10 * time.Millisecond
 	for _, c := range []struct {
@@ -232,8 +234,8 @@ func TestFaultSlowServer(t *testing.T) {
 	}
 }
 
-// One of two servers hangs for long, or nothing comes through to it: when that is
-// known, nobody's call finds out once more.
+// One of two servers hangs for long, or nothing comes through to it: when that
+// is known, nobody's call finds out once more.
 func TestFaultServerSilentForLong(t *testing.T) {
 	harness.NeedProc(t)
 	t.Parallel()

@@ -174,7 +174,8 @@ func (r zkRow) listedIn(session int64) {
 	harness.Eventually(r.t, patience, "a list for the client with "+name, func() (bool, string) {
 		answer, err := r.zookeeper.FourLetter("cons")
 		for line := range strings.Lines(answer) {
-			// The last operation: a list, or what comes when there is nothing to do.
+			// The last operation: a list, or what comes when there is nothing
+			// to do.
 			if strings.Contains(line, name) && (strings.Contains(line, "lop=GETC") || strings.Contains(line, "lop=PING")) {
 				return true, ""
 			}

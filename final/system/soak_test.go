@@ -160,7 +160,8 @@ func (s *soak) startClients() {
 	s.logf("%d clients with %d callers each have made %d calls", soakClients, callersEach, s.calls())
 }
 
-// longest is what pi of the most terms is, some tenths of a second of computing.
+// longest is what pi of the most terms is, some tenths of a second of
+// computing.
 var longest = sync.OnceValue(func() string {
 	raw, _ := json.Marshal(rpc.PiSum(rpc.MaxPiTerms))
 	return string(raw)
@@ -250,9 +251,9 @@ func (s *soak) waitRegistered() {
 	})
 }
 
-// dropStuck resets all connections to ZooKeeper. Some may lead nowhere: one that
-// was made while ZooKeeper started is never answered, and not closed either when
-// its client has left, so that the gate keeps it for ever.
+// dropStuck resets all connections to ZooKeeper. Some may lead nowhere: one
+// that was made while ZooKeeper started is never answered, and not closed
+// either when its client has left, so that the gate keeps it for ever.
 func (s *soak) dropStuck() {
 	s.gate.Reset()
 	for _, v := range s.servers {

@@ -1,6 +1,6 @@
-// Counting: how much code a chapter adds. A budget is in statements: blank lines,
-// split conditions and long literals cost nothing, so that nobody makes code
-// denser to stay within it.
+// Counting: how much code a chapter adds. A budget is in statements: blank
+// lines, split conditions and long literals cost nothing, so that nobody makes
+// code denser to stay within it.
 
 package carry
 
@@ -117,9 +117,9 @@ func (t *Tree) measure(dir, name string) (File, error) {
 }
 
 // Statements counts the statements of Go source, nested ones too, and what is
-// declared outside functions: each function, type, variable or constant, imports
-// excepted. Braces alone are no statement. What stands in the head of an if, a
-// for or a switch counts as it would on a line of its own.
+// declared outside functions: each function, type, variable or constant,
+// imports excepted. Braces alone are no statement. What stands in the head of
+// an if, a for or a switch counts as it would on a line of its own.
 func Statements(source []byte) (n int, err error) {
 	file, err := parser.ParseFile(token.NewFileSet(), "", source, 0)
 	if err != nil {

@@ -43,8 +43,8 @@ func Workbook() Rules {
 			{Step: "final", File: "worker.go", Lines: 24, Reason: "a worker of final has tasks, limits and a heartbeat"},
 			{Step: "final", File: "supervise.go", Lines: 8, Reason: "looks after the heartbeats of its workers, chapter 4's exercise"},
 		},
-		// A chapter is an evening's work. Chapters 2 and 6 are the two long ones,
-		// and are built in parts that each run.
+		// A chapter is an evening's work. Chapters 2 and 6 are the two long
+		// ones, and are built in parts that each run.
 		Budgets: map[int][]Budget{
 			1: {
 				{Part: given, Files: []string{"args.go"}, Statements: 25},

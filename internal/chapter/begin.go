@@ -16,7 +16,8 @@ import (
 
 // Begin puts into the reader's directory what he starts the chapter with: the
 // sources of the step before, and what this one gives him. A file that is there
-// stays as it is. It says what it did, what he is to write, and what comes next.
+// stays as it is. It says what it did, what he is to write, and what comes
+// next.
 func (b *Book) Begin(c carry.Chapter) error {
 	if err := os.MkdirAll(b.mine, 0o755); err != nil {
 		return fmt.Errorf("make the directory for your program: %w", err)
@@ -51,9 +52,10 @@ func (b *Book) toWrite(c carry.Chapter) string {
 	return fmt.Sprintf("%s and main.go; see %s/README.md", strings.Join(files, ", "), c.Dir)
 }
 
-// hand copies files from a step to the reader's directory, except for those that
-// he has. It says so and copies none if that would declare something twice: his
-// program has another shape then than ours, and half of ours would only break it.
+// hand copies files from a step to the reader's directory, except for those
+// that he has. It says so and copies none if that would declare something
+// twice: his program has another shape then than ours, and half of ours would
+// only break it.
 func (b *Book) hand(dir string, names []string) (copied, kept []string, err error) {
 	clash, err := b.clash(dir, names)
 	if err != nil {

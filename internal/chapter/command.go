@@ -102,9 +102,9 @@ func (b *Book) wantMain() (complaint string, err error) {
 	return fmt.Sprintf("%s/%s:%d:%d: this is package %s; a program is package main", Mine, names[0], at.Line, at.Column, file.Name.Name), nil
 }
 
-// unbegun says what a program lacks in which nothing starts, as right after make
-// begin; "" if it has a func main. The linker would say it in words of its own.
-// What doesn't parse, or is no program, is left to compile.
+// unbegun says what a program lacks in which nothing starts, as right after
+// make begin; "" if it has a func main. The linker would say it in words of its
+// own. What doesn't parse, or is no program, is left to compile.
 func (b *Book) unbegun() (lack string, err error) {
 	names, err := sources(b.mine)
 	if err != nil {

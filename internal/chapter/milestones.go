@@ -25,9 +25,9 @@ type milestone struct {
 var milestoneText = regexp.MustCompile(`^([0-9]+\.[0-9]+) (.+)`)
 
 // milestones returns those of a chapter's specification, in the order of the
-// source, which is that of the chapter. A milestone is a text beginning with its
-// number that is passed to a function: whatever runs it, t.Run or another, is
-// no matter here.
+// source, which is that of the chapter. A milestone is a text beginning with
+// its number that is passed to a function: whatever runs it, t.Run or another,
+// is no matter here.
 func (b *Book) milestones(c carry.Chapter) ([]milestone, error) {
 	name := fmt.Sprintf("spec%d_test.go", c.Number)
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(b.root, c.Dir, name), nil, parser.SkipObjectResolution)

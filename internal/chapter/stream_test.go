@@ -87,7 +87,8 @@ func TestReport(t *testing.T) {
 	assert.Equal(t, "✗ 1.1 x\n  did\n          deep", text, "printed, not logged")
 }
 
-// A failure that isn't a milestone's, or a milestone that ends without a report.
+// A failure that isn't a milestone's, or a milestone that ends without a
+// report.
 func TestReportOfOtherFailures(t *testing.T) {
 	for _, c := range []struct {
 		name, want string

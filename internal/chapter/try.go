@@ -21,10 +21,10 @@ type How struct {
 }
 
 // Try runs the chapter's specification against the reader's program, up to the
-// first milestone that is red, and then those of the chapters before, which must
-// hold, too. It says how far the program gets, and reports whether it got to the
-// end. It blocks for as long as that takes; when ctx ends, everything that was
-// started is stopped, and the error is ctx's.
+// first milestone that is red, and then those of the chapters before, which
+// must hold, too. It says how far the program gets, and reports whether it got
+// to the end. It blocks for as long as that takes; when ctx ends, everything
+// that was started is stopped, and the error is ctx's.
 func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, err error) {
 	if err := b.wantProgram(c); err != nil {
 		return false, err
@@ -104,8 +104,8 @@ type trial struct {
 	tried    map[string]bool // milestones that have ended, by number
 }
 
-// run runs the milestones of one specification, prints one line as they end, and
-// the report of the first that is red.
+// run runs the milestones of one specification, prints one line as they end,
+// and the report of the first that is red.
 func (t *trial) run(ctx context.Context, chapter int, milestones []milestone) (green bool, err error) {
 	one, stop := context.WithCancel(ctx)
 	defer stop()
@@ -206,7 +206,8 @@ func (t *trial) again() string { return fmt.Sprintf("make try STEP=%d ONLY=", t.
 
 var milestoneName = regexp.MustCompile(`^TestSpec[0-9]+/([0-9]+\.[0-9]+)_`)
 
-// numberOf returns the number of the milestone that a test is, "" if it is none.
+// numberOf returns the number of the milestone that a test is, "" if it is
+// none.
 func numberOf(test string) string {
 	if m := milestoneName.FindStringSubmatch(test); m != nil {
 		return m[1]

@@ -1,7 +1,7 @@
 // Package discoverytest holds a registry, such as ZooKeeper or etcd, to what
 // the server and the client of package rpc count on: one suite for every back
-// end, on real servers, in good days and in bad ones. This file says what a back
-// end has to bring; suite.go and faults.go have the tests.
+// end, on real servers, in good days and in bad ones. This file says what a
+// back end has to bring; suite.go and faults.go have the tests.
 package discoverytest
 
 import (
@@ -18,12 +18,14 @@ const Session = 2 * time.Second
 
 // A Backend is one kind of registry.
 type Backend struct {
-	// Start runs a registry of the test's own, empty, until the end of the test.
+	// Start runs a registry of the test's own, empty, until the end of the
+	// test.
 	Start func(t testing.TB) Store
-	// StartThree runs one that is made of three members and goes on without one.
+	// StartThree runs one that is made of three members and goes on without
+	// one.
 	StartThree func(t testing.TB) []Store
-	// Register and Discover are what is tested. addr is where to find the registry,
-	// or several members of it, joined by commas.
+	// Register and Discover are what is tested. addr is where to find the
+	// registry, or several members of it, joined by commas.
 	Register func(t testing.TB, addr, root string, session time.Duration, endpoint rpc.Endpoint) rpc.Registration
 	Discover func(t testing.TB, addr, root string, session time.Duration) rpc.Discovery
 	// Link makes a way to s, until the end of the test.
@@ -41,8 +43,8 @@ type Store interface {
 	Resume()
 	Leads() bool // the other members; not to be asked while it is paused
 
-	// Entries returns what is registered under root, in the order of names, past
-	// the code under test.
+	// Entries returns what is registered under root, in the order of names,
+	// past the code under test.
 	Entries(t testing.TB, root string) ([]Entry, error)
 	// Plant registers these data under root, in nobody's session.
 	Plant(t testing.TB, root, name, data string)

@@ -259,7 +259,8 @@ func (b Backend) faults(t *testing.T, store Store) {
 		b.leader(t, true, Store.Kill, func(s Store) error { return s.Restart() })
 	})
 
-	// It takes ZooKeeper longer than our session to notice that: a server may have to register anew.
+	// It takes ZooKeeper longer than our session to notice that: a server may
+	// have to register anew.
 	t.Run("a leader that hangs: every server is registered in the end, every change found, and no list was lost", func(t *testing.T) {
 		b.leader(t, false, Store.Pause, func(s Store) error { s.Resume(); return nil })
 	})

@@ -1,6 +1,7 @@
-// Package freeport reserves TCP ports on 127.0.0.1 for programs that must be told their port before they start,
-// and that may be stopped and started again on it. Test processes that run side by side never get the same one:
-// whoever has reserved a port of TCP holds the UDP port of the same number.
+// Package freeport reserves TCP ports on 127.0.0.1 for programs that must be
+// told their port before they start, and that may be stopped and started again
+// on it. Test processes that run side by side never get the same one: whoever
+// has reserved a port of TCP holds the UDP port of the same number.
 package freeport
 
 import (
@@ -14,19 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The range lies below the ports that kernels hand out as source ports (32768 and up on Linux, 49152 and up on
-// macOS): an outgoing connection can't take a reserved port while its program is down.
+// The range lies below the ports that kernels hand out as source ports (32768
+// and up on Linux, 49152 and up on macOS): an outgoing connection can't take a
+// reserved port while its program is down.
 const (
 	first = 20000
 	last  = 32000
 )
 
-// Reserve picks a port between 20000 and 32000 that nobody listens on and keeps it for this process until release
-// is called or the process ends, however it ends. Nothing is left listening on it. It does not block, fails only
-// when no port is left, and is safe for concurrent use, as is release, which may be called more than once.
+// Reserve picks a port between 20000 and 32000 that nobody listens on and keeps
+// it for this process until release is called or the process ends, however it
+// ends. Nothing is left listening on it. It does not block, fails only when no
+// port is left, and is safe for concurrent use, as is release, which may be
+// called more than once.
 func Reserve() (port int, release func(), err error) {
 	const size = last - first + 1
-	// A random start keeps a port that was just given up, and that late callers may still try, out of use for a while.
+	// A random start keeps a port that was just given up, and that late callers
+	// may still try, out of use for a while.
 	start := rand.IntN(size)
 	var cause error
 	for i := range size {
@@ -57,8 +62,9 @@ func lock(port int) (release func(), err error) {
 	return sync.OnceFunc(func() { holder.Close() }), nil
 }
 
-// bindable tries the port. No child of ours may be born meanwhile: until its exec it would hold the socket, too, and
-// the port with it, although we have closed ours.
+// bindable tries the port. No child of ours may be born meanwhile: until its
+// exec it would hold the socket, too, and the port with it, although we have
+// closed ours.
 func bindable(port int) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

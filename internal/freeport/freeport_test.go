@@ -1,5 +1,5 @@
-// Tests of the port reservation: no port twice, in one process or in several, none that is in use, and no lock
-// that outlives its holder.
+// Tests of the port reservation: no port twice, in one process or in several,
+// none that is in use, and no lock that outlives its holder.
 package freeport
 
 import (
@@ -17,7 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain lets the test binary play another process that reserves a port and then waits to be killed.
+// TestMain lets the test binary play another process that reserves a port and
+// then waits to be killed.
 func TestMain(m *testing.M) {
 	if os.Getenv("FREEPORT_TEST_HOLD") != "" {
 		port, _, err := Reserve()

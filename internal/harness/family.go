@@ -165,9 +165,9 @@ func (p *Program) WantIdle(t testing.TB) {
 }
 
 // demand returns the CPU time that the program's living processes have used so
-// far, and the time for which they waited for a CPU: on a busy machine a program
-// that spins gets little, and wants all. Where the kernel doesn't tell it is the
-// time used.
+// far, and the time for which they waited for a CPU: on a busy machine a
+// program that spins gets little, and wants all. Where the kernel doesn't tell
+// it is the time used.
 func (p *Program) demand() time.Duration {
 	p.t.Helper()
 	var sum time.Duration

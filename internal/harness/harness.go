@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// workerMarker is the variable by which a master tells its workers what they are.
+// workerMarker is the variable by which a master tells its workers what they
+// are.
 const workerMarker = "RPC_WORKER"
 
 // What options are by default.
@@ -86,9 +87,10 @@ func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), '
 
 // Main runs the tests and returns the exit code: TestMain calls
 // os.Exit(harness.Main(m)). It adds the flags -program, -server, -client and
-// -again, which "go test" passes on, also without their "-args". When it returns, everything that the tests started
-// is dead and the temporary files are removed; the watchdog sees to that even
-// if the test process is killed before.
+// -again, which "go test" passes on, also without their "-args". When it
+// returns, everything that the tests started is dead and the temporary files
+// are removed; the watchdog sees to that even if the test process is killed
+// before.
 //
 // A test binary that finds itself started as a worker says so and exits 3: a
 // master under test that starts "itself" again would otherwise run all the

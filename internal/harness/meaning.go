@@ -13,8 +13,8 @@ import (
 )
 
 // sameJSON tells whether two texts are the same JSON value: white space, the
-// order of keys, escapes and the writing of numbers don't matter. (Of a key that
-// comes twice, the last one counts.)
+// order of keys, escapes and the writing of numbers don't matter. (Of a key
+// that comes twice, the last one counts.)
 func sameJSON(a, b string) bool {
 	va, errA := decodeJSON(a)
 	vb, errB := decodeJSON(b)

@@ -34,7 +34,8 @@ func sockets(t testing.TB) map[ports]socket {
 			continue // a kernel without IPv6
 		}
 		for line := range strings.Lines(string(text)) {
-			// sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
+			// sl local_address rem_address st tx_queue:rx_queue tr:tm->when
+			// retrnsmt uid timeout inode
 			fields := strings.Fields(line)
 			if len(fields) < 10 || fields[0] == "sl" {
 				continue
@@ -119,8 +120,8 @@ func (s *Server) WaitRead(t testing.TB, c *Conn) {
 }
 
 // WaitServing waits until n processes of the server have each accepted a
-// connection, and returns their pids, sorted. From then on all of them serve. It
-// needs /proc: without, it skips the test.
+// connection, and returns their pids, sorted. From then on all of them serve.
+// It needs /proc: without, it skips the test.
 func (s *Server) WaitServing(t testing.TB, n int) []int {
 	t.Helper()
 	// The connections stay open meanwhile: a busy worker leaves the next one

@@ -97,7 +97,8 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	}
 	p.cmd = exec.Command(l.bin, l.args...)
 	if l.ignored != "" {
-		// A shell does it: we couldn't undo it, and others are started meanwhile.
+		// A shell does it: we couldn't undo it, and others are started
+		// meanwhile.
 		ignore := []string{"-c", "trap '' " + l.ignored + ` && exec "$@"`, "sh", l.bin}
 		p.cmd = exec.Command("/bin/sh", append(ignore, l.args...)...)
 	}

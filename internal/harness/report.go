@@ -85,7 +85,8 @@ func Scene(t testing.TB, show func() string) {
 	tell(t, func(s *story) { s.scenes = append(s.scenes, show) })
 }
 
-// milestoneName is how package testing writes a milestone: blanks as underlines.
+// milestoneName is how package testing writes a milestone: blanks as
+// underlines.
 var milestoneName = regexp.MustCompile(`^TestSpec\d+/(\d+\.\d+)_(.*)$`)
 
 // milestone returns the number and the sentence of the milestone that t is.

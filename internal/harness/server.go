@@ -27,8 +27,9 @@ type Server struct {
 
 // StartServer starts the program bin with the arguments that args returns for
 // a host and a free port, and waits until it accepts a connection. Of the
-// options it uses Env, Output and Ignored; args must see to the others. The port stays reserved
-// until the end of the test, so that the server can be started there again.
+// options it uses Env, Output and Ignored; args must see to the others. The
+// port stays reserved until the end of the test, so that the server can be
+// started there again.
 func StartServer(t testing.TB, bin string, args func(host, port string) []string, o Options) *Server {
 	t.Helper()
 	tell(t, func(*story) {})

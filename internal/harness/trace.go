@@ -58,8 +58,8 @@ type follower struct {
 }
 
 // run adds lines as they come, until the process that was started has ended. It
-// looks a hundred times a second, which is how exact the lines' times are. Between
-// two looks it has no file open: tests count them.
+// looks a hundred times a second, which is how exact the lines' times are.
+// Between two looks it has no file open: tests count them.
 func (f *follower) run() {
 	for {
 		f.catchUp()

@@ -101,12 +101,13 @@ func (l *Lab) Rule(from, to *Host) Rule {
 	return rule
 }
 
-// Packets returns how many packets have arrived, or will, and how many were lost.
+// Packets returns how many packets have arrived, or will, and how many were
+// lost.
 func (l *Lab) Packets() (arrived, lost int64) { return l.router.passed.Load(), l.router.lost.Load() }
 
 // Close takes the network down. The processes on its hosts must have ended, or
-// be about to: the error names those that are still there after two seconds, and
-// whose namespaces therefore stay.
+// be about to: the error names those that are still there after two seconds,
+// and whose namespaces therefore stay.
 func (l *Lab) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,8 +154,8 @@ func (h *Host) Do(f func()) {
 	}
 }
 
-// abroad calls f when leave has taken the thread to another namespace, and brings
-// it home after that. Without the error of leave, f has been called.
+// abroad calls f when leave has taken the thread to another namespace, and
+// brings it home after that. Without the error of leave, f has been called.
 func abroad(leave func() error, f func()) error {
 	runtime.LockOSThread()
 	home, err := os.Open("/proc/thread-self/ns/net")
@@ -167,8 +168,8 @@ func abroad(leave func() error, f func()) error {
 		return err
 	}
 
-	// A thread that can't come home must never serve another goroutine: it stays
-	// locked, and ends with this one.
+	// A thread that can't come home must never serve another goroutine: it
+	// stays locked, and ends with this one.
 	defer func() {
 		if err := enter(home); err != nil {
 			panic(fmt.Sprintf("netlab: come home: %v", err))
@@ -179,9 +180,9 @@ func abroad(leave func() error, f func()) error {
 	return nil
 }
 
-// Enter returns the beginning of a command line that runs a program on the host,
-// for somebody who wants to look around there. It works as long as this process
-// runs.
+// Enter returns the beginning of a command line that runs a program on the
+// host, for somebody who wants to look around there. It works as long as this
+// process runs.
 func (h *Host) Enter() string {
 	return fmt.Sprintf("nsenter --net=/proc/%d/fd/%d", os.Getpid(), h.ns.Fd())
 }

@@ -223,8 +223,8 @@ func TestNetEndsWithItsProgram(t *testing.T) {
 	assert.NotContains(t, references(t), namespace)
 }
 
-// references are the network namespaces that anything on this machine refers to:
-// a process, a descriptor or a mount.
+// references are the network namespaces that anything on this machine refers
+// to: a process, a descriptor or a mount.
 func references(t *testing.T) string {
 	script := `readlink /proc/[0-9]*/ns/net /proc/[0-9]*/fd/* 2>/dev/null; grep nsfs /proc/self/mountinfo; true`
 	output, err := exec.Command("sh", "-c", script).Output()

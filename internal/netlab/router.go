@@ -1,6 +1,6 @@
-// The router: it reads packets from the ports of all hosts and hands each to the
-// port of the host that it is for, if the rules of the link between the two let
-// it arrive, and when they do.
+// The router: it reads packets from the ports of all hosts and hands each to
+// the port of the host that it is for, if the rules of the link between the two
+// let it arrive, and when they do.
 
 package netlab
 
@@ -23,8 +23,8 @@ const maxHosts = 254
 // A direction is a way from one port to another, by their numbers.
 type direction struct{ from, to int }
 
-// A router carries packets between its ports. Rules may change at any time, from
-// any goroutine.
+// A router carries packets between its ports. Rules may change at any time,
+// from any goroutine.
 type router struct {
 	seed uint64
 	wire *wire
@@ -109,8 +109,8 @@ func destination(packet []byte) (port int, ok bool) {
 	return int(packet[address+3]) - 1, true
 }
 
-// look returns the port at the end of a direction, nil if there is none, and the
-// rule on the way.
+// look returns the port at the end of a direction, nil if there is none, and
+// the rule on the way.
 func (r *router) look(d direction) (io.Writer, Rule) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

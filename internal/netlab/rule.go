@@ -4,12 +4,12 @@
 // through real kernels and notice nothing but what a real network would do.
 //
 // A Lab needs Linux, root and /dev/net/tun; Missing says what isn't there. Its
-// namespaces have no names and no way to the machine's own network: they live as
-// long as this program or a process on one of the hosts does, and the kernel
+// namespaces have no names and no way to the machine's own network: they live
+// as long as this program or a process on one of the hosts does, and the kernel
 // removes them, however this program ends.
 //
-// This file says what the network can do to a packet; router.go carries packets,
-// lab_linux.go makes the hosts.
+// This file says what the network can do to a packet; router.go carries
+// packets, lab_linux.go makes the hosts.
 package netlab
 
 import (
@@ -22,15 +22,16 @@ import (
 // MTU is the longest packet that leaves a host, in bytes, as on Ethernet.
 const MTU = 1500
 
-// A Rule says what happens to the packets on a link. The zero Rule: they arrive.
+// A Rule says what happens to the packets on a link. The zero Rule: they
+// arrive.
 type Rule struct {
 	Drop   bool          // none arrives
 	Loss   float64       // the share of packets that get lost, from 0 to 1
 	Delay  time.Duration // how late each packet arrives
 	Late   float64       // the share of packets that arrive later than that, behind others
 	LateBy time.Duration // how much later
-	// MaxSize is the longest packet that arrives, in bytes; 0 means all do. Longer
-	// ones get lost without a word to the sender: a black hole.
+	// MaxSize is the longest packet that arrives, in bytes; 0 means all do.
+	// Longer ones get lost without a word to the sender: a black hole.
 	MaxSize int
 }
 

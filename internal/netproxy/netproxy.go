@@ -1,6 +1,7 @@
-// Package netproxy is a TCP proxy on 127.0.0.1 that misbehaves on demand. Tests put it between a program and
-// ZooKeeper, or between a client and a server, and then refuse, cut, hold, delay or lose what passes.
-// This file is what its users call; pair.go carries the bytes of one connection.
+// Package netproxy is a TCP proxy on 127.0.0.1 that misbehaves on demand. Tests
+// put it between a program and ZooKeeper, or between a client and a server, and
+// then refuse, cut, hold, delay or lose what passes. This file is what its
+// users call; pair.go carries the bytes of one connection.
 package netproxy
 
 import (
@@ -18,7 +19,8 @@ import (
 	"example.com/rpcworkbook/internal/freeport"
 )
 
-// Direction says which way bytes travel: from the client that connected to the proxy to the server, or back.
+// Direction says which way bytes travel: from the client that connected to the
+// proxy to the server, or back.
 type Direction int
 
 const (
@@ -27,9 +29,11 @@ const (
 	Both = ToServer | ToClient
 )
 
-// Proxy passes connections on to one address. It starts without a fault; each method adds one, all may be active
-// at once, and Heal ends them. All methods are safe for concurrent use. A fault holds for everything that the proxy
-// reads after the method has returned; what it had read before counts as already on its way.
+// Proxy passes connections on to one address. It starts without a fault; each
+// method adds one, all may be active at once, and Heal ends them. All methods
+// are safe for concurrent use. A fault holds for everything that the proxy
+// reads after the method has returned; what it had read before counts as
+// already on its way.
 type Proxy struct {
 	target  string
 	port    int
@@ -66,12 +70,15 @@ type faults struct {
 	rate  int // bytes per second, 0 is unlimited
 }
 
-// New starts a proxy to target, a "host:port" that need not answer yet: it is dialled anew for every connection.
-// It listens on a reserved port that stays the proxy's own, also while it refuses connections.
+// New starts a proxy to target, a "host:port" that need not answer yet: it is
+// dialled anew for every connection. It listens on a reserved port that stays
+// the proxy's own, also while it refuses connections.
 func New(target string) (*Proxy, error) { return NewTapped(target, nil) }
 
-// NewTapped is New with an eye on what servers answer: tap is called for each connection, and the writer it returns
-// gets every byte read from the server, in order, from one goroutine, before the client gets it. Its errors are ignored.
+// NewTapped is New with an eye on what servers answer: tap is called for each
+// connection, and the writer it returns gets every byte read from the server,
+// in order, from one goroutine, before the client gets it. Its errors are
+// ignored.
 func NewTapped(target string, tap func() io.Writer) (*Proxy, error) {
 	port, release, err := freeport.Reserve()
 	if err != nil {
@@ -87,7 +94,8 @@ func NewTapped(target string, tap func() io.Writer) (*Proxy, error) {
 	return p, nil
 }
 
-// StartT is New for tests: it fails the test when it can't start and closes the proxy at the test's end.
+// StartT is New for tests: it fails the test when it can't start and closes the
+// proxy at the test's end.
 func StartT(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p, err := New(target)
@@ -101,21 +109,24 @@ func StartT(t testing.TB, target string) *Proxy {
 // Addr is the "127.0.0.1:port" to connect to instead of the target.
 func (p *Proxy) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
 
-// Conns counts the connections that the proxy holds, also those it has not passed on yet.
+// Conns counts the connections that the proxy holds, also those it has not
+// passed on yet.
 func (p *Proxy) Conns() int {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	return len(p.pairs)
 }
 
-// Dropped counts the bytes that DropReplies has swallowed so far: wait for it to grow to know that a reply was lost.
+// Dropped counts the bytes that DropReplies has swallowed so far: wait for it
+// to grow to know that a reply was lost.
 func (p *Proxy) Dropped() int64 {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	return p.dropped
 }
 
-// Refuse makes new connections fail with "connection refused". Those that exist go on.
+// Refuse makes new connections fail with "connection refused". Those that exist
+// go on.
 func (p *Proxy) Refuse() {
 	p.mutex.Lock()
 	l := p.listener
@@ -127,7 +138,8 @@ func (p *Proxy) Refuse() {
 	}
 }
 
-// Reset cuts all connections the hard way, with RST on both sides: reads and writes fail. New ones are welcome.
+// Reset cuts all connections the hard way, with RST on both sides: reads and
+// writes fail. New ones are welcome.
 func (p *Proxy) Reset() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -136,8 +148,10 @@ func (p *Proxy) Reset() {
 	}
 }
 
-// Cut ends all connections the polite way, with FIN to both sides: each reads what has reached it and then the end.
-// Nothing passes any more, and a connection is forgotten when both sides have closed theirs. New ones are welcome.
+// Cut ends all connections the polite way, with FIN to both sides: each reads
+// what has reached it and then the end. Nothing passes any more, and a
+// connection is forgotten when both sides have closed theirs. New ones are
+// welcome.
 func (p *Proxy) Cut() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -146,24 +160,29 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Partition holds back everything that travels in the given direction, bytes and closes alike; what is held arrives
-// after Heal. New connections are accepted (only the kernel says so: the target hears of them after Heal).
+// Partition holds back everything that travels in the given direction, bytes
+// and closes alike; what is held arrives after Heal. New connections are
+// accepted (only the kernel says so: the target hears of them after Heal).
 func (p *Proxy) Partition(way Direction) { p.change(func(f *faults) { f.held |= way }) }
 
-// Delay lets every chunk of bytes wait for d before it passes, in each direction: a round trip takes at least 2 d.
-// Chunks don't overlap, so a byte behind a waiting chunk takes up to 2 d for its way. Zero ends the delay.
+// Delay lets every chunk of bytes wait for d before it passes, in each
+// direction: a round trip takes at least 2 d. Chunks don't overlap, so a byte
+// behind a waiting chunk takes up to 2 d for its way. Zero ends the delay.
 func (p *Proxy) Delay(d time.Duration) { p.change(func(f *faults) { f.delay = d }) }
 
-// Bandwidth limits every connection to so many bytes per second in each direction. Zero ends the limit.
+// Bandwidth limits every connection to so many bytes per second in each
+// direction. Zero ends the limit.
 func (p *Proxy) Bandwidth(bytesPerSecond int) { p.change(func(f *faults) { f.rate = bytesPerSecond }) }
 
-// DropReplies swallows what servers send. Their streams then have a hole, so Heal resets the connections that lost
-// something; to lose one reply, wait until Dropped grows or the request's effect is seen, then Reset or Heal.
+// DropReplies swallows what servers send. Their streams then have a hole, so
+// Heal resets the connections that lost something; to lose one reply, wait
+// until Dropped grows or the request's effect is seen, then Reset or Heal.
 func (p *Proxy) DropReplies() { p.change(func(f *faults) { f.drop = true }) }
 
-// OnRequest calls do, once, when a client has sent bytes that contain part, and before they travel on: the moment to lose
-// the reply to them, or to hold them back. Do must not block; it is not undone by Heal before it was called. Part must come
-// in one piece, as short messages do.
+// OnRequest calls do, once, when a client has sent bytes that contain part, and
+// before they travel on: the moment to lose the reply to them, or to hold them
+// back. Do must not block; it is not undone by Heal before it was called. Part
+// must come in one piece, as short messages do.
 func (p *Proxy) OnRequest(part string, do func()) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -187,8 +206,9 @@ func (p *Proxy) pull(request []byte) {
 	}
 }
 
-// Heal ends all faults: held bytes flow, and new connections are accepted again. Its only error is that the port can't
-// be listened on any more, because a program that doesn't know of the reservation took it.
+// Heal ends all faults: held bytes flow, and new connections are accepted
+// again. Its only error is that the port can't be listened on any more, because
+// a program that doesn't know of the reservation took it.
 func (p *Proxy) Heal() error {
 	p.change(func(f *faults) {
 		*f = faults{}
@@ -201,8 +221,9 @@ func (p *Proxy) Heal() error {
 	return p.listen()
 }
 
-// Close resets all connections, gives up the port, and returns when no goroutine or descriptor of the proxy is left.
-// It may be called more than once.
+// Close resets all connections, gives up the port, and returns when no
+// goroutine or descriptor of the proxy is left. It may be called more than
+// once.
 func (p *Proxy) Close() {
 	p.cancel() // first, so that a Heal at the same moment doesn't listen again
 	p.Refuse()
@@ -211,7 +232,8 @@ func (p *Proxy) Close() {
 	p.release()
 }
 
-// change edits the faults and wakes everything that waits because of the old ones.
+// change edits the faults and wakes everything that waits because of the old
+// ones.
 func (p *Proxy) change(edit func(*faults)) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

@@ -1,4 +1,5 @@
-// Tests of the proxy: each fault does what its method says and nothing else, and Close leaves nothing behind.
+// Tests of the proxy: each fault does what its method says and nothing else,
+// and Close leaves nothing behind.
 package netproxy
 
 import (
@@ -23,7 +24,8 @@ const (
 	quiet = 100 * time.Millisecond // for what must not: long enough to see it on loopback
 )
 
-// echo starts a server that sends back what it gets, and half-closes when its client does.
+// echo starts a server that sends back what it gets, and half-closes when its
+// client does.
 func echo(t *testing.T) (addr string) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -36,7 +38,8 @@ func echo(t *testing.T) (addr string) {
 			}
 			group.Go(func() {
 				defer conn.Close()
-				// Without splice, whose pooled pipes would be counted as leaked descriptors.
+				// Without splice, whose pooled pipes would be counted as leaked
+				// descriptors.
 				io.Copy(struct{ io.Writer }{conn}, struct{ io.Reader }{conn})
 			})
 		}
@@ -330,7 +333,8 @@ func TestEndedConnectionsAreClosed(t *testing.T) {
 	assert.Eventually(t, func() bool { return openFiles(t) <= files && p.Conns() == 1 }, soon, time.Millisecond)
 }
 
-// The proxy is closed in the middle of everything: blocked writes, held and delayed bytes, half-dialled connections.
+// The proxy is closed in the middle of everything: blocked writes, held and
+// delayed bytes, half-dialled connections.
 func TestCloseLeavesNothingBehind(t *testing.T) {
 	server := echo(t)
 	talk(t, dial(t, server))                         // the runtime's own descriptors (epoll) are open from here on

@@ -1,5 +1,6 @@
-// One proxied connection: a goroutine for each direction reads a chunk, waits for as long as the faults want it to,
-// and writes it. The proxy's mutex guards what the goroutines and the callers of the proxy share.
+// One proxied connection: a goroutine for each direction reads a chunk, waits
+// for as long as the faults want it to, and writes it. The proxy's mutex guards
+// what the goroutines and the callers of the proxy share.
 package netproxy
 
 import (
@@ -34,8 +35,9 @@ func (c *pair) reset() {
 	}
 }
 
-// finish sends FIN to both sides and leaves the goroutines reading until both have answered with theirs: a close with
-// bytes still unread would send RST. The mutex is held.
+// finish sends FIN to both sides and leaves the goroutines reading until both
+// have answered with theirs: a close with bytes still unread would send RST.
+// The mutex is held.
 func (c *pair) finish() {
 	c.cancel()
 	for _, conn := range c.sides() {
@@ -50,7 +52,8 @@ func (c *pair) sides() []*net.TCPConn {
 	return []*net.TCPConn{c.client, c.server}
 }
 
-// carry serves one accepted connection and returns when both its sockets are closed.
+// carry serves one accepted connection and returns when both its sockets are
+// closed.
 func (p *Proxy) carry(c *pair) {
 	defer c.cancel()
 	defer c.client.Close()
@@ -73,7 +76,8 @@ func (p *Proxy) carry(c *pair) {
 	both.Wait()
 }
 
-// dial connects the pair to its server as soon as nothing holds new connections.
+// dial connects the pair to its server as soon as nothing holds new
+// connections.
 func (p *Proxy) dial(c *pair) error {
 	if _, ok := p.wait(c, Both, 0); !ok {
 		return c.ctx.Err()
@@ -93,8 +97,8 @@ func (p *Proxy) dial(c *pair) error {
 	return nil
 }
 
-// pump carries one direction until its end of file, which it passes on like a byte, so that half-closed connections
-// work, or until the connection breaks.
+// pump carries one direction until its end of file, which it passes on like a
+// byte, so that half-closed connections work, or until the connection breaks.
 func (p *Proxy) pump(c *pair, way Direction, from, to *net.TCPConn, tap io.Writer) {
 	buf := make([]byte, chunkSize)
 	for {
@@ -105,7 +109,8 @@ func (p *Proxy) pump(c *pair, way Direction, from, to *net.TCPConn, tap io.Write
 		}
 		drop, ok := p.wait(c, way, n)
 		if !ok {
-			// Cut. The rest is read and thrown away, until the peer closes or the socket is.
+			// Cut. The rest is read and thrown away, until the peer closes or
+			// the socket is.
 			io.Copy(io.Discard, from)
 			return
 		}
@@ -127,7 +132,8 @@ func (p *Proxy) pump(c *pair, way Direction, from, to *net.TCPConn, tap io.Write
 	}
 }
 
-// chunk is how much to read at once: under a bandwidth limit so little that bytes trickle instead of coming in bursts.
+// chunk is how much to read at once: under a bandwidth limit so little that
+// bytes trickle instead of coming in bursts.
 func (p *Proxy) chunk() int {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -137,8 +143,9 @@ func (p *Proxy) chunk() int {
 	return max(1, min(chunkSize, p.faults.rate/50))
 }
 
-// wait blocks until n bytes that have just been read may travel on, and says whether to drop them instead. It is not
-// ok when the connection was cut meanwhile.
+// wait blocks until n bytes that have just been read may travel on, and says
+// whether to drop them instead. It is not ok when the connection was cut
+// meanwhile.
 func (p *Proxy) wait(c *pair, way Direction, n int) (drop, ok bool) {
 	arrived := time.Now()
 	for {

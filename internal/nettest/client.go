@@ -250,8 +250,8 @@ func (c *client) list() (l line, ok bool) {
 	return c.lists[len(c.lists)-1], true
 }
 
-// live ends the test if the client has ended, which it does only when it is told
-// to: it has crashed.
+// live ends the test if the client has ended, which it does only when it is
+// told to: it has crashed.
 func (c *client) live(t *testing.T) {
 	t.Helper()
 	select {
@@ -261,8 +261,8 @@ func (c *client) live(t *testing.T) {
 	}
 }
 
-// takeFailures returns the calls that have failed since it was called before, and
-// all lists until now.
+// takeFailures returns the calls that have failed since it was called before,
+// and all lists until now.
 func (c *client) takeFailures() (failures, lists []line) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -4,6 +4,6 @@
 //
 // backend.go says what a registry has to bring; plan.go deals the faults, which
 // follow from a seed; faults.go causes them; run.go is the run itself; judge.go
-// decides which failed calls were promised to succeed, and which servers must be
-// registered; client.go is the program that calls.
+// decides which failed calls were promised to succeed, and which servers must
+// be registered; client.go is the program that calls.
 package nettest

@@ -131,7 +131,8 @@ func partGroups(group func(*run) []*netlab.Host) func(*run, fault) func() {
 	}
 }
 
-// A vanished host says nothing any more, not even that its connections are over.
+// A vanished host says nothing any more, not even that its connections are
+// over.
 func vanishServer(r *run, f fault) func() {
 	heal := r.impair(netlab.Rule{Drop: true}, around(r, f.x)...)
 	r.killServer(f.x)

@@ -1,7 +1,7 @@
 //go:build linux
 
-// The judge: from what was broken when, it tells which calls must have succeeded
-// and which servers must be registered.
+// The judge: from what was broken when, it tells which calls must have
+// succeeded and which servers must be registered.
 
 package nettest
 
@@ -48,7 +48,8 @@ func (h *history) note(client, server string, well bool, before, after time.Time
 	}
 }
 
-// well tells whether a server could be reached from then to then, but for blinks.
+// well tells whether a server could be reached from then to then, but for
+// blinks.
 func (h *history) well(client, server string, from, to time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,8 +63,8 @@ func (h *history) well(client, server string, from, to time.Time) bool {
 }
 
 // promised returns a server for whose sake a call of a client that began and
-// ended then must have succeeded, by address: the client listed it all the time,
-// and it could be reached all the time.
+// ended then must have succeeded, by address: the client listed it all the
+// time, and it could be reached all the time.
 func (h *history) promised(client string, lists []line, from, to time.Time) (server string, ok bool) {
 	for _, addr := range listed(lists, from, to) {
 		if h.well(client, addr, from, to) {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// The lookout: it sees what is registered, from a host that faults don't hit, and
-// complains of servers that are registered and can't be, or can and aren't.
+// The lookout: it sees what is registered, from a host that faults don't hit,
+// and complains of servers that are registered and can't be, or can and aren't.
 
 package nettest
 

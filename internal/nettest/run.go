@@ -37,8 +37,8 @@ const (
 	onceTime = session + voteTime        // until each server is registered, once: an earlier session must end
 	goneTime = session + 7*time.Second/2 // until a server that can't have a session is not registered any more
 
-	// voteTime is how long the registry may take to miss its leader and to elect
-	// another, under whom all sessions begin anew.
+	// voteTime is how long the registry may take to miss its leader and to
+	// elect another, under whom all sessions begin anew.
 	voteTime = 4 * time.Second
 )
 
@@ -188,8 +188,9 @@ func (r *run) start() {
 		clientCount, callers, r.calls(), r.clients[0].host.Enter())
 }
 
-// startServer starts a server on a host. It listens at all the host's addresses,
-// so that the harness finds it on 127.0.0.1, which is the host's own.
+// startServer starts a server on a host. It listens at all the host's
+// addresses, so that the harness finds it on 127.0.0.1, which is the host's
+// own.
 func (r *run) startServer(program, registry string, host *netlab.Host) {
 	v := &server{host: host}
 	flags := append(r.b.Flags(registry, root, session), "-workers", fmt.Sprint(workers), "-grace", "2s")
@@ -411,8 +412,8 @@ func (r *run) waitRegistered(within time.Duration) (at time.Time) {
 	return r.wait(within, what, func(l look) (bool, string) { return slices.Equal(l.addrs, all), r.names(l.addrs) })
 }
 
-// listsAre tells whether all clients list what a look has found, and know that it
-// is so.
+// listsAre tells whether all clients list what a look has found, and know that
+// it is so.
 func (r *run) listsAre(found look) (ok bool, got string) {
 	want := slices.Compact(slices.Clone(found.addrs))
 	ok = true

@@ -23,11 +23,11 @@ import (
 const loggers = "SyncThread:"
 
 // SlowDisk has each fsync of the log of changes take longer by delay until heal
-// is called, which may be done more than once and returns when all is as before.
-// The server must have been started with the setting "forceSync=yes", or it never
-// waits for the disk; it must not be paused meanwhile. Linux only. It works on the
-// JVM that runs now: after a Restart the disk is as fast as ever. It fails if this
-// process may not trace another.
+// is called, which may be done more than once and returns when all is as
+// before. The server must have been started with the setting "forceSync=yes",
+// or it never waits for the disk; it must not be paused meanwhile. Linux only.
+// It works on the JVM that runs now: after a Restart the disk is as fast as
+// ever. It fails if this process may not trace another.
 func (s *Server) SlowDisk(delay time.Duration) (heal func(), err error) {
 	d := &disk{
 		pid: s.PID(), delay: delay, threads: make(map[int]*logger),
@@ -44,7 +44,8 @@ func (s *Server) SlowDisk(delay time.Duration) (heal func(), err error) {
 	}), nil
 }
 
-// A disk slows down one JVM. All its tracing is done on one thread, as the kernel wants it.
+// A disk slows down one JVM. All its tracing is done on one thread, as the
+// kernel wants it.
 type disk struct {
 	pid        int
 	delay      time.Duration
@@ -114,7 +115,8 @@ func (d *disk) seize() error {
 	return nil
 }
 
-// look sees to a thread that has stopped, and to one that has been held up for long enough.
+// look sees to a thread that has stopped, and to one that has been held up for
+// long enough.
 func (d *disk) look(tid int, t *logger) {
 	switch {
 	case t.stopped && time.Now().Before(t.until):
@@ -145,7 +147,8 @@ func (d *disk) look(tid int, t *logger) {
 	}
 }
 
-// resume lets a thread go on until its next system call, with a signal if there is one for it.
+// resume lets a thread go on until its next system call, with a signal if there
+// is one for it.
 func (d *disk) resume(tid int, t *logger, signal int) {
 	t.stopped, t.until = false, time.Time{}
 	_ = unix.PtraceSyscall(tid, signal) // if it fails the thread has been killed, which the next look finds
@@ -165,7 +168,8 @@ func (d *disk) release() {
 // tracedCall marks the signal of a stop at a system call.
 const tracedCall = 0x80
 
-// asksForDisk tells whether a thread that has stopped at a system call is about to wait for the disk.
+// asksForDisk tells whether a thread that has stopped at a system call is about
+// to wait for the disk.
 func asksForDisk(tid int) bool {
 	const getSyscallInfo, entry = 0x420e, 1 // see ptrace(2)
 	var info struct {

@@ -1,5 +1,6 @@
-// Ensemble: three ZooKeepers that elect a leader and go on without one of them, for tests of what happens meanwhile.
-// Each is a Server, with all that can be done to one.
+// Ensemble: three ZooKeepers that elect a leader and go on without one of them,
+// for tests of what happens meanwhile. Each is a Server, with all that can be
+// done to one.
 package zkdev
 
 import (
@@ -21,24 +22,26 @@ import (
 
 const members = 3 // the least that go on when one is lost
 
-// Ensemble is what StartEnsemble returns. Its methods are safe for concurrent use.
+// Ensemble is what StartEnsemble returns. Its methods are safe for concurrent
+// use.
 type Ensemble struct {
 	Members []*Server
 
-	// Links carry what each member tells each other one that leads it, and is told, if the ensemble was started with them.
-	// Delayed, they have a change be known to one member later than to another.
+	// Links carry what each member tells each other one that leads it, and is
+	// told, if the ensemble was started with them. Delayed, they have a change
+	// be known to one member later than to another.
 	Links []*netproxy.Proxy
 }
 
 // direct is the way from one member to another with nothing in between.
 func direct(addr string) string { return addr }
 
-// StartEnsemble runs three ZooKeepers and returns when all of them serve, one to two seconds later. ctx bounds the start
-// only; so do 30 seconds.
+// StartEnsemble runs three ZooKeepers and returns when all of them serve, one
+// to two seconds later. ctx bounds the start only; so do 30 seconds.
 func StartEnsemble(ctx context.Context) (*Ensemble, error) { return tryEnsemble(ctx, direct) }
 
-// tryEnsemble is StartEnsemble with a way to put something between the members: each of them reaches the address at which
-// another one leads as link says.
+// tryEnsemble is StartEnsemble with a way to put something between the members:
+// each of them reaches the address at which another one leads as link says.
 func tryEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble, error) {
 	var err error
 	for range portsToTry {
@@ -50,7 +53,8 @@ func tryEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble,
 	return nil, fmt.Errorf("start an ensemble of ZooKeepers on %d sets of ports in turn: %w", portsToTry, err)
 }
 
-// StartEnsembleT is StartEnsemble for tests: it fails the test when it can't start, and stops all at the test's end.
+// StartEnsembleT is StartEnsemble for tests: it fails the test when it can't
+// start, and stops all at the test's end.
 func StartEnsembleT(t testing.TB) *Ensemble {
 	t.Helper()
 	e, err := StartEnsemble(t.Context())
@@ -83,8 +87,8 @@ func (e *Ensemble) stopAfter(t testing.TB) {
 	}
 }
 
-// A seat is what a member of an ensemble needs before it starts: a port for clients, one for its followers while it
-// leads, and one for elections.
+// A seat is what a member of an ensemble needs before it starts: a port for
+// clients, one for its followers while it leads, and one for elections.
 type seat struct {
 	place                   Place
 	client, quorum, ballots int
@@ -121,8 +125,9 @@ func startEnsemble(ctx context.Context, link func(addr string) string) (*Ensembl
 	return seatEnsemble(ctx, seats, "", link)
 }
 
-// StartEnsembleAt is StartEnsemble at three places, each with a network of its own, where the members take the ports that
-// everybody takes. Settings are lines of the configuration, as in StartT.
+// StartEnsembleAt is StartEnsemble at three places, each with a network of its
+// own, where the members take the ports that everybody takes. Settings are
+// lines of the configuration, as in StartT.
 func StartEnsembleAt(ctx context.Context, places [members]Place, settings ...string) (*Ensemble, error) {
 	var seats []seat
 	for _, place := range places {
@@ -145,7 +150,8 @@ func seatEnsemble(ctx context.Context, seats []seat, settings string, link func(
 		}
 	}
 
-	// Side by side: none serves before most of them are there. When one can't start, the others need not wait.
+	// Side by side: none serves before most of them are there. When one can't
+	// start, the others need not wait.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e := &Ensemble{Members: make([]*Server, len(seats))}
@@ -215,7 +221,8 @@ func (e *Ensemble) Others(one *Server) (others []*Server) {
 	return others
 }
 
-// mainClass is what to run. The one for ensembles can run a lone server too, by way of the other.
+// mainClass is what to run. The one for ensembles can run a lone server too, by
+// way of the other.
 func (s *Server) mainClass() string {
 	if s.member > 0 {
 		return "quorum.QuorumPeerMain"
@@ -223,7 +230,8 @@ func (s *Server) mainClass() string {
 	return "ZooKeeperServerMain"
 }
 
-// writeMember tells a member of an ensemble which one it is, each time: it may have been wiped.
+// writeMember tells a member of an ensemble which one it is, each time: it may
+// have been wiped.
 func (s *Server) writeMember() error {
 	if s.member == 0 {
 		return nil

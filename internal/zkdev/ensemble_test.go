@@ -1,5 +1,5 @@
-// Tests of the ensemble: it serves as one, loses its leader and goes on with the sessions it had, and takes back who was
-// lost.
+// Tests of the ensemble: it serves as one, loses its leader and goes on with
+// the sessions it had, and takes back who was lost.
 package zkdev
 
 import (
@@ -38,7 +38,8 @@ func TestEnsemble(t *testing.T) {
 	assert.True(t, connect(t, leader.Addr()).exists(t, "/mine"))
 }
 
-// Delayed links have a change be known to the member that it was made through, and not yet to another one.
+// Delayed links have a change be known to the member that it was made through,
+// and not yet to another one.
 func TestLinkedEnsemble(t *testing.T) {
 	e := StartLinkedEnsembleT(t)
 	followers := e.Others(e.Leader(t, soon))

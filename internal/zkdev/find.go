@@ -1,5 +1,6 @@
-// Where a ZooKeeper and a Java to run it are looked for, and what to tell people who have none. The command behind
-// make zookeeper and install.sh use the same lookup.
+// Where a ZooKeeper and a Java to run it are looked for, and what to tell
+// people who have none. The command behind make zookeeper and install.sh use
+// the same lookup.
 package zkdev
 
 import (
@@ -12,19 +13,23 @@ import (
 	"strings"
 )
 
-// Installation is a ZooKeeper on this machine together with a Java that can run it.
+// Installation is a ZooKeeper on this machine together with a Java that can run
+// it.
 type Installation struct {
 	Java      string // the java program
 	ClassPath string // for its -cp
 	Dir       string // where ZooKeeper's jars are, for people to read
 }
 
-// Find looks for ZooKeeper in ZOOKEEPER_HOME (an unpacked release), then where Debian's package libzookeeper-java and
-// then where Homebrew's zookeeper put it, and for Java in JAVA_HOME, beside Homebrew's ZooKeeper, and in PATH. Its error
-// is written for people and names the one command that installs what is missing.
+// Find looks for ZooKeeper in ZOOKEEPER_HOME (an unpacked release), then where
+// Debian's package libzookeeper-java and then where Homebrew's zookeeper put
+// it, and for Java in JAVA_HOME, beside Homebrew's ZooKeeper, and in PATH. Its
+// error is written for people and names the one command that installs what is
+// missing.
 func Find() (Installation, error) { return find("") }
 
-// find takes the packages' directories below root, so that tests can furnish one.
+// find takes the packages' directories below root, so that tests can furnish
+// one.
 func find(root string) (Installation, error) {
 	if home := os.Getenv("ZOOKEEPER_HOME"); home != "" {
 		home, err := filepath.Abs(home) // ZooKeeper runs in a directory of its own
@@ -40,13 +45,15 @@ func find(root string) (Installation, error) {
 	}
 	debian := root + "/usr/share/java"
 	if exists(debian + "/zookeeper.jar") {
-		// The jar's manifest names what else it needs. slf4j-simple is there to print errors, see javaFlags.
+		// The jar's manifest names what else it needs. slf4j-simple is there to
+		// print errors, see javaFlags.
 		return withJava(Installation{Dir: debian, ClassPath: debian + "/zookeeper.jar:" + debian + "/slf4j-simple.jar"})
 	}
 	for _, prefix := range []string{"/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew"} {
 		prefix = root + prefix
 		if found, ok := release(prefix + "/opt/zookeeper/libexec/lib"); ok {
-			// Homebrew keeps this Java out of PATH, where macOS has one that only says how to get a real one.
+			// Homebrew keeps this Java out of PATH, where macOS has one that
+			// only says how to get a real one.
 			return withJava(found, prefix+"/opt/openjdk/bin/java")
 		}
 	}
@@ -61,7 +68,8 @@ func release(lib string) (Installation, bool) {
 	for _, jar := range jars {
 		name := filepath.Base(jar)
 		isZooKeeper = isZooKeeper || strings.HasPrefix(name, "zookeeper-") && !strings.HasPrefix(name, "zookeeper-jute")
-		// Without its logger's back end a release logs nothing. With it, and without its conf directory, it logs everything.
+		// Without its logger's back end a release logs nothing. With it, and
+		// without its conf directory, it logs everything.
 		if !strings.HasPrefix(name, "logback-") && !strings.HasPrefix(name, "slf4j-log4j") && !strings.HasPrefix(name, "slf4j-reload4j") {
 			kept = append(kept, jar)
 		}
@@ -102,7 +110,8 @@ func howToInstall() string {
 	return advice(os.Geteuid() == 0, inPath("sudo"))
 }
 
-// advice is for machines with apt-get: to root, to a user with sudo, and to one who has to ask somebody.
+// advice is for machines with apt-get: to root, to a user with sudo, and to one
+// who has to ask somebody.
 func advice(root, sudo bool) string {
 	switch {
 	case root:

@@ -1,4 +1,5 @@
-// Tests of the lookup, in made-up directories, and of a release's layout with a real ZooKeeper.
+// Tests of the lookup, in made-up directories, and of a release's layout with a
+// real ZooKeeper.
 package zkdev
 
 import (
@@ -74,7 +75,8 @@ func TestFindSaysHowToInstall(t *testing.T) {
 	require.ErrorContains(t, err, "no Java to run it. Install")
 }
 
-// What is printed can be typed as it is: there may be no sudo, and no package lists yet.
+// What is printed can be typed as it is: there may be no sudo, and no package
+// lists yet.
 func TestAdviceCanBeTyped(t *testing.T) {
 	for _, c := range []struct {
 		root, sudo bool
@@ -90,7 +92,8 @@ func TestAdviceCanBeTyped(t *testing.T) {
 	}
 }
 
-// The binary release is stood in for by the jars that are here, under a release's names.
+// The binary release is stood in for by the jars that are here, under a
+// release's names.
 func TestStartsFromARelease(t *testing.T) {
 	installed, err := Find()
 	require.NoError(t, err)

@@ -1,5 +1,7 @@
-// Gate: a faulty way to ZooKeeper that can also expire the sessions made through it. ZooKeeper ends a session when anyone
-// who knows its id and password closes it; both pass through the gate in the answer that opens a session.
+// Gate: a faulty way to ZooKeeper that can also expire the sessions made
+// through it. ZooKeeper ends a session when anyone who knows its id and
+// password closes it; both pass through the gate in the answer that opens a
+// session.
 package zkdev
 
 import (
@@ -15,8 +17,9 @@ import (
 	"example.com/rpcworkbook/internal/netproxy"
 )
 
-// Gate is a proxy in front of a ZooKeeper, with all the proxy's faults. It works for any client, a library in this
-// process or a program in any language, that is given the gate's Addr instead of ZooKeeper's.
+// Gate is a proxy in front of a ZooKeeper, with all the proxy's faults. It
+// works for any client, a library in this process or a program in any language,
+// that is given the gate's Addr instead of ZooKeeper's.
 type Gate struct {
 	*netproxy.Proxy
 	zookeeper string
@@ -32,7 +35,8 @@ type session struct {
 
 const closeLimit = 5 * time.Second
 
-// errLost says that ZooKeeper ended our connection, so that we don't know whether the session is closed.
+// errLost says that ZooKeeper ended our connection, so that we don't know
+// whether the session is closed.
 var errLost = errors.New("connection lost")
 
 // NewGate starts a gate to the ZooKeeper on addr. Close it in the end.
@@ -54,8 +58,9 @@ func GateT(t testing.TB, s *Server) *Gate {
 	return g
 }
 
-// Sessions lists the ids of the sessions opened through the gate, oldest first. They are the EphemeralOwner of their
-// znodes. A session that its client closed, or that ran out, stays in the list until the next Expire.
+// Sessions lists the ids of the sessions opened through the gate, oldest first.
+// They are the EphemeralOwner of their znodes. A session that its client
+// closed, or that ran out, stays in the list until the next Expire.
 func (g *Gate) Sessions() []int64 {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
@@ -66,7 +71,8 @@ func (g *Gate) Sessions() []int64 {
 	return ids
 }
 
-// Latest is the last of Sessions, 0 if there is none: a client whose handshake took too long has given up the one before.
+// Latest is the last of Sessions, 0 if there is none: a client whose handshake
+// took too long has given up the one before.
 func (g *Gate) Latest() int64 {
 	ids := g.Sessions()
 	if len(ids) == 0 {
@@ -75,10 +81,11 @@ func (g *Gate) Latest() int64 {
 	return ids[len(ids)-1]
 }
 
-// Expire ends every session opened through the gate, so that their clients find them expired when they reconnect.
-// Meanwhile the gate is shut to the clients: open, a client would take its session back within milliseconds.
-// It takes some milliseconds and at most 5 seconds a session, fails if there is no session to end, and ends by
-// healing the gate of all faults.
+// Expire ends every session opened through the gate, so that their clients find
+// them expired when they reconnect. Meanwhile the gate is shut to the clients:
+// open, a client would take its session back within milliseconds. It takes some
+// milliseconds and at most 5 seconds a session, fails if there is no session to
+// end, and ends by healing the gate of all faults.
 func (g *Gate) Expire() error {
 	g.Partition(netproxy.Both) // reconnecting clients wait in front of the gate
 	g.Reset()
@@ -98,8 +105,9 @@ func (g *Gate) Expire() error {
 	return errors.Join(err, g.Heal())
 }
 
-// closeSession tries until ZooKeeper has confirmed that the session is gone: a reconnection of the owner that was just
-// on its way can still take the session, and with it our connection, away from us, once.
+// closeSession tries until ZooKeeper has confirmed that the session is gone: a
+// reconnection of the owner that was just on its way can still take the
+// session, and with it our connection, away from us, once.
 func (g *Gate) closeSession(s session) error {
 	deadline := time.Now().Add(closeLimit)
 	for {
@@ -110,7 +118,8 @@ func (g *Gate) closeSession(s session) error {
 	}
 }
 
-// closeOnce speaks just enough of ZooKeeper's protocol: every message is a big-endian length and that many bytes.
+// closeOnce speaks just enough of ZooKeeper's protocol: every message is a
+// big-endian length and that many bytes.
 func closeOnce(addr string, s session, deadline time.Time) error {
 	conn, err := net.DialTimeout("tcp4", addr, time.Until(deadline))
 	if err != nil {
@@ -179,8 +188,9 @@ func readMessage(r io.Reader) ([]byte, error) {
 	return body, nil
 }
 
-// parseOpened reads the body of ZooKeeper's first answer on a connection: protocol version, timeout, session id and
-// password. It is not ok if it is none, or says that the session has expired.
+// parseOpened reads the body of ZooKeeper's first answer on a connection:
+// protocol version, timeout, session id and password. It is not ok if it is
+// none, or says that the session has expired.
 func parseOpened(body []byte) (s session, ok bool) {
 	const fixed = 4 + 4 + 8 + 4
 	if len(body) < fixed {
@@ -195,7 +205,8 @@ func parseOpened(body []byte) (s session, ok bool) {
 	return s, true
 }
 
-// sniffer reads what ZooKeeper says on one connection up to the end of its first message.
+// sniffer reads what ZooKeeper says on one connection up to the end of its
+// first message.
 type sniffer struct {
 	gate *Gate
 	seen []byte

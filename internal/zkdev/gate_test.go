@@ -1,4 +1,5 @@
-// Tests of the gate: it expires the sessions made through it every time, no others, and passes everything else.
+// Tests of the gate: it expires the sessions made through it every time, no
+// others, and passes everything else.
 package zkdev
 
 import (
@@ -49,7 +50,8 @@ func TestGateExpiresSeveralSessions(t *testing.T) {
 	other.await(t, zk.StateExpired, 1)
 }
 
-// A session that reconnects is still one session, and cutting its connection doesn't expire it.
+// A session that reconnects is still one session, and cutting its connection
+// doesn't expire it.
 func TestGatePassesReconnections(t *testing.T) {
 	s := StartT(t)
 	g := GateT(t, s)
@@ -76,7 +78,8 @@ func TestGateSaysWhenZooKeeperDoesNotAnswer(t *testing.T) {
 	require.Error(t, g.Expire())
 }
 
-// The faults come with the proxy; one is enough to see that they are in the way of ZooKeeper.
+// The faults come with the proxy; one is enough to see that they are in the way
+// of ZooKeeper.
 func TestGateHasFaults(t *testing.T) {
 	s := StartT(t)
 	g := GateT(t, s)

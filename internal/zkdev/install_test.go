@@ -1,5 +1,5 @@
-// Tests of install.sh, on a pretended machine: its PATH leads to stand-ins for go, apt-get, sudo, brew and the like,
-// which write down how they were called.
+// Tests of install.sh, on a pretended machine: its PATH leads to stand-ins for
+// go, apt-get, sudo, brew and the like, which write down how they were called.
 package zkdev
 
 import (
@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The stand-in for go builds a lookup that finds ZooKeeper as soon as the file "installed" is there.
+// The stand-in for go builds a lookup that finds ZooKeeper as soon as the file
+// "installed" is there.
 const fakeGo = `[ "$1" = build ] || exit 99
 printf '#!/bin/sh\n[ -e "$STATE/installed" ] || { echo "type this" >&2; exit 1; }\n' >"$4"
 chmod +x "$4"`
@@ -114,7 +115,8 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// The commands that people are told and that the script runs must not drift apart.
+// The commands that people are told and that the script runs must not drift
+// apart.
 func TestInstallScriptAndAdviceAgree(t *testing.T) {
 	script, err := os.ReadFile("install.sh")
 	require.NoError(t, err)
@@ -125,7 +127,8 @@ func TestInstallScriptAndAdviceAgree(t *testing.T) {
 	}
 }
 
-// Who can't install ZooKeeper learns how chapters 1 to 4 fare, and the exercise, and that this was not all.
+// Who can't install ZooKeeper learns how chapters 1 to 4 fare, and the
+// exercise, and that this was not all.
 func TestMakeTestWithoutZooKeeper(t *testing.T) {
 	makefile, err := os.ReadFile("../../Makefile")
 	require.NoError(t, err)

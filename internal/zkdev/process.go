@@ -1,4 +1,5 @@
-// One ZooKeeper process: the JVM, the lifeline that makes it die with us, and its output.
+// One ZooKeeper process: the JVM, the lifeline that makes it die with us, and
+// its output.
 package zkdev
 
 import (
@@ -9,13 +10,17 @@ import (
 	"syscall"
 )
 
-// The shell becomes the JVM, so that the JVM is our own child: we signal it and learn of its death without any race
-// for its pid. What it leaves running, the guard, waits on the read end of a pipe, the lifeline, whose only write end we
-// hold. If we die, in whatever way, that reads the end instead of a word, and JVM and directory go. The first word says
-// that the JVM is gone already, and its pid perhaps somebody else's; the second one that the directory is not to be removed.
+// The shell becomes the JVM, so that the JVM is our own child: we signal it and
+// learn of its death without any race for its pid. What it leaves running, the
+// guard, waits on the read end of a pipe, the lifeline, whose only write end we
+// hold. If we die, in whatever way, that reads the end instead of a word, and
+// JVM and directory go. The first word says that the JVM is gone already, and
+// its pid perhaps somebody else's; the second one that the directory is not to
+// be removed.
 //
-// The guard ignores signals to its process group; the kernel sends SIGHUP when we die while the JVM is paused. A dying
-// JVM can still make a file where rm has just been.
+// The guard ignores signals to its process group; the kernel sends SIGHUP when
+// we die while the JVM is paused. A dying JVM can still make a file where rm
+// has just been.
 const guardedExec = `{
 	trap '' HUP INT QUIT TERM
 	read word || kill -9 $$
@@ -30,7 +35,8 @@ var javaFlags = []string{
 	"-Dzookeeper.forceSync=no",                       // what the kernel holds survives SIGKILL; fsync only adds the disk's stalls
 }
 
-// process is a JVM that was started. Its methods are called by one goroutine at a time.
+// process is a JVM that was started. Its methods are called by one goroutine at
+// a time.
 type process struct {
 	cmd      *exec.Cmd
 	lifeline *os.File
@@ -38,11 +44,13 @@ type process struct {
 	paused   bool
 }
 
-// startProcess runs that class of ZooKeeper in dir with the configuration file, adding its output to the file output. If
-// this program dies before dismiss, dir is removed.
+// startProcess runs that class of ZooKeeper in dir with the configuration file,
+// adding its output to the file output. If this program dies before dismiss,
+// dir is removed.
 //
-// The temporary directory may be called anything, and Java makes letters of a path by the locale, but of what a
-// configuration says by Latin-1: so that names nothing outside dir.
+// The temporary directory may be called anything, and Java makes letters of a
+// path by the locale, but of what a configuration says by Latin-1: so that
+// names nothing outside dir.
 func startProcess(found Installation, mainClass, dir, config string, output *os.File) (*process, error) {
 	hold, lifeline, err := os.Pipe()
 	if err != nil {
@@ -56,7 +64,8 @@ func startProcess(found Installation, mainClass, dir, config string, output *os.
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	cmd.Stdout, cmd.Stderr = output, output // a file: a pipe would have to be read, and would delay Wait
 	cmd.ExtraFiles = []*os.File{hold}
-	// Its own process group: Ctrl-C is for us, and we decide when ZooKeeper ends.
+	// Its own process group: Ctrl-C is for us, and we decide when ZooKeeper
+	// ends.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		lifeline.Close()
@@ -74,7 +83,8 @@ func startProcess(found Installation, mainClass, dir, config string, output *os.
 // signal does nothing when the JVM is gone.
 func (p *process) signal(sig syscall.Signal) { p.cmd.Process.Signal(sig) }
 
-// pause returns when the last thread of the JVM has stopped. Only wait says so; if the JVM dies meanwhile, this reaps it.
+// pause returns when the last thread of the JVM has stopped. Only wait says so;
+// if the JVM dies meanwhile, this reaps it.
 func (p *process) pause() {
 	if p.paused {
 		return // it is reported only once
@@ -99,13 +109,15 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// dismiss ends the guard of a JVM that is reaped. Until then the guard still minds the directory.
+// dismiss ends the guard of a JVM that is reaped. Until then the guard still
+// minds the directory.
 func (p *process) dismiss() {
 	p.lifeline.WriteString("keep\n")
 	p.lifeline.Close()
 }
 
-// lastWords is what a JVM said, without the stack traces' long tails, and not more than about 2,000 bytes of it.
+// lastWords is what a JVM said, without the stack traces' long tails, and not
+// more than about 2,000 bytes of it.
 func lastWords(path string) string {
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Registry: what a test sees of the servers that are registered in ZooKeeper, and what it plants there itself. It looks
-// with a session of its own, straight at ZooKeeper, past any gate and with none of the code under test.
+// Registry: what a test sees of the servers that are registered in ZooKeeper,
+// and what it plants there itself. It looks with a session of its own, straight
+// at ZooKeeper, past any gate and with none of the code under test.
 package zkdev
 
 import (
@@ -24,7 +25,8 @@ const (
 	sureLimit = 20 * time.Second // for what must be done, on a machine that is busy with other things
 )
 
-// Registry is the children of one root. Its methods report to the test that made it, on that test's goroutine.
+// Registry is the children of one root. Its methods report to the test that
+// made it, on that test's goroutine.
 type Registry struct {
 	Root string
 
@@ -56,7 +58,8 @@ func (n Node) Addr() string {
 
 func (n Node) String() string { return fmt.Sprintf("%s %s session %#x", n.Name, n.Data, n.Session) }
 
-// RegistryT looks at the children of root in s until the end of the test. If the test fails, its report shows them.
+// RegistryT looks at the children of root in s until the end of the test. If
+// the test fails, its report shows them.
 func RegistryT(t testing.TB, s *Server, root string) *Registry {
 	r := &Registry{Root: root, t: t, zk: s.Addr()}
 	harness.Scene(t, r.scene)
@@ -93,8 +96,9 @@ func (r *Registry) scene() string {
 	return text
 }
 
-// watchers says what ZooKeeper tells of watches: how many there are in all, and whose are those on znodes' data. Of the
-// watches on lists of children it tells the number only.
+// watchers says what ZooKeeper tells of watches: how many there are in all, and
+// whose are those on znodes' data. Of the watches on lists of children it tells
+// the number only.
 func (r *Registry) watchers() string {
 	count, err := fourLetter(r.zk, "mntr", lookLimit)
 	if err != nil {
@@ -113,8 +117,8 @@ func (r *Registry) watchers() string {
 	return text
 }
 
-// Nodes returns what is registered at the moment, in the order of names; no node if there is no root. It tries for 2
-// seconds.
+// Nodes returns what is registered at the moment, in the order of names; no
+// node if there is no root. It tries for 2 seconds.
 func (r *Registry) Nodes() ([]Node, error) {
 	return do(r, lookLimit, func(c *zk.Conn) (nodes []Node, err error) {
 		names, _, err := c.Children(r.Root)
@@ -134,13 +138,15 @@ func (r *Registry) Nodes() ([]Node, error) {
 	})
 }
 
-// Now is Nodes for a ZooKeeper that is known to serve: it goes on trying, and fails the test if that doesn't help.
+// Now is Nodes for a ZooKeeper that is known to serve: it goes on trying, and
+// fails the test if that doesn't help.
 func (r *Registry) Now() []Node {
 	r.t.Helper()
 	return r.Wait(sureLimit, "a list of what is registered", func([]Node) bool { return true })
 }
 
-// Wait waits until the nodes are as the condition wants them, what in words, and returns them.
+// Wait waits until the nodes are as the condition wants them, what in words,
+// and returns them.
 func (r *Registry) Wait(within time.Duration, what string, condition func([]Node) bool) (nodes []Node) {
 	r.t.Helper()
 	harness.Eventually(r.t, within, what+" under "+r.Root, func() (bool, string) {
@@ -159,7 +165,8 @@ func (r *Registry) WaitNone(within time.Duration) {
 	r.Wait(within, "no node", func(nodes []Node) bool { return len(nodes) == 0 })
 }
 
-// WaitOne waits until exactly one node is registered, of that address and not one of the old ones, and returns it.
+// WaitOne waits until exactly one node is registered, of that address and not
+// one of the old ones, and returns it.
 func (r *Registry) WaitOne(within time.Duration, addr string, old ...Node) Node {
 	r.t.Helper()
 	what := "one node, of " + addr + ","
@@ -178,8 +185,9 @@ func (r *Registry) Want(want ...Node) {
 	harness.Check(r.t, slices.Equal(nodes, want), list(want)+" under "+r.Root, "%s", list(nodes))
 }
 
-// Plant creates a node with these data, ephemeral in this registry's own session or persistent, and the root if it is
-// missing. A name that ends in "-" gets a number from ZooKeeper.
+// Plant creates a node with these data, ephemeral in this registry's own
+// session or persistent, and the root if it is missing. A name that ends in "-"
+// gets a number from ZooKeeper.
 func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	r.t.Helper()
 	node, err := do(r, sureLimit, func(c *zk.Conn) (Node, error) {
@@ -215,8 +223,8 @@ func (r *Registry) makeRoot(c *zk.Conn) error {
 	return nil
 }
 
-// do runs look on a connection with a session. After an error the next look gets a new connection: this one's ZooKeeper
-// may have been wiped.
+// do runs look on a connection with a session. After an error the next look
+// gets a new connection: this one's ZooKeeper may have been wiped.
 func do[T any](r *Registry, within time.Duration, look func(*zk.Conn) (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -248,7 +256,8 @@ func (r *Registry) connect(within time.Duration) error {
 		return nil
 	}
 	ready := make(chan struct{}, 1)
-	// The library sleeps for a second when it has tried its whole list. So it gets a long one.
+	// The library sleeps for a second when it has tried its whole list. So it
+	// gets a long one.
 	line := &line{}
 	conn, _, err := zk.Connect(slices.Repeat([]string{r.zk}, 100), 30*time.Second, zk.WithLogger(nowhere{}), zk.WithDialer(line.dial),
 		zk.WithEventCallback(func(event zk.Event) {
@@ -272,7 +281,8 @@ func (r *Registry) connect(within time.Duration) error {
 	}
 }
 
-// drop ends the session, and with it what was planted in it. ZooKeeper may be gone: then nobody waits for that.
+// drop ends the session, and with it what was planted in it. ZooKeeper may be
+// gone: then nobody waits for that.
 func (r *Registry) drop() {
 	if r.conn != nil {
 		go r.line.end(r.conn)
@@ -280,8 +290,9 @@ func (r *Registry) drop() {
 	}
 }
 
-// A line is the TCP connection behind a session. The library waits for the answer to a handshake for minutes, also when
-// the session has been closed meanwhile; cut off, it gives up.
+// A line is the TCP connection behind a session. The library waits for the
+// answer to a handshake for minutes, also when the session has been closed
+// meanwhile; cut off, it gives up.
 type line struct {
 	mutex sync.Mutex
 	tcp   net.Conn // the latest

@@ -1,4 +1,5 @@
-// Tests of what a test plants in ZooKeeper and removes again, and of what it leaves behind.
+// Tests of what a test plants in ZooKeeper and removes again, and of what it
+// leaves behind.
 package zkdev
 
 import (
@@ -27,7 +28,8 @@ func TestRegistryRemove(t *testing.T) {
 	r.Want(kept)
 }
 
-// Something that accepts and says nothing, as a ZooKeeper does that is only starting. The library would wait for minutes.
+// Something that accepts and says nothing, as a ZooKeeper does that is only
+// starting. The library would wait for minutes.
 func TestRegistryLeavesNoConnectionBehind(t *testing.T) {
 	mute, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)

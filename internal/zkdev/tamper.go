@@ -11,7 +11,8 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 )
 
-// MakeRoot creates the root, if it is missing, so that a server's first request to register is carried out.
+// MakeRoot creates the root, if it is missing, so that a server's first request
+// to register is carried out.
 func (r *Registry) MakeRoot() {
 	r.t.Helper()
 	if _, err := do(r, sureLimit, func(c *zk.Conn) (any, error) { return nil, r.makeRoot(c) }); err != nil {
@@ -19,7 +20,8 @@ func (r *Registry) MakeRoot() {
 	}
 }
 
-// Remove deletes these nodes, whoever owns them. Those that are gone already don't matter.
+// Remove deletes these nodes, whoever owns them. Those that are gone already
+// don't matter.
 func (r *Registry) Remove(nodes ...Node) {
 	r.t.Helper()
 	for _, node := range nodes {
@@ -35,8 +37,8 @@ func (r *Registry) Remove(nodes ...Node) {
 	}
 }
 
-// RemoveRoot deletes the root with all that is below it. A server may be as fast to put back what it misses: then it tries
-// again.
+// RemoveRoot deletes the root with all that is below it. A server may be as
+// fast to put back what it misses: then it tries again.
 func (r *Registry) RemoveRoot(within time.Duration) {
 	r.t.Helper()
 	harness.Eventually(r.t, within, "no "+r.Root, func() (bool, string) {

@@ -1,6 +1,8 @@
-// Package zkdev runs a real ZooKeeper for tests, for the demo and for reading along: one server or an ensemble, each a
-// child process with its own temporary data directory, on 127.0.0.1. It can be killed, restarted on its data, wiped, frozen and stopped,
-// and it dies with the program that started it, however that dies. ZK_HOSTS is ignored: nobody else's ZooKeeper is touched.
+// Package zkdev runs a real ZooKeeper for tests, for the demo and for reading
+// along: one server or an ensemble, each a child process with its own temporary
+// data directory, on 127.0.0.1. It can be killed, restarted on its data, wiped,
+// frozen and stopped, and it dies with the program that started it, however
+// that dies. ZK_HOSTS is ignored: nobody else's ZooKeeper is touched.
 package zkdev
 
 import (
@@ -28,7 +30,8 @@ const (
 	portsToTry   = 5
 )
 
-// configuration allows session timeouts from 1 to 60 seconds. Port 0 would make ZooKeeper listen nowhere.
+// configuration allows session timeouts from 1 to 60 seconds. Port 0 would make
+// ZooKeeper listen nowhere.
 const configuration = `tickTime=500
 minSessionTimeout=1000
 maxSessionTimeout=60000
@@ -49,7 +52,8 @@ type Place struct {
 // here is this machine, where nobody else reaches it.
 var here = Place{Host: "127.0.0.1", Do: func(f func()) { f() }}
 
-// Server is a ZooKeeper that was started here. Its methods are safe for concurrent use; each waits for the one before.
+// Server is a ZooKeeper that was started here. Its methods are safe for
+// concurrent use; each waits for the one before.
 type Server struct {
 	found   Installation
 	dir     string // holds the configuration, the data and the output
@@ -65,8 +69,9 @@ type Server struct {
 
 var errExited = errors.New("ZooKeeper exited")
 
-// Start runs a ZooKeeper on a free port between 20000 and 32000 and returns when it serves, about half a second later.
-// ctx bounds the start only; so do 30 seconds. If no ZooKeeper is installed, the error says how to install it.
+// Start runs a ZooKeeper on a free port between 20000 and 32000 and returns
+// when it serves, about half a second later. ctx bounds the start only; so do
+// 30 seconds. If no ZooKeeper is installed, the error says how to install it.
 func Start(ctx context.Context) (*Server, error) { return startAlone(ctx, "") }
 
 func startAlone(ctx context.Context, settings string) (*Server, error) {
@@ -80,7 +85,8 @@ func startAlone(ctx context.Context, settings string) (*Server, error) {
 		if s, err = start(ctx, here, port, 0, settings, release); !errors.Is(err, errExited) {
 			return s, err
 		}
-		// Most likely a program that knows nothing of reservations took the port in the meantime.
+		// Most likely a program that knows nothing of reservations took the
+		// port in the meantime.
 	}
 	return nil, fmt.Errorf("start ZooKeeper on %d ports in turn: %w", portsToTry, err)
 }
@@ -95,9 +101,11 @@ func StartOn(ctx context.Context, port int) (*Server, error) {
 	return start(ctx, here, port, 0, "", func() {})
 }
 
-// StartT is Start for tests. Where no ZooKeeper is installed the test fails, naming the command that installs it: a test
-// that skips itself proves nothing. The server is stopped at the test's end. Settings are lines of ZooKeeper's
-// configuration, such as "minSessionTimeout=6000"; they win against the usual ones.
+// StartT is Start for tests. Where no ZooKeeper is installed the test fails,
+// naming the command that installs it: a test that skips itself proves nothing.
+// The server is stopped at the test's end. Settings are lines of ZooKeeper's
+// configuration, such as "minSessionTimeout=6000"; they win against the usual
+// ones.
 func StartT(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s, err := startAlone(t.Context(), strings.Join(settings, "\n"))
@@ -149,7 +157,8 @@ func start(ctx context.Context, place Place, port, member int, settings string, 
 
 func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
 
-// launch starts a JVM and waits until it serves; if it doesn't, none is left. The mutex is held, or s is nobody's yet.
+// launch starts a JVM and waits until it serves; if it doesn't, none is left.
+// The mutex is held, or s is nobody's yet.
 func (s *Server) launch(ctx context.Context) error {
 	if s.stopped {
 		return errors.New("start ZooKeeper again: it was stopped for good")
@@ -174,8 +183,9 @@ func (s *Server) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
-		// The answer to "ruok" comes too early. A connection that was made before it serves may never be answered,
-		// so every probe makes its own and gives it up soon.
+		// The answer to "ruok" comes too early. A connection that was made
+		// before it serves may never be answered, so every probe makes its own
+		// and gives it up soon.
 		answer, err := s.fourLetter("srvr", probeTimeout)
 		if err == nil && strings.Contains(answer, "Mode:") {
 			return nil
@@ -191,7 +201,8 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 }
 
-// Addr is "host:port", on 127.0.0.1 unless the server has a Place. It stays the same for the server's life.
+// Addr is "host:port", on 127.0.0.1 unless the server has a Place. It stays the
+// same for the server's life.
 func (s *Server) Addr() string { return net.JoinHostPort(s.place.Host, strconv.Itoa(s.port)) }
 
 // PID is the process id of the JVM that was started last.
@@ -201,25 +212,29 @@ func (s *Server) PID() int {
 	return s.jvm.cmd.Process.Pid
 }
 
-// Done is closed when the JVM that was started last has ended. Each Restart and Wipe makes a new one.
+// Done is closed when the JVM that was started last has ended. Each Restart and
+// Wipe makes a new one.
 func (s *Server) Done() <-chan struct{} {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.jvm.done
 }
 
-// Output is the end of what ZooKeeper has printed, normally next to nothing: it is told to log errors only.
+// Output is the end of what ZooKeeper has printed, normally next to nothing: it
+// is told to log errors only.
 func (s *Server) Output() string { return lastWords(s.path("output")) }
 
-// Kill ends ZooKeeper with SIGKILL, and returns when it is reaped and its port refuses connections. The data stays.
+// Kill ends ZooKeeper with SIGKILL, and returns when it is reaped and its port
+// refuses connections. The data stays.
 func (s *Server) Kill() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.jvm.kill()
 }
 
-// Restart starts ZooKeeper again on its data and its port, after a Kill if it runs. Sessions and their ephemeral znodes
-// live on, with a full session timeout from now. It returns when ZooKeeper serves.
+// Restart starts ZooKeeper again on its data and its port, after a Kill if it
+// runs. Sessions and their ephemeral znodes live on, with a full session
+// timeout from now. It returns when ZooKeeper serves.
 func (s *Server) Restart() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -227,7 +242,8 @@ func (s *Server) Restart() error {
 	return s.launch(context.Background())
 }
 
-// Wipe is Restart with an empty data directory: no znode and no session is left.
+// Wipe is Restart with an empty data directory: no znode and no session is
+// left.
 func (s *Server) Wipe() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -238,9 +254,11 @@ func (s *Server) Wipe() error {
 	return s.launch(context.Background())
 }
 
-// Pause freezes ZooKeeper with SIGSTOP and returns when it stands still: connections stay, and the kernel accepts new
-// ones, but nothing is answered. Sessions whose timeout passes meanwhile are expired right after Resume, except, on a
-// busy machine about one time in ten, those whose client already waits to reconnect. Gate.Expire is for certain.
+// Pause freezes ZooKeeper with SIGSTOP and returns when it stands still:
+// connections stay, and the kernel accepts new ones, but nothing is answered.
+// Sessions whose timeout passes meanwhile are expired right after Resume,
+// except, on a busy machine about one time in ten, those whose client already
+// waits to reconnect. Gate.Expire is for certain.
 func (s *Server) Pause() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -254,8 +272,10 @@ func (s *Server) Resume() {
 	s.jvm.resume()
 }
 
-// Stop ends ZooKeeper for good: with SIGTERM, and with SIGKILL if it has not ended after 3 seconds. It returns when the
-// process is reaped, its directory removed and its port given up; the error is about the directory. Calling it again does nothing.
+// Stop ends ZooKeeper for good: with SIGTERM, and with SIGKILL if it has not
+// ended after 3 seconds. It returns when the process is reaped, its directory
+// removed and its port given up; the error is about the directory. Calling it
+// again does nothing.
 func (s *Server) Stop() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -286,8 +306,9 @@ func (s *Server) remove() error {
 	return nil
 }
 
-// FourLetter sends one of ZooKeeper's four-letter commands (srvr, mntr, cons, dump, wchs, wchp, …) and returns the
-// answer. It gives up after 2 seconds, which it also takes when ZooKeeper is paused.
+// FourLetter sends one of ZooKeeper's four-letter commands (srvr, mntr, cons,
+// dump, wchs, wchp, …) and returns the answer. It gives up after 2 seconds,
+// which it also takes when ZooKeeper is paused.
 func (s *Server) FourLetter(command string) (string, error) {
 	answer, err := s.fourLetter(command, 2*time.Second)
 	if err != nil {

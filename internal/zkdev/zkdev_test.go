@@ -1,5 +1,6 @@
-// Tests of the ZooKeeper that the other tests rely on: it starts, survives what they do to it with the effects they
-// count on, and leaves nothing behind, even when the program that started it is killed.
+// Tests of the ZooKeeper that the other tests rely on: it starts, survives what
+// they do to it with the effects they count on, and leaves nothing behind, even
+// when the program that started it is killed.
 package zkdev
 
 import (
@@ -25,7 +26,8 @@ import (
 
 const soon = 20 * time.Second // for what must happen, on a machine that is busy with other things
 
-// TestMain lets the test binary play a program that starts a ZooKeeper and then waits to be killed.
+// TestMain lets the test binary play a program that starts a ZooKeeper and then
+// waits to be killed.
 func TestMain(m *testing.M) {
 	mode := os.Getenv("ZKDEV_TEST_PARENT")
 	if mode == "" {
@@ -55,14 +57,16 @@ func TestMain(m *testing.M) {
 	os.Exit(0) // without Stop
 }
 
-// client is a session of the library that the project uses, with its events gathered.
+// client is a session of the library that the project uses, with its events
+// gathered.
 type client struct {
 	*zk.Conn
 	mutex  sync.Mutex
 	states []zk.State
 }
 
-// connect opens a session that stands all that these tests do, even slowly, and returns when it is there.
+// connect opens a session that stands all that these tests do, even slowly, and
+// returns when it is there.
 func connect(t *testing.T, addr string) *client {
 	t.Helper()
 	return connectFor(t, addr, 10*time.Second)
@@ -71,7 +75,8 @@ func connect(t *testing.T, addr string) *client {
 func connectFor(t *testing.T, addr string, timeout time.Duration) *client {
 	t.Helper()
 	c := &client{}
-	// The library sleeps for a second whenever it has tried all its servers once. So it gets more than it will try.
+	// The library sleeps for a second whenever it has tried all its servers
+	// once. So it gets more than it will try.
 	servers := slices.Repeat([]string{addr}, 100)
 	conn, _, err := zk.Connect(servers, timeout, zk.WithLogInfo(false), zk.WithLogger(silent{}),
 		zk.WithEventCallback(func(event zk.Event) {
@@ -126,7 +131,8 @@ func ephemeral(t *testing.T, c *client, path string) {
 	require.NoError(t, err)
 }
 
-// gone says that no process has the pid, or only its remains, which whoever inherited them has not collected yet.
+// gone says that no process has the pid, or only its remains, which whoever
+// inherited them has not collected yet.
 func gone(t *testing.T, pid int) bool {
 	t.Helper()
 	alive, err := harness.Alive(pid)
@@ -154,7 +160,8 @@ func TestStartAndStop(t *testing.T) {
 	s.Kill() // no harm
 }
 
-// Its configuration is in the temporary directory, whose name may have a space, and letters that the locale lacks.
+// Its configuration is in the temporary directory, whose name may have a space,
+// and letters that the locale lacks.
 func TestStartsWhereverTheTemporaryDirectoryIs(t *testing.T) {
 	temp := filepath.Join(t.TempDir(), "临时 dir")
 	require.NoError(t, os.Mkdir(temp, 0o755))
@@ -290,7 +297,8 @@ func TestDiesWithItsParent(t *testing.T) {
 	}
 }
 
-// After a restart nothing may wait for the death of the first JVM's pid, which by then can be another process.
+// After a restart nothing may wait for the death of the first JVM's pid, which
+// by then can be another process.
 func TestGuardEndsWithItsJVM(t *testing.T) {
 	s := StartT(t)
 	first := s.PID()
@@ -319,7 +327,8 @@ func TestPortInUse(t *testing.T) {
 	_, err = StartOn(t.Context(), port)
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 
-	// The check above comes before the JVM; this is what happens when somebody is faster than the JVM.
+	// The check above comes before the JVM; this is what happens when somebody
+	// is faster than the JVM.
 	t.Setenv("TMPDIR", t.TempDir())
 	_, err = start(t.Context(), here, port, 0, "", func() {})
 	require.ErrorIs(t, err, errExited)

@@ -1,5 +1,5 @@
-// An etcd to play with by hand: on 127.0.0.1:2379, in the foreground, with empty
-// data that go when it ends.
+// An etcd to play with by hand: on 127.0.0.1:2379, in the foreground, with
+// empty data that go when it ends.
 
 //go:build unix
 

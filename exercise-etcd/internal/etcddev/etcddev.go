@@ -1,7 +1,7 @@
 // Package etcddev runs real etcd servers for tests and for the demo, alone or
-// three together, each a process of its own with its own temporary directory, on
-// 127.0.0.1. They can be killed, restarted on their data, wiped and frozen, and
-// they die with the program that started them, however that dies.
+// three together, each a process of its own with its own temporary directory,
+// on 127.0.0.1. They can be killed, restarted on their data, wiped and frozen,
+// and they die with the program that started them, however that dies.
 package etcddev
 
 import (

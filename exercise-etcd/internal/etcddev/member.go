@@ -36,8 +36,8 @@ type member struct {
 }
 
 // Main does nothing, unless this process was started as a member: then it is
-// one, until SIGTERM, and doesn't return. A program that starts members, and the
-// TestMain of a test that does, must call it before anything else.
+// one, until SIGTERM, and doesn't return. A program that starts members, and
+// the TestMain of a test that does, must call it before anything else.
 func Main() {
 	text := os.Getenv(memberEnv)
 	if text == "" {
@@ -58,8 +58,9 @@ func Main() {
 	os.Exit(0)
 }
 
-// Foreground runs an etcd in this process, with empty data, until SIGINT, SIGTERM
-// or SIGHUP. addr is "127.0.0.1:port"; ready is called when it serves there.
+// Foreground runs an etcd in this process, with empty data, until SIGINT,
+// SIGTERM or SIGHUP. addr is "127.0.0.1:port"; ready is called when it serves
+// there.
 func Foreground(addr string, ready func()) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)

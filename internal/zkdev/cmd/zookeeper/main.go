@@ -1,5 +1,6 @@
-// The command behind make zookeeper: it runs a private ZooKeeper in the foreground, on port 2181 where programs look for
-// one, until Ctrl-C. With -find it only says where ZooKeeper is installed, or how to install it.
+// The command behind make zookeeper: it runs a private ZooKeeper in the
+// foreground, on port 2181 where programs look for one, until Ctrl-C. With
+// -find it only says where ZooKeeper is installed, or how to install it.
 package main
 
 import (
