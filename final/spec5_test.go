@@ -433,7 +433,8 @@ func TestSpec5(t *testing.T) {
 		first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
 		second.Refuse()
 		for _, l := range ensemble.Links {
-			// The member has just told the leader of the create. What the leader says to that takes its time.
+			// The member has just told the leader of the create. What the
+			// leader says to that takes its time.
 			l.OnRequest(registry.Root+"/rpc", func() {
 				for _, l := range ensemble.Links {
 					l.Delay(250 * time.Millisecond)

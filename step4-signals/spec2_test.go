@@ -189,7 +189,8 @@ func TestSpec2(t *testing.T) {
 			ping(t, other)
 		}
 		grown := s.RSS() - before
-		// Who reads on takes up to 256 MiB. The race detector multiplies what the others need for a moment.
+		// Who reads on takes up to 256 MiB. The race detector multiplies what
+		// the others need for a moment.
 		harness.Check(t, grown < 128<<20, "less than 128 MiB more memory with eight clients that never read",
 			"%d MiB more, after taking %d MiB of requests", grown>>20, sum>>20)
 		for _, c := range deaf[:4] {

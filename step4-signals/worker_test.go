@@ -67,31 +67,6 @@ func init() {
 	os.Exit(0)
 }
 
-<<<<<<< HEAD
-=======
-// serve is what the program's workers do, without its flags: so that these
-// tests fit every program that has this supervisor.
-func serve() error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
-	wishes := make(chan os.Signal, 1)
-	signal.Notify(wishes, syscall.SIGTERM)
-	poller, err := NewPoller()
-	if err != nil {
-		return err
-	}
-	loop, err := NewLoop(poller)
-	if err != nil {
-		return err
-	}
-	service := NewService()
-	_, err = NewServer(loop, listenerFD, func(c *Conn, body []byte) { c.Reply(service.Answer(body)) })
-	if err != nil {
-		return err
-	}
-	return RunWorker(loop, wishes, time.Minute)
-}
-
->>>>>>> 5f403f8 (Comments of tests, and of what they stand on, wrap at 80 columns)
 // waitForMaster returns when the master says something, or has gone.
 func waitForMaster() {
 	_, _ = unix.Read(lifelineFD, make([]byte, 1))
