@@ -6,12 +6,10 @@ package carry
 import (
 	"bytes"
 	"fmt"
-	"os/exec"
 	"path"
-	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
+
+	"example.com/rpcworkbook/internal/diff"
 )
 
 // Check returns what is wrong with the tree: carried files that differ or are
@@ -31,7 +29,7 @@ func (t *Tree) Check() (problems []string, err error) {
 		case !bytes.Equal(want, got):
 			problems = append(problems, fmt.Sprintf(
 				"%s differs from %s: make the change in %s and run `make carry`, which copies it to the later steps\n%s",
-				copy, original, original, t.diff(c, want)))
+				copy, original, original, c.diff(want, got)))
 		}
 	}
 	for _, r := range t.rules.Revisions {
@@ -84,17 +82,16 @@ func (t *Tree) revision(r Revision) (problem string, err error) {
 		case bytes.Equal(want, got):
 			return idle("the file is as in " + c.from)
 		}
-		diff := t.diff(c, want)
-		if lines := len(changedLine.FindAllString(diff, -1)) - 2; lines != r.Lines { // the two names aren't lines of the files
+
+		lines := diff.Changed(diff.Unified(string(want), string(got)))
+		if lines != r.Lines {
 			return fmt.Sprintf("%s/%s revises %s/%s in %d lines, and not in %d: make the last change to the one in the other, too, or enter the new number in internal/carry/rules.go\n%s",
-				r.Step, r.File, c.from, r.File, lines, r.Lines, diff), nil
+				r.Step, r.File, c.from, r.File, lines, r.Lines, c.diff(want, got)), nil
 		}
 		return "", nil
 	}
 	return idle("no earlier step carries such a file into that directory")
 }
-
-var changedLine = regexp.MustCompile(`(?m)^[-+]`)
 
 // has reports whether the tree has that directory.
 func (t *Tree) has(dir string) bool {
@@ -102,13 +99,6 @@ func (t *Tree) has(dir string) bool {
 }
 
 // diff shows how the copy differs from what it should be.
-func (t *Tree) diff(c copied, want []byte) string {
-	original, copy := path.Join(c.from, c.name), path.Join(c.to, c.name)
-	cmd := exec.Command("diff", "-u", "-L", original, "-L", copy, "-", filepath.Join(t.root, c.to, c.name))
-	cmd.Stdin = bytes.NewReader(want)
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 { // 1: they differ
-		return fmt.Sprintf("(no diff to show: %v %s)", err, out)
-	}
-	return strings.TrimRight(string(out), "\n")
+func (c copied) diff(want, got []byte) string {
+	return diff.Named(path.Join(c.from, c.name), path.Join(c.to, c.name), string(want), string(got))
 }

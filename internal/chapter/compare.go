@@ -9,12 +9,12 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"example.com/rpcworkbook/internal/carry"
+	"example.com/rpcworkbook/internal/diff"
 )
 
 // Compare prints what would make the reader's program the step's: the lines
@@ -59,11 +59,8 @@ func (b *Book) Compare(c carry.Chapter, color bool) error {
 		case bytes.Equal(his, ours):
 			continue
 		default:
-			diff, err := b.diff(Mine+"/"+name, c.Dir+"/"+name)
-			if err != nil {
-				return err
-			}
-			b.say("%s\n", paint(diff, color))
+			shown := diff.Named(Mine+"/"+name, c.Dir+"/"+name, string(his), string(ours))
+			b.say("%s\n", paint(shown, color))
 		}
 		same = false
 	}
@@ -88,18 +85,6 @@ func read(path string) ([]byte, error) {
 		text = []byte{}
 	}
 	return text, err
-}
-
-// diff returns the difference between two files that differ, named relative to
-// the root.
-func (b *Book) diff(from, to string) (string, error) {
-	cmd := exec.Command("diff", "-u", "-L", from, "-L", to, from, to)
-	cmd.Dir = b.root
-	output, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 { // 1: they differ
-		return "", fmt.Errorf("compare %s with %s: %w %s", from, to, err, output)
-	}
-	return strings.TrimRight(string(output), "\n"), nil
 }
 
 // paint colours a diff as git does.

@@ -51,7 +51,7 @@ func TestCompareDifferences(t *testing.T) {
 +++ step2-b/main.go
 @@ -1,3 +1,3 @@
  package main
- 
+
 -func main() { b{} }
 +func main() { a(); _ = b{} }
 only in _mine: mine.go, more.go

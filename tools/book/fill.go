@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"example.com/rpcworkbook/internal/diff"
 )
 
 // Fill returns the document's text with the fences below its quote and diff
@@ -85,7 +87,7 @@ func (d *Doc) Stale(root string) (problems []string) {
 			problems = append(problems, d.at(m.line, "there is no fence below %s: type `make readme`, which makes it", strings.TrimSpace(d.lines[m.line])))
 		case old != new:
 			problems = append(problems, d.at(m.line, "the fence below %s isn't what the file says: type `make readme`, which would change\n%s",
-				strings.TrimSpace(d.lines[m.line]), strings.Join(unified(old, new), "\n")))
+				strings.TrimSpace(d.lines[m.line]), strings.Join(diff.Unified(old, new), "\n")))
 		}
 	}
 	return problems
@@ -127,7 +129,7 @@ func (m *marker) content(root, dir string) ([]string, error) {
 		if file == to {
 			return nil, fmt.Errorf("%s and %s are the same: there is no diff to show", m.args[0], m.args[1])
 		}
-		return unified(file, to), nil
+		return diff.Unified(file, to), nil
 	}
 	lines, err := quote(file, m.args[1], strings.Join(m.args[2:], ""))
 	if err != nil {

@@ -148,3 +148,11 @@ func (d *Doc) at(line int, format string, args ...any) string {
 
 // Content returns the document's text.
 func (d *Doc) Content() string { return strings.Join(d.lines, "\n") + "\n" }
+
+// splitLines cuts a text into its lines, without their ends.
+func splitLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}

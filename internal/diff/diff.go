@@ -1,26 +1,28 @@
-// The difference between two files, as diff -u has it. It is our own, so that
-// it is the same on every machine.
-
-package book
+// Package diff shows how two texts differ, as diff -u does. It is our own, so
+// that it is the same on every machine: quoted in the chapters, counted by the
+// gate of internal/carry, and shown by `make compare`.
+package diff
 
 import (
 	"fmt"
 	"strings"
 )
 
-// How many equal lines are shown around what differs.
-const around = 3
+// Around is how many equal lines are shown before and behind what differs.
+const Around = 3
 
 // An edit is a line of a difference: sign is ' ', '-' or '+'.
 type edit struct {
 	sign byte
-	line string
+	line string // with its end, if it has one
 }
 
-// unified returns the difference without the two lines that name the files;
-// nothing if there is none.
-func unified(from, to string) []string {
-	edits := edits(splitLines(from), splitLines(to))
+// Unified returns the lines of the hunks that make to of from, without the two
+// that name the files; nil if the texts are equal. It takes memory for each pair
+// of lines: it is for sources.
+func Unified(from, to string) []string {
+	edits := edits(split(from), split(to))
+
 	var out []string
 	old, new := 1, 1 // numbers of the present lines
 	for i := 0; i < len(edits); {
@@ -28,12 +30,13 @@ func unified(from, to string) []string {
 			i, old, new = i+1, old+1, new+1
 			continue
 		}
-		begin, end := max(0, i-around), hunkEnd(edits, i)
+
+		begin, end := max(0, i-Around), hunkEnd(edits, i)
 		old, new = old-(i-begin), new-(i-begin)
 		wasOld, wasNew := old, new
 		var body []string
 		for _, e := range edits[begin:end] {
-			body = append(body, strings.TrimRight(string(e.sign)+e.line, " "))
+			body = append(body, e.shown()...)
 			if e.sign != '+' {
 				old++
 			}
@@ -41,6 +44,7 @@ func unified(from, to string) []string {
 				new++
 			}
 		}
+
 		out = append(out, fmt.Sprintf("@@ -%s +%s @@", span(wasOld, old), span(wasNew, new)))
 		out = append(out, body...)
 		i = end
@@ -48,16 +52,49 @@ func unified(from, to string) []string {
 	return out
 }
 
+// Named returns the difference under the names of the two texts, without an end
+// of the last line; "" if they are equal.
+func Named(fromName, toName, from, to string) string {
+	hunks := Unified(from, to)
+	if hunks == nil {
+		return ""
+	}
+	return fmt.Sprintf("--- %s\n+++ %s\n%s", fromName, toName, strings.Join(hunks, "\n"))
+}
+
+// Changed returns how many lines of a difference are removed or added.
+func Changed(unified []string) (n int) {
+	for _, line := range unified {
+		if strings.HasPrefix(line, "-") || strings.HasPrefix(line, "+") {
+			n++
+		}
+	}
+	return n
+}
+
+// shown returns the line as it is written. An empty one that both texts have
+// stays empty.
+func (e edit) shown() []string {
+	line, ended := strings.CutSuffix(e.line, "\n")
+	switch {
+	case !ended:
+		return []string{string(e.sign) + line, `\ No newline at end of file`}
+	case e.sign == ' ' && line == "":
+		return []string{""}
+	}
+	return []string{string(e.sign) + line}
+}
+
 // hunkEnd returns where the hunk that has a change at i ends: changes with few
 // equal lines between them are in one.
 func hunkEnd(edits []edit, i int) int {
 	last := i
-	for ; i < len(edits) && i-last <= 2*around+1; i++ {
+	for ; i < len(edits) && i-last <= 2*Around+1; i++ {
 		if edits[i].sign != ' ' {
 			last = i
 		}
 	}
-	return min(last+1+around, len(edits))
+	return min(last+1+Around, len(edits))
 }
 
 // span is a range of lines as a hunk's head has it.
@@ -71,11 +108,13 @@ func span(begin, end int) string {
 	return fmt.Sprintf("%d,%d", begin, end-begin)
 }
 
-func splitLines(text string) []string {
-	if text == "" {
-		return nil
+// split cuts a text into its lines, with their ends.
+func split(text string) []string {
+	lines := strings.SplitAfter(text, "\n")
+	if last := len(lines) - 1; lines[last] == "" { // behind the end of the last line
+		lines = lines[:last]
 	}
-	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	return lines
 }
 
 // edits makes b of a, and keeps as much of a as it can.
@@ -93,6 +132,7 @@ func edits(a, b []string) []edit {
 			}
 		}
 	}
+
 	var out []edit
 	i, j := 0, 0
 	for i < len(a) || j < len(b) {
