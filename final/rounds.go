@@ -18,6 +18,13 @@ import (
 	"unicode"
 )
 
+// ErrNoList says that the list of servers has not been read, so that nobody
+// knows whether there is one.
+var ErrNoList = errors.New("can't read the list of servers")
+
+// listPatience is the least time that the first list has to come in.
+const listPatience = 5 * time.Second
+
 // RoundsFlags are the flags -n, -interval, -wait and -timeout.
 type RoundsFlags struct {
 	rounds Rounds
@@ -27,10 +34,11 @@ type RoundsFlags struct {
 // NewRoundsFlags adds the flags to a set.
 func NewRoundsFlags(flags *flag.FlagSet) *RoundsFlags {
 	f := &RoundsFlags{flags: flags}
-	flags.IntVar(&f.rounds.N, "n", 100, "number of rounds, of one ping and one pi each")
-	flags.DurationVar(&f.rounds.Interval, "interval", 500*time.Millisecond, "pause between rounds")
-	flags.DurationVar(&f.rounds.Wait, "wait", 0, "how long to wait for a server when there is none")
-	flags.DurationVar(&f.rounds.Timeout, "timeout", 5*time.Second, "time for one call, including its move to another server")
+	r := &f.rounds
+	flags.IntVar(&r.N, "n", 100, "number of rounds, of one ping and one pi each")
+	flags.DurationVar(&r.Interval, "interval", 500*time.Millisecond, "pause between rounds")
+	flags.DurationVar(&r.Wait, "wait", 0, "how long to wait for a server when there is none")
+	flags.DurationVar(&r.Timeout, "timeout", 5*time.Second, "time for one call, including its move to another server")
 	return f
 }
 
@@ -53,14 +61,16 @@ type Rounds struct {
 
 // Run makes the calls and prints a line per answer and, if there were any
 // calls or ctx has ended, a summary. A call that fails is no error. It returns
-// nil when it is done or ctx has ended, and an error when the list of servers
-// can't be read or has none, an error wrapping ErrNoServer then.
+// nil when it is done or ctx has ended. The error wraps ErrNoServer when there
+// is no server, ErrNoList when nobody knows, and is another one when an answer
+// can't be printed.
 func (r Rounds) Run(ctx context.Context, client *Client) error {
 	s := score{Rounds: r, client: client, began: time.Now(), answered: make(map[string]int)}
 	err := s.awaitServer(ctx)
 	if err == nil {
 		err = s.play(ctx)
 	}
+
 	if s.calls() > 0 || ctx.Err() != nil {
 		s.summary()
 	}
@@ -75,7 +85,7 @@ type score struct {
 	Rounds
 	client   *Client
 	began    time.Time
-	failed   int
+	failed   int            // calls
 	answered map[string]int // calls by server
 }
 
@@ -90,6 +100,7 @@ func (s *score) play(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
+
 		if err := s.call(ctx, "ping", "ireader "+strconv.Itoa(i)); err != nil {
 			return err
 		}
@@ -106,22 +117,23 @@ func (s *score) call(ctx context.Context, method string, params any) error {
 	callCtx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	reply, server, err := s.client.Call(callCtx, method, params)
-	switch {
-	case err == nil:
-		s.answered[server]++
-		_, err = fmt.Println(server, reply.Kind, show(reply.Result))
-		if err != nil {
-			return fmt.Errorf("print an answer: %w", err)
+	if ctx.Err() != nil && err != nil {
+		return ctx.Err() // it counts as nothing
+	}
+
+	if err != nil {
+		s.failed++
+		text, _ := json.Marshal(params) // a string or a number never fails
+		fmt.Fprintf(os.Stderr, "%s %s failed: %v\n", method, text, err)
+		if errors.Is(err, ErrNoServer) {
+			return s.awaitServer(ctx)
 		}
 		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
 	}
-	s.failed++
-	text, _ := json.Marshal(params)
-	fmt.Fprintf(os.Stderr, "%s %s failed: %v\n", method, text, err)
-	if errors.Is(err, ErrNoServer) {
-		return s.awaitServer(ctx)
+
+	s.answered[server]++
+	if _, err := fmt.Println(server, reply.Kind, show(reply.Result)); err != nil {
+		return fmt.Errorf("print an answer: %w", err)
 	}
 	return nil
 }
@@ -129,11 +141,12 @@ func (s *score) call(ctx context.Context, method string, params any) error {
 // awaitServer waits until the list of servers is known and, for as long as
 // Wait says, until there is a server in it.
 func (s *score) awaitServer(ctx context.Context) error {
-	known, cancel := context.WithTimeout(ctx, max(s.Wait, 5*time.Second))
+	known, cancel := context.WithTimeout(ctx, max(s.Wait, listPatience))
 	defer cancel()
 	if s.client.Wait(known, 0) != nil {
-		return errors.New("can't read the list of servers")
+		return ErrNoList
 	}
+
 	listed, cancel := context.WithTimeout(ctx, s.Wait)
 	defer cancel()
 	if s.client.Wait(listed, 1) != nil {
@@ -151,6 +164,7 @@ func (s *score) calls() int {
 	return n
 }
 
+// summary prints how many calls there were, and which server answered how many.
 func (s *score) summary() {
 	fmt.Printf("calls %d, failed %d, in %.1fs\n", s.calls(), s.failed, time.Since(s.began).Seconds())
 	for _, server := range slices.Sorted(maps.Keys(s.answered)) {

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/assert"
@@ -22,39 +21,6 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
 )
-
-func TestParseEndpoint(t *testing.T) {
-	for data, want := range map[string]string{
-		`{"host":"127.0.0.1","port":8080}`:             "127.0.0.1:8080",
-		`{"port": 1, "host": "server.example"}`:        "server.example:1",
-		`{"host":"::1","port":65535}`:                  "[::1]:65535",
-		`{"host":"h","port":80,"weight":3}`:            "h:80", // more than we know of does no harm
-		``:                                             "",
-		`8080`:                                         "",
-		`null`:                                         "",
-		`{}`:                                           "",
-		`{"host":"","port":80}`:                        "",
-		`{"host":"h"}`:                                 "",
-		`{"host":"h","port":0}`:                        "",
-		`{"host":"h","port":65536}`:                    "",
-		`{"host":"h","port":-1}`:                       "",
-		`{"host":"h","port":"80"}`:                     "",
-		`{"host":"h","port":80.5}`:                     "",
-		`{"host":"[::1]","port":80}`:                   "", // not to be dialed: the brackets belong to the address
-		`{"host":"h]","port":80}`:                      "",
-		`{"host":"h\n0 failed","port":80}`:             "", // nor to be shown: no host has a new line in its name,
-		`{"host":"h\u001b[2J","port":80}`:              "", // nor anything else that moves a cursor
-		`{"host":"h\u009b2J","port":80}`:               "",
-		`{"host":"h\u202eh","port":80}`:                "",
-		`{"host":"a b","port":80}`:                     "",
-		`{"host":"h","port":80}{"host":"h","port":80}`: "",
-	} {
-		addr, err := ParseEndpoint([]byte(data))
-		assert.Equal(t, want, addr, data)
-		assert.Equal(t, want == "", err != nil, "%s: %v", data, err)
-		assert.Truef(t, err == nil || !strings.ContainsFunc(err.Error(), unicode.IsControl), "%q", err)
-	}
-}
 
 func TestRegisterableHost(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1", "localhost", "10.0.0.1", "server.example", "1::"} {
@@ -79,15 +45,6 @@ func TestAdvertise(t *testing.T) {
 	for _, host := range []string{"[::1]", "h:80", "h/", "a b", "h\n", "\x1b[2J", "\xff"} {
 		_, err := RegisterableHost(host, "127.0.0.1")
 		assert.ErrorContains(t, err, "-advertise", "%q", host)
-	}
-}
-
-func TestCheckRoot(t *testing.T) {
-	for _, root := range []string{"/demo", "/a/b/c", "/a.b", "/.a", "/a..", "/ä"} {
-		assert.NoError(t, CheckRoot(root))
-	}
-	for _, root := range []string{"", "/", "demo", "/demo/", "//demo", "/a//b", "/a/./b", "/a/../b", "/.", "/.."} {
-		assert.Error(t, CheckRoot(root), root)
 	}
 }
 

@@ -1,4 +1,5 @@
-// Tests of the znodes command: what is registered, as it comes and goes.
+// Tests of what is in a znode, and of the znodes command: what is registered,
+// as it comes and goes.
 
 package main
 
@@ -9,10 +10,46 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/assert"
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
 )
+
+func TestParseEndpoint(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"host":"127.0.0.1","port":8080}`:             "127.0.0.1:8080",
+		`{"port": 1, "host": "server.example"}`:        "server.example:1",
+		`{"host":"::1","port":65535}`:                  "[::1]:65535",
+		`{"host":"h","port":80,"weight":3}`:            "h:80", // more than we know of does no harm
+		``:                                             "",
+		`8080`:                                         "",
+		`null`:                                         "",
+		`{}`:                                           "",
+		`{"host":"","port":80}`:                        "",
+		`{"host":"h"}`:                                 "",
+		`{"host":"h","port":0}`:                        "",
+		`{"host":"h","port":65536}`:                    "",
+		`{"host":"h","port":-1}`:                       "",
+		`{"host":"h","port":"80"}`:                     "",
+		`{"host":"h","port":80.5}`:                     "",
+		`{"host":"[::1]","port":80}`:                   "", // not to be dialed: the brackets belong to the address
+		`{"host":"h]","port":80}`:                      "",
+		`{"host":"h\n0 failed","port":80}`:             "", // nor to be shown: no host has a new line in its name,
+		`{"host":"h\u001b[2J","port":80}`:              "", // nor anything else that moves a cursor
+		`{"host":"h\u009b2J","port":80}`:               "",
+		`{"host":"h\u202eh","port":80}`:                "",
+		`{"host":"a b","port":80}`:                     "",
+		`{"host":"h","port":80}{"host":"h","port":80}`: "",
+	} {
+		addr, err := ParseEndpoint([]byte(data))
+		assert.Equal(t, want, addr, data)
+		assert.Equal(t, want == "", err != nil, "%s: %v", data, err)
+		assert.Truef(t, err == nil || !strings.ContainsFunc(err.Error(), unicode.IsControl), "%q", err)
+	}
+}
 
 func TestZnodes(t *testing.T) {
 	zookeeper := zkdev.StartT(t)

@@ -7,22 +7,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"os/signal"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
-
-	"github.com/go-zookeeper/zk"
 )
 
 // noticeTime is how long the workers serve on after the znode is gone, for
@@ -30,9 +23,8 @@ import (
 const noticeTime = 100 * time.Millisecond
 
 func main() {
-	isWorker := IsWorker()
-	commands := map[string]func(flags *flag.FlagSet, args []string, isWorker bool) error{
-		"server": server, "znodes": znodes, "client": client,
+	commands := map[string]func(flags *flag.FlagSet, args []string) error{
+		"server": server, "client": client, "znodes": znodes,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: step6-client-watch server|client|znodes …\n"+
@@ -41,8 +33,9 @@ func main() {
 			"  znodes             show what is registered, and every change")
 		os.Exit(2)
 	}
+
 	flags := flag.NewFlagSet("step6-client-watch "+os.Args[1], flag.ExitOnError)
-	if err := commands[os.Args[1]](flags, os.Args[2:], isWorker); err != nil {
+	if err := commands[os.Args[1]](flags, os.Args[2:]); err != nil {
 		fmt.Fprintln(Stderr, "step6-client-watch:", err)
 		if errors.Is(err, ErrNeverReady) {
 			Exit(3)
@@ -52,46 +45,17 @@ func main() {
 	Exit(0)
 }
 
-// zkFlags are the flags of everything that talks to ZooKeeper.
-type zkFlags struct {
-	hosts, root *string
-	session     *time.Duration
-}
-
-func newZKFlags(flags *flag.FlagSet) zkFlags {
-	hosts := os.Getenv("ZK_HOSTS")
-	if hosts == "" {
-		hosts = "127.0.0.1:2181"
-	}
-	return zkFlags{
-		hosts:   flags.String("zk", hosts, "ZooKeeper's addresses, `host:port,host:port`; also $ZK_HOSTS"),
-		root:    flags.String("root", "/demo", "the znode under which servers register"),
-		session: flags.Duration("session", 6*time.Second, "session timeout: how long a dead server stays registered; a stock ZooKeeper grants from 4s to 40s"),
-	}
-}
-
-// open checks the flags and starts a session.
-func (z zkFlags) open(flags *flag.FlagSet) *Session {
-	if err := CheckRoot(*z.root); err != nil {
-		UsageError(flags, "-root: %v", err)
-	}
-	if *z.session < time.Second {
-		UsageError(flags, "-session must be at least 1s, not %v", *z.session)
-	}
-	session, err := NewSession(*z.hosts, *z.session)
-	if err != nil {
-		UsageError(flags, "-zk: %v", err)
-	}
-	return session
-}
-
-func server(flags *flag.FlagSet, args []string, isWorker bool) error {
+// server serves at HOST PORT, and is registered while its workers do.
+func server(flags *flag.FlagSet, args []string) error {
+	isWorker := IsWorker()
 	DetachOutput()
+
 	verbose := flags.Bool("v", false, "log every call")
 	workers := flags.Int("workers", DefaultWorkers(), "number of worker processes")
 	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
-	advertise := flags.String("advertise", "", "the `host` to register, if clients reach this server by another than HOST")
-	zookeeper := newZKFlags(flags)
+	advertise := flags.String("advertise", "",
+		"the `host` to register, if clients reach this server by another than HOST")
+	zookeeper := NewZKFlags(flags)
 	pos := ParseArgs(flags, args, "HOST", "PORT")
 	if *workers < 1 {
 		UsageError(flags, "-workers must be at least 1, not %d", *workers)
@@ -103,18 +67,20 @@ func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 	if err != nil {
 		UsageError(flags, "%v", err)
 	}
+
 	if isWorker {
 		return Work(NewService(), *verbose, *grace)
 	}
 
-	session := zookeeper.open(flags)
+	session := zookeeper.Open()
 	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // before anything is started
 	listener, addr, err := Listen(pos[0], pos[1])
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(Stdout, "listening on", addr)
-	registrar := NewRegistrar(session, *zookeeper.root, Endpoint{Host: host, Port: addr.Port})
+
+	registrar := NewRegistrar(session, *zookeeper.Root, Endpoint{Host: host, Port: addr.Port})
 	s := Supervisor{
 		Workers: *workers,
 		Grace:   *grace,
@@ -132,167 +98,26 @@ func server(flags *flag.FlagSet, args []string, isWorker bool) error {
 	return s.Run(listener, stop)
 }
 
-// znodes prints what is registered, again and again as it changes.
-func znodes(flags *flag.FlagSet, args []string, _ bool) error {
-	zookeeper := newZKFlags(flags)
+// client makes rounds of calls, balanced over the servers that are registered.
+func client(flags *flag.FlagSet, args []string) error {
+	calls := NewRoundsFlags(flags)
+	zookeeper := NewZKFlags(flags)
 	ParseArgs(flags, args)
-	session := zookeeper.open(flags)
-	defer session.Close(context.Background())
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
-	began := time.Now()
-	for last := ""; ; {
-		type listing struct {
-			text    string
-			changed <-chan zk.Event
-		}
-		list, err := Do(session, func(c *zk.Conn) (listing, error) {
-			names, _, changed, err := c.ChildrenW(*zookeeper.root)
-			text := fmt.Sprintf("%d registered under %s\n", len(names), *zookeeper.root)
-			slices.Sort(names)
-			for _, name := range names {
-				data, stat, err := c.Get(*zookeeper.root + "/" + name)
-				if err != nil {
-					continue // it has just gone
-				}
-				addr, err := ParseEndpoint(data)
-				if err != nil {
-					addr = err.Error()
-				}
-				text += fmt.Sprintf("  %s  %s  session 0x%x\n", name, addr, stat.EphemeralOwner)
-			}
-			return listing{text, changed}, err
-		})
-		var retry <-chan time.Time
-		noSession := errors.Is(err, ErrNoSession)
-		connecting := noSession && time.Since(began) < time.Second
-		if errors.Is(err, zk.ErrNoNode) {
-			err = errors.New("no server has ever registered under " + *zookeeper.root)
-		}
-		if err != nil {
-			list.text, retry = fmt.Sprintln("no list:", err), time.After(time.Second)
-		}
-		toldAlready := noSession && strings.HasPrefix(last, "no list: "+ErrNoSession.Error()) // if perhaps another reason
-		if list.text != last && !connecting && !toldAlready {
-			fmt.Print(time.Now().Format(time.TimeOnly), "  ", list.text)
-			last = list.text
-		}
-		select {
-		case <-list.changed:
-		case <-session.Changed():
-		case <-retry:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
+	rounds := calls.Rounds()
 
-// client calls ping and pi again and again, each time at a random server.
-func client(flags *flag.FlagSet, args []string, _ bool) error {
-	rounds := flags.Int("n", 100, "number of rounds, of one ping and one pi each")
-	interval := flags.Duration("interval", 500*time.Millisecond, "pause between rounds")
-	wait := flags.Duration("wait", 0, "how long to wait for a server if there is none")
-	timeout := flags.Duration("timeout", 5*time.Second, "time for one call, including the move to another server")
-	zookeeper := newZKFlags(flags)
-	ParseArgs(flags, args)
-	if *rounds < 1 || *interval < 0 || *wait < 0 || *timeout <= 0 {
-		UsageError(flags, "-n must be at least 1, -timeout more than 0, and neither -interval nor -wait negative")
-	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
-	discovery := NewZKDiscovery(zookeeper.open(flags), *zookeeper.root)
+	discovery := NewZKDiscovery(zookeeper.Open(), *zookeeper.Root)
 	c := NewClient(discovery)
 	defer c.Close()
-	err := waitForServer(ctx, c, *wait)
 
-	began, failed, byServer := time.Now(), 0, make(map[string]int)
-	call := func(method string, params any) error {
-		callCtx, cancel := context.WithTimeout(ctx, *timeout)
-		defer cancel()
-		reply, server, err := c.Call(callCtx, method, params)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			failed++
-			fmt.Fprintf(os.Stderr, "%s %q failed: %v\n", method, fmt.Sprint(params), err)
-			if errors.Is(err, ErrNoServer) {
-				return waitForServer(ctx, c, *wait)
-			}
-			return nil
-		}
-		byServer[server]++
-		fmt.Println(server, reply.Kind, show(reply.Result))
-		return nil
+	err := rounds.Run(ctx, c)
+	if !errors.Is(err, ErrNoServer) && !errors.Is(err, ErrNoList) {
+		return err
 	}
-	for i := 0; i < *rounds && err == nil; i++ {
-		if i > 0 {
-			select {
-			case <-time.After(*interval):
-			case <-ctx.Done():
-			}
-		}
-		if err = call("ping", fmt.Sprintf("ireader %d", i)); err == nil {
-			err = call("pi", i)
-		}
-	}
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w under %s in ZooKeeper at %s", err, *zookeeper.root, *zookeeper.hosts)
-		if why := discovery.Err(); why != nil {
-			err = fmt.Errorf("%w: %w", err, why)
-		}
-	}
-	total := failed
-	for _, n := range byServer {
-		total += n
-	}
-	if total == 0 && ctx.Err() == nil {
-		return err // there was never a server
-	}
-	fmt.Printf("calls %d, failed %d, in %.1fs\n", total, failed, time.Since(began).Seconds())
-	for _, server := range slices.Sorted(maps.Keys(byServer)) {
-		fmt.Printf("  %s  %d\n", server, byServer[server])
-	}
-	if ctx.Err() != nil {
-		return nil // asked to stop
+	err = fmt.Errorf("%w under %s in ZooKeeper at %s", err, *zookeeper.Root, *zookeeper.Hosts)
+	if why := discovery.Err(); why != nil {
+		err = fmt.Errorf("%w: %w", err, why)
 	}
 	return err
-}
-
-// waitForServer waits until the list of servers is known and, for as long as
-// wait says, until there is a server in it.
-func waitForServer(ctx context.Context, c *Client, wait time.Duration) error {
-	known, cancel := context.WithTimeout(ctx, max(wait, 5*time.Second))
-	defer cancel()
-	if c.Wait(known, 0) != nil {
-		return errors.New("the list of servers can't be read")
-	}
-	listed, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if c.Wait(listed, 1) != nil {
-		return ErrNoServer
-	}
-	return nil
-}
-
-// show writes a result as the tutorial does: strings without quotes, numbers
-// to twelve digits.
-func show(result json.RawMessage) string {
-	var value any
-	if err := json.Unmarshal(result, &value); err != nil {
-		return plain(string(result))
-	}
-	if number, ok := value.(float64); ok {
-		return fmt.Sprintf("%.12g", number)
-	}
-	return plain(fmt.Sprint(value))
-}
-
-// plain returns text as it is shown in a line: quoted if it would begin another
-// one, or tell a terminal what to do.
-func plain(text string) string {
-	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(text)
-	}
-	return text
 }

@@ -8,14 +8,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,24 +21,6 @@ import (
 
 	"github.com/go-zookeeper/zk"
 )
-
-// An Endpoint is where a server can be called: the data of its znode.
-type Endpoint struct {
-	Host string `json:"host"`
-	Port int    `json:"port"`
-}
-
-// ParseEndpoint returns the address, "host:port", in a znode's data.
-func ParseEndpoint(data []byte) (addr string, err error) {
-	var e Endpoint
-	if err := json.Unmarshal(data, &e); err != nil {
-		return "", fmt.Errorf("not an endpoint: %w", err)
-	}
-	if !isHost(e.Host) || e.Port < 1 || e.Port > 65535 {
-		return "", fmt.Errorf("not an endpoint: host %q, port %d", e.Host, e.Port)
-	}
-	return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)), nil
-}
 
 // A Registrar registers one endpoint. It is safe for concurrent use.
 type Registrar struct {
@@ -391,13 +371,4 @@ func RegisterableHost(advertise, host string) (string, error) {
 func isUnspecified(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.Trim(host, "0.:") == "" || err == nil && addr.WithZone("").Unmap().IsUnspecified()
-}
-
-// CheckRoot returns an error unless root can be the parent of registrations.
-func CheckRoot(root string) error {
-	if !strings.HasPrefix(root, "/") || strings.Contains(root+"/", "//") || strings.Contains(root+"/", "/./") ||
-		strings.Contains(root+"/", "/../") || root == "/" {
-		return fmt.Errorf("%q is not an absolute path such as /demo", root)
-	}
-	return nil
 }

@@ -245,8 +245,8 @@ func TestChaptersOfTheWorkbook(t *testing.T) {
 		"step2-asyncserver: given poller.go poller_epoll.go poller_poll.go process.go sys_linux.go sys_other.go; written conn.go loop.go server.go",
 		"step3-prefork: given ; written prefork.go worker.go",
 		"step4-signals: given ; written supervise.go",
-		"step5-discovery: given zksession.go; written register.go",
-		"step6-client-watch: given acked_linux.go acked_other.go; written client.go remote.go watch.go",
+		"step5-discovery: given zkflags.go zksession.go znodes.go; written register.go",
+		"step6-client-watch: given acked_linux.go acked_other.go; written client.go remote.go rounds.go watch.go",
 	}, got)
 }
 

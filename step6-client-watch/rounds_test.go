@@ -1,9 +1,8 @@
-// Tests of what commands share: rounds of calls with a list of servers that
-// isn't ZooKeeper's, and flags that are wrong.
+// Tests of rounds of calls, with a list of servers that isn't ZooKeeper's.
 
 //go:build unix
 
-package rpc
+package main
 
 import (
 	"bytes"
@@ -28,6 +27,14 @@ type discoveryFunc func(ctx context.Context, publish func(Snapshot))
 
 func (f discoveryFunc) Watch(ctx context.Context, publish func(Snapshot)) { f(ctx, publish) }
 
+// only finds these servers, which are always there.
+func only(servers ...string) discoveryFunc {
+	return func(ctx context.Context, publish func(Snapshot)) {
+		publish(Snapshot{Servers: servers})
+		<-ctx.Done()
+	}
+}
+
 // ran returns what Run does with a list of servers, and its standard output.
 func ran(t *testing.T, ctx context.Context, r Rounds, d Discovery) (output string, err error) {
 	t.Helper()
@@ -37,6 +44,7 @@ func ran(t *testing.T, ctx context.Context, r Rounds, d Discovery) (output strin
 	stdout := os.Stdout
 	os.Stdout = file
 	defer func() { os.Stdout = stdout }()
+
 	client := NewClient(d)
 	defer client.Close()
 	err = r.Run(ctx, client)
@@ -45,9 +53,16 @@ func ran(t *testing.T, ctx context.Context, r Rounds, d Discovery) (output strin
 	return string(written), err
 }
 
+// startServer starts a server that ZooKeeper never hears of, and returns its
+// address.
+func startServer(t *testing.T) string {
+	t.Helper()
+	return theServer.Serve(t, harness.Options{ZK: "127.0.0.1:1"}).Addr
+}
+
 func TestRounds(t *testing.T) {
-	addr := theServer.Serve(t, harness.Options{}).Addr
-	output, err := ran(t, within(t), Rounds{N: 2, Timeout: soon}, onlyServer(addr))
+	addr := startServer(t)
+	output, err := ran(t, in30s(t), Rounds{N: 2, Timeout: 10 * time.Second}, only(addr))
 	require.NoError(t, err)
 	assert.Regexp(t, "^"+regexp.QuoteMeta(fmt.Sprintf(`%s pong ireader 0
 %[1]s pi_r 2.82842712475
@@ -68,7 +83,7 @@ func TestRoundsOfAServerWithBadManners(t *testing.T) {
 		_, err := conn.Write(AppendFrame(nil, []byte(reply)))
 		return err
 	})
-	output, err := ran(t, within(t), Rounds{N: 1, Timeout: soon}, onlyServer(stub.Addr))
+	output, err := ran(t, in30s(t), Rounds{N: 1, Timeout: 10 * time.Second}, only(stub.Addr))
 	require.NoError(t, err)
 	for _, kind := range []string{"pong", "pi_r"} {
 		assert.Contains(t, output, stub.Addr+" "+kind+` "one\ncalls 99, failed 0, \u009b2J\x1b in 0.1s"`+"\n")
@@ -76,53 +91,36 @@ func TestRoundsOfAServerWithBadManners(t *testing.T) {
 }
 
 func TestRoundsInterrupted(t *testing.T) {
-	addr := theServer.Serve(t, harness.Options{}).Addr
-	ctx, interrupt := context.WithCancel(within(t))
-	output, err := ran(t, ctx, Rounds{N: 2, Interval: time.Hour, Timeout: soon}, discoveryFunc(func(ctx context.Context, publish func(Snapshot)) {
-		onlyServer(addr).Watch(ctx, func(s Snapshot) {
+	addr := startServer(t)
+	ctx, interrupt := context.WithCancel(in30s(t))
+	thenInterrupt := func(ctx context.Context, publish func(Snapshot)) {
+		only(addr).Watch(ctx, func(s Snapshot) {
 			publish(s)
 			interrupt()
 		})
-	}))
+	}
+	rounds := Rounds{N: 2, Interval: time.Hour, Timeout: 10 * time.Second}
+	output, err := ran(t, ctx, rounds, discoveryFunc(thenInterrupt))
 	assert.NoError(t, err)
 	assert.Contains(t, output, "calls ")
 }
 
 func TestRoundsWithoutServer(t *testing.T) {
-	output, err := ran(t, within(t), Rounds{N: 1, Timeout: soon}, discoveryFunc(func(ctx context.Context, publish func(Snapshot)) {
-		publish(Snapshot{})
-		<-ctx.Done()
-	}))
+	output, err := ran(t, in30s(t), Rounds{N: 1, Timeout: 10 * time.Second}, only())
 	assert.ErrorIs(t, err, ErrNoServer)
 	assert.Empty(t, output, "there was nothing to sum up")
 }
 
 func TestRoundsWithoutList(t *testing.T) {
+	silent := discoveryFunc(func(ctx context.Context, _ func(Snapshot)) { <-ctx.Done() })
 	synctest.Test(t, func(t *testing.T) {
 		for wait, takes := range map[time.Duration]time.Duration{0: 5 * time.Second, time.Minute: time.Minute} {
 			began := time.Now()
-			output, err := ran(t, t.Context(), Rounds{N: 1, Wait: wait, Timeout: soon}, discoveryFunc(func(ctx context.Context, _ func(Snapshot)) { <-ctx.Done() }))
+			output, err := ran(t, t.Context(), Rounds{N: 1, Wait: wait, Timeout: 10 * time.Second}, silent)
+			assert.ErrorIs(t, err, ErrNoList)
 			assert.EqualError(t, err, "can't read the list of servers")
 			assert.Empty(t, output)
 			assert.Equal(t, takes, time.Since(began))
 		}
 	})
-}
-
-func TestCommandFlagsThatMakeNoSense(t *testing.T) {
-	for _, wrong := range []struct{ command, flag, value string }{
-		{"client", "-n", "0"}, {"client", "-interval", "-1ns"}, {"client", "-wait", "-1ns"}, {"client", "-timeout", "0s"},
-		{"server", "-workers", "0"}, {"server", "-grace", "-1ns"}, {"server", "-idle-timeout", "-1ns"}, {"server", "-frame-timeout", "-1ns"},
-		{"server", "-advertise", "[::1]"},
-	} {
-		args := []string{wrong.flag, wrong.value}
-		if wrong.command == "server" {
-			args = append(args, "127.0.0.1", "0")
-		}
-		stdout, stderr, code := harness.Run(t, harness.Build(t, "./cmd/"+wrong.command), "", args...)
-		assert.Equal(t, 2, code, "exit code for %v", wrong)
-		assert.Contains(t, stderr, wrong.flag)
-		assert.Contains(t, stderr, wrong.command+" -h")
-		assert.Empty(t, stdout)
-	}
 }
