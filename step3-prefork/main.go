@@ -24,6 +24,7 @@ const (
 func main() {
 	isWorker := IsWorker()
 	DetachOutput()
+
 	flags := flag.NewFlagSet("step3-prefork", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
 	workers := flags.Int("workers", DefaultWorkers(), "number of worker processes")
@@ -31,12 +32,14 @@ func main() {
 	if *workers < 1 {
 		UsageError(flags, "-workers must be at least 1, not %d", *workers)
 	}
+
 	var err error
 	if isWorker {
 		err = Work(NewService(), *verbose, grace)
 	} else {
 		err = master(pos[0], pos[1], *workers)
 	}
+
 	if err != nil {
 		fmt.Fprintln(Stderr, "step3-prefork:", err)
 		Exit(1)
@@ -51,6 +54,7 @@ func master(host, port string, workers int) error {
 	if err != nil {
 		return err
 	}
+
 	var started []*Worker
 	for range workers {
 		w, err := Spawn(listener)
@@ -59,6 +63,7 @@ func master(host, port string, workers int) error {
 		}
 		started = append(started, w)
 	}
+
 	var pids strings.Builder
 	for _, w := range started {
 		if err := w.WaitReady(startTimeout); err != nil {
@@ -66,8 +71,10 @@ func master(host, port string, workers int) error {
 		}
 		fmt.Fprintf(&pids, " %d", w.PID)
 	}
+
 	fmt.Fprintln(Stdout, "listening on", addr)
 	fmt.Fprintf(Stdout, "master %d, workers%s\n", os.Getpid(), pids.String())
+
 	<-stop                     // when this process ends, so do the lifelines,
 	runtime.KeepAlive(started) // and no sooner: the garbage collector would close them
 	return nil

@@ -20,6 +20,7 @@ import (
 func main() {
 	isWorker := IsWorker()
 	DetachOutput()
+
 	flags := flag.NewFlagSet("step4-signals", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
 	workers := flags.Int("workers", DefaultWorkers(), "number of worker processes")
@@ -31,12 +32,14 @@ func main() {
 	if *grace < 0 {
 		UsageError(flags, "-grace must not be negative: %v", *grace)
 	}
+
 	var err error
 	if isWorker {
 		err = Work(NewService(), *verbose, *grace)
 	} else {
 		err = master(pos[0], pos[1], *workers, *grace)
 	}
+
 	if err != nil {
 		fmt.Fprintln(Stderr, "step4-signals:", err)
 		if errors.Is(err, ErrNeverReady) {
@@ -55,6 +58,7 @@ func master(host, port string, workers int, grace time.Duration) error {
 		return err
 	}
 	fmt.Fprintln(Stdout, "listening on", addr)
+
 	s := Supervisor{
 		Workers: workers,
 		Grace:   grace,

@@ -23,7 +23,7 @@ const (
 	startTimeout = 5 * time.Second        // a worker that isn't ready by then counts as dead
 	stablePeriod = 10 * time.Second       // a worker that lived so long leaves a clean record
 	firstBackoff = 100 * time.Millisecond // doubled at every early death of a worker's successors
-	mostBackoff  = 5 * time.Second
+	maxBackoff   = 5 * time.Second
 	maxStarts    = 3                      // for each worker, if none was ever ready
 	quietPeriod  = time.Second            // without a ready worker until we count as not serving
 	stopTimeout  = 3 * time.Second        // for OnStop
@@ -34,36 +34,46 @@ const (
 // ErrNeverReady says that no worker ever got as far as accepting connections.
 var ErrNeverReady = errors.New("no worker ever became ready")
 
-// A Supervisor keeps workers running on one listening socket. Set the fields
-// and call Run, once.
+// A Supervisor keeps workers running on one listening socket. Set the exported
+// fields, all of them, and call Run, once. Run's goroutine calls the hooks but
+// OnStop, which has a goroutine of its own.
 type Supervisor struct {
-	Workers int           // how many
+	Workers int           // how many, at least 1
 	Grace   time.Duration // from telling the workers to end to killing them
 
-	// OnStart is called once, when all workers are ready for the first time,
-	// or with those that are ready when that takes too long.
+	// OnStart is called once, when all workers are ready for the first time, or
+	// with those that are ready when that takes too long. It must not block.
 	OnStart func(pids []int)
 	// OnServing is called with true when there is a worker that accepts
-	// connections, and with false when there has been none for a second.
-	// Neither may block.
+	// connections, and with false when there has been none for a second. It
+	// must not block.
 	OnServing func(serving bool)
 	// OnStop is called first when the server is to stop. The workers serve
 	// until it returns or its context ends.
 	OnStop func(ctx context.Context)
 
+	// The workers. One in a slot is our child, and has not been reaped: so its
+	// pid can be nobody else's.
 	listener int // -1: closed
 	slots    []slot
+
+	// The way to the end. The phase only ever grows.
 	phase    phase
 	insisted int                // SIGINTs and SIGTERMs so far
-	serving  bool               // what OnServing was told last
-	proven   bool               // some worker has been ready
-	started  bool               // OnStart has been called
-	overdue  bool               // it needs no more than one worker by now
-	quiet    time.Time          // since when no worker is ready
-	err      error              // why Run gives up
 	cancel   context.CancelFunc // ends OnStop's context
-	events   chan func()        // what timers and ready pipes want done
-	done     chan struct{}      // closed when nobody reads events any more
+	err      error              // why Run gives up
+
+	// What the hooks have been told, and what that depends on.
+	started bool      // OnStart has been called
+	serving bool      // what OnServing was told last
+	proven  bool      // some worker has been ready
+	overdue bool      // it needs no more than one worker by now
+	quiet   time.Time // since when no worker is ready
+
+	// What timers and ready pipes want done. All of the above belongs to Run's
+	// goroutine, which reads events and calls what comes.
+	events chan func()
+	done   chan struct{} // closed when nobody reads events any more
 }
 
 // A slot is the place of one worker, and of its successors.
@@ -94,9 +104,11 @@ func (s *Supervisor) Run(listener int, stop <-chan os.Signal) error {
 	s.cancel = func() {} // nothing to cancel yet
 	s.events, s.done = make(chan func()), make(chan struct{})
 	defer close(s.done)
+
 	died := make(chan os.Signal, 1) // before the first spawn, or a death could go unseen
 	signal.Notify(died, unix.SIGCHLD)
 	defer signal.Stop(died)
+
 	for i := range s.slots {
 		s.spawn(&s.slots[i])
 	}
@@ -104,6 +116,7 @@ func (s *Supervisor) Run(listener int, stop <-chan os.Signal) error {
 		s.overdue = true
 		s.announce()
 	})
+
 	for s.phase < draining || slices.ContainsFunc(s.slots, slot.alive) {
 		select {
 		case sig := <-stop:
@@ -114,6 +127,7 @@ func (s *Supervisor) Run(listener int, stop <-chan os.Signal) error {
 			event()
 		}
 	}
+
 	s.closeListener()
 	return s.err
 }
@@ -149,16 +163,19 @@ func (s *Supervisor) spawn(slot *slot) {
 	if s.phase != running {
 		return
 	}
+
 	slot.started = time.Now()
 	worker, err := Spawn(s.listener)
 	if err != nil {
 		s.ended(slot, err)
 		return
 	}
+
 	slot.worker = worker
 	go func() {
 		err := worker.WaitReady(startTimeout)
 		s.post(func() { s.onReady(slot, worker, err) })
+
 		for {
 			word, err := worker.Hear()
 			if err != nil {
@@ -199,17 +216,20 @@ func (s *Supervisor) announce() {
 
 // onWord is called when a worker says something more.
 func (s *Supervisor) onWord(slot *slot, worker *Worker, word byte) {
-	switch {
-	case slot.worker != worker: // late: it is reaped already
-	case word == saysWish:
-		// Who sends SIGTERM to a worker may be sending it to all of us, and then
-		// OnStop comes first. If we hear of no stop, this one was meant.
+	if slot.worker != worker {
+		return // late: it is reaped already
+	}
+
+	switch word {
+	case saysWish:
+		// Who sends SIGTERM to a worker may be sending it to all of us, and
+		// then OnStop comes first. If we hear of no stop, this one was meant.
 		s.after(wishDelay, func() {
 			if slot.worker == worker && s.phase == running {
 				worker.Tell(wordRetire)
 			}
 		})
-	case word == saysDrained:
+	case saysDrained:
 		slot.drained = true
 		if s.phase == draining && !slices.ContainsFunc(s.slots, accepts) {
 			s.closeListener()
@@ -233,7 +253,10 @@ func (s *Supervisor) reap() {
 			s.wait(slot.worker.PID)
 		}
 	}
-	for os.Getpid() == 1 && s.wait(-1) { // process 1 inherits every orphan, too
+
+	more := os.Getpid() == 1 // process 1 inherits every orphan, too
+	for more {
+		more = s.wait(-1)
 	}
 }
 
@@ -247,11 +270,13 @@ func (s *Supervisor) wait(child int) bool {
 	if errors.Is(err, unix.ECHILD) {
 		pid = child // it is gone already
 	}
+
 	for i, slot := range s.slots {
 		if slot.alive() && slot.worker.PID == pid {
 			s.ended(&s.slots[i], describe(pid, status))
 		}
 	}
+
 	return pid > 0
 }
 
@@ -276,26 +301,34 @@ func (s *Supervisor) ended(slot *slot, why error) {
 	if s.phase != running {
 		return
 	}
+
 	var pause time.Duration
 	if slot.failures > 0 {
-		pause = min(firstBackoff<<min(slot.failures-1, 8), mostBackoff)
+		pause = min(firstBackoff<<min(slot.failures-1, 8), maxBackoff)
 	}
 	slot.failures++
 	slog.Warn("worker ended", "err", why, "replaced in", pause)
+	s.after(pause, func() { s.spawn(slot) })
+
 	if !s.proven && !slices.ContainsFunc(s.slots, hasTriesLeft) {
 		s.err = fmt.Errorf("%w: %w", ErrNeverReady, why)
 		s.drain()
 		s.kill()
 	}
-	s.after(pause, func() { s.spawn(slot) })
 	if wasReady && len(s.pids()) == 0 { // it was the last one
-		s.quiet = time.Now()
-		s.after(quietPeriod, func() {
-			if len(s.pids()) == 0 && time.Since(s.quiet) >= quietPeriod {
-				s.setServing(false)
-			}
-		})
+		s.beginQuiet()
 	}
+}
+
+// beginQuiet waits for a while, and says that we don't serve if no worker has
+// become ready meanwhile.
+func (s *Supervisor) beginQuiet() {
+	s.quiet = time.Now()
+	s.after(quietPeriod, func() {
+		if len(s.pids()) == 0 && time.Since(s.quiet) >= quietPeriod {
+			s.setServing(false)
+		}
+	})
 }
 
 // stop begins the end: first no more new clients, then no more workers.
@@ -319,6 +352,7 @@ func (s *Supervisor) stop(sig os.Signal) {
 		defer s.cancel()
 		s.OnStop(ctx)
 	}()
+
 	go func() {
 		<-ctx.Done() // OnStop has returned, or takes too long
 		s.post(s.drain)
@@ -333,12 +367,14 @@ func (s *Supervisor) drain() {
 	if s.phase == draining {
 		return
 	}
+
 	s.phase = draining
 	for _, slot := range s.slots {
 		if slot.alive() {
 			slot.worker.Tell(wordStop)
 		}
 	}
+
 	s.after(refuseDelay, s.closeListener)
 	s.after(s.Grace, s.kill)
 }
@@ -359,6 +395,7 @@ func (s *Supervisor) closeListener() {
 	_ = unix.Shutdown(s.listener, unix.SHUT_RD)
 	_ = unix.Close(s.listener)
 	s.listener = -1
+
 	for _, slot := range s.slots {
 		if slot.alive() {
 			slot.worker.Close()

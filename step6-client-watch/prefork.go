@@ -65,6 +65,7 @@ func Spawn(listener int) (*Worker, error) {
 		return nil, fmt.Errorf("make the lifeline: %w", err)
 	}
 	defer lifelineR.Close()
+
 	ready, readyW, err := os.Pipe()
 	if err != nil {
 		lifeline.Close()
@@ -112,6 +113,7 @@ func executable() string {
 func (w *Worker) WaitReady(timeout time.Duration) error {
 	_ = w.ready.SetReadDeadline(time.Now().Add(timeout))
 	defer w.ready.SetReadDeadline(time.Time{})
+
 	_, err := w.Hear()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -167,13 +169,14 @@ func keepDescriptors() {
 }
 
 // RunWorker tells the master that this worker is ready and runs the loop until
-// it is drained. It drains when the master says so, and when the master is gone,
-// however it went; signals at wishes, which somebody else may have sent, it
-// passes on to the master. It returns an error if the loop isn't done after the
-// grace period: what is unfinished is lost when the process ends then.
+// it is drained. It drains when the master says so, and when the master is
+// gone, however it went; signals at wishes, which somebody else may have sent,
+// it passes on to the master. It returns an error if the loop isn't done after
+// the grace period: what is unfinished is lost when the process ends then.
 func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	// For its first timer Go's runtime opens descriptors, and it ends the
-	// process if there are none left: with many clients there might be none later.
+	// process if there are none left: later, with many clients, there might be
+	// none.
 	time.AfterFunc(0, func() {})
 	_ = unix.SetNonblock(readyFD, true) // so that a master that doesn't listen can't stop us
 
@@ -184,13 +187,12 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("keep the listening socket: %w", err)
 	}
-	loop.OnDrain(func() { _ = say(saysDrained) }) // behind the server's own
-
-	words, gone := hearMaster()
-	// The master would shut the socket down for all; now each worker does, once
-	// it has taken what was queued. A sibling that hangs would keep the port,
-	// and callers in it.
 	shutDown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
+
+	// Without a master, who would shut the socket down for all, each worker
+	// does, once it has taken what was queued. A sibling that hangs would keep
+	// the port, and callers in it.
+	words, gone := hearMaster()
 	go func() {
 		<-gone
 		loop.Drain()
@@ -204,10 +206,12 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 		}
 	}()
 
+	loop.OnDrain(func() { _ = say(saysDrained) }) // behind the server's own
 	err = say(saysReady)
 	if err != nil {
 		return fmt.Errorf("report ready: %w", err)
 	}
+
 	ended := make(chan error, 1)
 	go func() { ended <- loop.Run() }()
 
@@ -250,6 +254,7 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 // when the master is gone, or has closed the lifeline.
 func hearMaster() (words <-chan byte, gone <-chan struct{}) {
 	heard, end := make(chan byte, 2), make(chan struct{})
+
 	go func() {
 		defer close(end)
 		lifeline := os.NewFile(lifelineFD, "lifeline")
@@ -262,6 +267,7 @@ func hearMaster() (words <-chan byte, gone <-chan struct{}) {
 			heard <- word[0]
 		}
 	}()
+
 	return heard, end
 }
 

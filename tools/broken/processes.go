@@ -13,6 +13,7 @@ var processes = []Program{
 	if err != nil {
 		return err
 	}
+
 	var started []*Worker
 `, `	listener := syscall.Stdin
 	var started []*Worker
@@ -108,7 +109,10 @@ var processes = []Program{
 			s.wait(slot.worker.PID)
 		}
 	}
-	for os.Getpid() == 1 && s.wait(-1) { // process 1 inherits every orphan, too
+
+	more := os.Getpid() == 1 // process 1 inherits every orphan, too
+	for more {
+		more = s.wait(-1)
 	}
 `, `	s.wait(-1)
 `}},
