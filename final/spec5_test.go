@@ -78,7 +78,8 @@ func TestSpec5(t *testing.T) {
 	}
 
 	t.Run("5.1 no node before a worker answers", func(t *testing.T) {
-		harness.Usually(t, `registered when the port was open, not when a worker said that it accepts → step5 README, "Only while a worker serves"`)
+		harness.Usually(t, "registered when the port was open, not when a worker said that it accepts "+
+			`→ step5 README, "Only while a worker serves"`)
 		registry, o := begin(t)
 		o.Workers = 1
 		// hold lets the program run for one short moment after the other, until
@@ -129,7 +130,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.2 the node is ephemeral, numbered by ZooKeeper, and says host and port", func(t *testing.T) {
-		harness.Usually(t, "the flags of the create: ephemeral and sequential; the data are JSON with a number for the port")
+		harness.Usually(t, "the flags of the create: ephemeral and sequential; "+
+			"the data are JSON with a number for the port")
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
@@ -139,7 +141,8 @@ func TestSpec5(t *testing.T) {
 		number, _ := strconv.ParseFloat(port, 64)
 		want, got := map[string]any{"host": "127.0.0.1", "port": number}, map[string]any{}
 		err := json.Unmarshal([]byte(node.Data), &got)
-		harness.Check(t, err == nil && maps.Equal(got, want), fmt.Sprintf(`the data {"host":"127.0.0.1","port":%s}`, port), "%s", node.Data)
+		harness.Check(t, err == nil && maps.Equal(got, want),
+			fmt.Sprintf(`the data {"host":"127.0.0.1","port":%s}`, port), "%s", node.Data)
 	})
 
 	t.Run("5.3 what is missing of the path to the root is created", func(t *testing.T) {
@@ -149,7 +152,9 @@ func TestSpec5(t *testing.T) {
 		for _, root := range []string{outside + "/some/where", outside + "/some/where/else/again"} {
 			registry.Root, o.Root = root, root
 			s := theServer.Serve(t, o)
-			registry.Wait(soon, "a node of "+s.Addr, func(nodes []zkdev.Node) bool { return len(nodes) > 0 && nodes[0].Addr() == s.Addr })
+			registry.Wait(soon, "a node of "+s.Addr, func(nodes []zkdev.Node) bool {
+				return len(nodes) > 0 && nodes[0].Addr() == s.Addr
+			})
 		}
 	})
 
@@ -178,7 +183,8 @@ func TestSpec5(t *testing.T) {
 			p := run(t, o, host)
 			code := p.Wait(soon)
 			harness.Check(t, code == 2, "exit code 2 for "+host, "%d", code)
-			harness.Check(t, strings.Contains(p.Stderr(), "advertise"), "a word about advertising another address", "%s", p.Stderr())
+			harness.Check(t, strings.Contains(p.Stderr(), "advertise"),
+				"a word about advertising another address", "%s", p.Stderr())
 		}
 		registry.Want()
 	})
@@ -209,8 +215,10 @@ func TestSpec5(t *testing.T) {
 		registry.Want(other, note)
 	})
 
-	t.Run("5.9 SIGTERM: first the node goes, so that clients can notice, and only then is anybody refused", func(t *testing.T) {
-		harness.Usually(t, `the port was closed first: end the registration, give clients a moment, and then stop → step5 README, "Only while a worker serves"`)
+	t.Run("5.9 SIGTERM: first the node goes, so that clients can notice, "+
+		"and only then is anybody refused", func(t *testing.T) {
+		harness.Usually(t, "the port was closed first: end the registration, give clients a moment, and then stop "+
+			`→ step5 README, "Only while a worker serves"`)
 		registry, o := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
 		o.ZK = gate.Addr()
@@ -225,7 +233,8 @@ func TestSpec5(t *testing.T) {
 		code := s.Wait(soon)
 		took := time.Since(begin)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)
-		harness.Check(t, took > 50*time.Millisecond, "the server to stay for a moment after its node is gone", "it ended in %v", took)
+		harness.Check(t, took > 50*time.Millisecond,
+			"the server to stay for a moment after its node is gone", "it ended in %v", took)
 		registry.Want()
 	})
 
@@ -240,7 +249,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.11 a session that ZooKeeper has ended: registered again, once", func(t *testing.T) {
-		harness.Usually(t, `a new session has no znode: create one, and forget the old path → step5 README, "A session can end"`)
+		harness.Usually(t, "a new session has no znode: create one, and forget the old path "+
+			`→ step5 README, "A session can end"`)
 		registry, o := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
 		o.ZK = gate.Addr()
@@ -256,7 +266,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.12 the answer to the registration is lost: one node all the same", func(t *testing.T) {
-		harness.Usually(t, `a create without an answer may have worked: look before you create again → step5 README, "After a create without an answer"`)
+		harness.Usually(t, "a create without an answer may have worked: look before you create again "+
+			`→ step5 README, "After a create without an answer"`)
 		registry, o := begin(t)
 		registry.Remove(registry.Plant("root", "", false)) // leaves the root, which would take two more round trips
 		gate := zkdev.GateT(t, zookeeper)
@@ -267,7 +278,8 @@ func TestSpec5(t *testing.T) {
 		gate.Reset()
 		gate.Delay(0)
 		back := fmt.Sprintf("sid=%#x,", node.Session)
-		harness.Eventually(t, soon, "the server's session "+back+" back among ZooKeeper's connections", func() (bool, string) {
+		harness.Eventually(t, soon, "the server's session "+back+
+			" back among ZooKeeper's connections", func() (bool, string) {
 			answer, err := zookeeper.FourLetter("cons")
 			return strings.Contains(answer, back), fmt.Sprint(answer, err)
 		})
@@ -282,9 +294,12 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.13 ZooKeeper killed and started again: the node stays", func(t *testing.T) {
-		harness.Usually(t, `a lost connection is not a lost session: the znode is still there → step5 README, "A session can end"`)
+		harness.Usually(t, "a lost connection is not a lost session: the znode is still there "+
+			`→ step5 README, "A session can end"`)
 		registry, o := begin(t)
-		o.Session = 15 * time.Second // longer than ZooKeeper is down, and than a handshake may hang with one that only starts
+		// Longer than ZooKeeper is down, and than a handshake may hang with one
+		// that only starts.
+		o.Session = 15 * time.Second
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
 		for range 2 { // the second time shows what came of the first
@@ -292,7 +307,8 @@ func TestSpec5(t *testing.T) {
 			answers(t, s.Addr)
 			must(t, zookeeper.Restart())
 			back := fmt.Sprintf("sid=%#x,", node.Session)
-			harness.Eventually(t, 2*soon, "the server's session "+back+" back among ZooKeeper's connections", func() (bool, string) {
+			harness.Eventually(t, 2*soon, "the server's session "+back+
+				" back among ZooKeeper's connections", func() (bool, string) {
 				answer, err := zookeeper.FourLetter("cons")
 				return strings.Contains(answer, back), fmt.Sprint(answer, err)
 			})
@@ -301,7 +317,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.14 ZooKeeper wiped: registered again, once", func(t *testing.T) {
-		harness.Usually(t, `a ZooKeeper that lost its data turns the old session away without a word: make a new one → step5 README, "A session can end"`)
+		harness.Usually(t, "a ZooKeeper that lost its data turns the old session away without a word: make a new one "+
+			`→ step5 README, "A session can end"`)
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
@@ -309,7 +326,8 @@ func TestSpec5(t *testing.T) {
 		registry.WaitOne(2*soon, s.Addr, node)
 	})
 
-	t.Run("5.15 without ZooKeeper a server serves and stops; it is registered as soon as ZooKeeper comes", func(t *testing.T) {
+	t.Run("5.15 without ZooKeeper a server serves and stops; "+
+		"it is registered as soon as ZooKeeper comes", func(t *testing.T) {
 		harness.Usually(t, `the start waits for ZooKeeper, or tries once only → step5 README, "Every wait is bounded"`)
 		registry, o := begin(t)
 		zookeeper.Kill()
@@ -323,7 +341,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.16 a ZooKeeper that hangs doesn't hold up a stop", func(t *testing.T) {
-		harness.Usually(t, `closing the session waits for an answer that does not come → step5 README, "Every wait is bounded"`)
+		harness.Usually(t, "closing the session waits for an answer that does not come "+
+			`→ step5 README, "Every wait is bounded"`)
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
 		registry.WaitOne(soon, s.Addr)
@@ -335,7 +354,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.17 nor does one that is out of reach", func(t *testing.T) {
-		harness.Usually(t, `closing the session waits for an answer that does not come → step5 README, "Every wait is bounded"`)
+		harness.Usually(t, "closing the session waits for an answer that does not come "+
+			`→ step5 README, "Every wait is bounded"`)
 		t.Parallel() // it mostly waits, as do those below
 		registry, o := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
@@ -347,7 +367,8 @@ func TestSpec5(t *testing.T) {
 		registry.WaitNone(expired)
 	})
 
-	t.Run("5.18 SIGKILL of the master: the node goes after the session timeout, and the port is free by then", func(t *testing.T) {
+	t.Run("5.18 SIGKILL of the master: the node goes after the session timeout, "+
+		"and the port is free by then", func(t *testing.T) {
 		harness.Usually(t, "the znode is not ephemeral, or the workers hold the session or the port")
 		t.Parallel()
 		registry, o := begin(t)
@@ -363,7 +384,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.19 with no worker alive for long the node goes, and it comes back with the first one", func(t *testing.T) {
-		harness.Usually(t, `nobody withdraws the registration when the last worker is gone → step5 README, "Only while a worker serves"`)
+		harness.Usually(t, "nobody withdraws the registration when the last worker is gone "+
+			`→ step5 README, "Only while a worker serves"`)
 		t.Parallel()
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
@@ -377,7 +399,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.20 a master that was stopped for longer than its session is registered again", func(t *testing.T) {
-		harness.Usually(t, `the session ended while nobody looked: a new session has no znode → step5 README, "A session can end"`)
+		harness.Usually(t, "the session ended while nobody looked: a new session has no znode "+
+			`→ step5 README, "A session can end"`)
 		t.Parallel()
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
@@ -390,7 +413,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.21 a server that was cut off for longer than its session is registered again", func(t *testing.T) {
-		harness.Usually(t, `the session ended while nobody looked: a new session has no znode → step5 README, "A session can end"`)
+		harness.Usually(t, "the session ended while nobody looked: a new session has no znode "+
+			`→ step5 README, "A session can end"`)
 		t.Parallel()
 		registry, o := begin(t)
 		gate := zkdev.GateT(t, zookeeper)
@@ -405,7 +429,8 @@ func TestSpec5(t *testing.T) {
 	})
 
 	t.Run("5.22 a node that somebody takes away comes back, once", func(t *testing.T) {
-		harness.Usually(t, `nobody looks: the session is well, no request fails, and the node is gone → step5 README, "Look after your znode"`)
+		harness.Usually(t, "nobody looks: the session is well, no request fails, and the node is gone "+
+			`→ step5 README, "Look after your znode"`)
 		t.Parallel()
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
@@ -422,8 +447,10 @@ func TestSpec5(t *testing.T) {
 		registry.Want()
 	})
 
-	t.Run("5.23 the answer is lost, and the session moves to another member of ZooKeeper: one node all the same", func(t *testing.T) {
-		harness.Usually(t, `the list was asked of a member that has yet to hear of the create: sync first → step5 README, "After a create without an answer"`)
+	t.Run("5.23 the answer is lost, and the session moves to another member of ZooKeeper: "+
+		"one node all the same", func(t *testing.T) {
+		harness.Usually(t, "the list was asked of a member that has yet to hear of the create: sync first "+
+			`→ step5 README, "After a create without an answer"`)
 		t.Parallel()
 		ensemble := zkdev.StartLinkedEnsembleT(t)
 		leader := ensemble.Leader(t, soon)
@@ -444,7 +471,8 @@ func TestSpec5(t *testing.T) {
 				first.Reset()
 			})
 		}
-		s := theServer.Serve(t, harness.Options{ZK: first.Addr() + "," + second.Addr(), Root: registry.Root, Session: 20 * time.Second})
+		both := first.Addr() + "," + second.Addr()
+		s := theServer.Serve(t, harness.Options{ZK: both, Root: registry.Root, Session: 20 * time.Second})
 		harness.Eventually(t, 2*soon, "the server at the other member", func() (bool, string) {
 			n := second.Conns()
 			return n > 0, fmt.Sprint(n, " connections")

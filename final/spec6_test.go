@@ -77,7 +77,8 @@ func (s system6) stub(serve func(conn net.Conn, body []byte) error) *harness.Stu
 // check expects that every call had its answer, and each one the right one.
 func (s system6) check(client *harness.Client, summary harness.Summary) harness.Summary {
 	s.t.Helper()
-	harness.Check(s.t, summary.Failed == 0, "no failed call", "%d of %d:\n%s", summary.Failed, summary.Calls, client.Stderr())
+	harness.Check(s.t, summary.Failed == 0,
+		"no failed call", "%d of %d:\n%s", summary.Failed, summary.Calls, client.Stderr())
 	sum := 0.0
 	for i, answer := range client.Answers() {
 		round := i / 2
@@ -115,7 +116,8 @@ func TestSpec6(t *testing.T) {
 	const session = 2 * time.Second
 
 	t.Run("6.1 a server that joins is called", func(t *testing.T) {
-		harness.Usually(t, `a watch fires once: list again, and set the next one by the same request → step6 README, "The watch fires once"`)
+		harness.Usually(t, "a watch fires once: list again, and set the next one by the same request "+
+			`→ step6 README, "The watch fires once"`)
 		s := begin(t)
 		first := s.server(session)
 		client := s.client()
@@ -126,7 +128,8 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.2 a line for each answer, in the tutorial's form, and a summary", func(t *testing.T) {
-		harness.Usually(t, "flush each line; a string is printed without its quotes, a number with twelve digits (%.12g)")
+		harness.Usually(t, "flush each line; a string is printed without its quotes, "+
+			"a number with twelve digits (%.12g)")
 		s := begin(t)
 		server := s.server(session)
 		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Interval = 100, 0 })
@@ -134,8 +137,11 @@ func TestSpec6(t *testing.T) {
 		harness.Check(t, summary.Calls == 200, "200 calls", "%d", summary.Calls)
 		// Two calls that wait for delayed acknowledgements take 88 ms.
 		harness.Check(t, summary.Took < 4*time.Second, "200 calls in much less than 4s", "%v", summary.Took)
-		for _, line := range []string{"pong ireader 93", "pi_r 3.1382045832", "pi_r 3.13827520401", "pi_r 3.13840796707"} {
-			harness.Check(t, strings.Contains(client.Stdout(), server.Addr+" "+line+"\n"), "the line "+line, "%s", client.Stdout())
+		for _, line := range []string{
+			"pong ireader 93", "pi_r 3.1382045832", "pi_r 3.13827520401", "pi_r 3.13840796707",
+		} {
+			harness.Check(t, strings.Contains(client.Stdout(), server.Addr+" "+line+"\n"),
+				"the line "+line, "%s", client.Stdout())
 		}
 	})
 
@@ -146,7 +152,8 @@ func TestSpec6(t *testing.T) {
 		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Interval = 150, 10*time.Millisecond })
 		summary := s.check(client, client.WaitSummary())
 		for _, server := range servers { // 100 each, give or take 8, unless a slow one is avoided for a moment
-			harness.Check(t, summary.Answered[server] >= 20, "at least 20 of 300 calls at "+server, "%v", summary.Answered)
+			harness.Check(t, summary.Answered[server] >= 20,
+				"at least 20 of 300 calls at "+server, "%v", summary.Answered)
 		}
 	})
 
@@ -200,7 +207,9 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.7 a server that leaves is not called any more, and no call fails", func(t *testing.T) {
-		harness.Usually(t, `the list is read once only, or a removed server is still called, or its connection is cut with calls in flight: it takes no new calls and finishes those it has → step6 README, "When a call may move"`)
+		harness.Usually(t, "the list is read once only, or a removed server is still called, or its connection is cut "+
+			"with calls in flight: it takes no new calls and finishes those it has "+
+			`→ step6 README, "When a call may move"`)
 		s := begin(t)
 		stays, leaves := s.server(session), s.server(session)
 		client := s.client()
@@ -218,7 +227,8 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.8 a server that is no longer listed, but goes on: its connection is closed when the last call is answered", func(t *testing.T) {
+	t.Run("6.8 a server that is no longer listed, but goes on: "+
+		"its connection is closed when the last call is answered", func(t *testing.T) {
 		harness.Usually(t, "a server that left the list was forgotten with its connection still open")
 		s := begin(t)
 		stays := s.server(session)
@@ -229,7 +239,9 @@ func TestSpec6(t *testing.T) {
 			return err
 		})
 		client := s.client()
-		harness.Eventually(t, soon6, "a call of "+leaves.Addr, func() (bool, string) { return leaves.Requests() > 0, "none" })
+		harness.Eventually(t, soon6, "a call of "+leaves.Addr, func() (bool, string) {
+			return leaves.Requests() > 0, "none"
+		})
 		nodes, err := s.registry.Nodes()
 		harness.Check(t, err == nil, "a list of what is registered", "%v", err)
 		s.registry.Remove(nodes[slices.IndexFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == leaves.Addr })])
@@ -239,11 +251,13 @@ func TestSpec6(t *testing.T) {
 			return leaves.Open() == 0, fmt.Sprint(leaves.Open())
 		})
 		summary := client.Interrupt()
-		harness.Check(t, summary.Failed == 0, "no failed call", "%d of %d:\n%s", summary.Failed, summary.Calls, client.Stderr())
+		harness.Check(t, summary.Failed == 0,
+			"no failed call", "%d of %d:\n%s", summary.Failed, summary.Calls, client.Stderr())
 	})
 
 	t.Run("6.9 a znode that is gone between the list and the look at it", func(t *testing.T) {
-		harness.Usually(t, `"no such node" was taken for an error of ZooKeeper: it means that this server has just left`)
+		harness.Usually(t, `"no such node" was taken for an error of ZooKeeper: `+
+			"it means that this server has just left")
 		s := begin(t)
 		server := s.server(session)
 		gate := zkdev.GateT(t, zookeeper)
@@ -253,7 +267,8 @@ func TestSpec6(t *testing.T) {
 		}
 		gate.Delay(300 * time.Millisecond) // so that there is a while between list and look
 		client := s.client(func(o *harness.ClientOptions) { o.ZK, o.Session = gate.Addr(), 10*time.Second })
-		harness.Eventually(t, soon6, "a list asked for by the client's session (GETC) among ZooKeeper's connections", func() (bool, string) {
+		harness.Eventually(t, soon6, "a list asked for by the client's session (GETC) "+
+			"among ZooKeeper's connections", func() (bool, string) {
 			conns, err := zookeeper.FourLetter("cons")
 			return strings.Contains(conns, fmt.Sprintf("sid=%#x,lop=GETC,", gate.Latest())), fmt.Sprint(conns, err)
 		})
@@ -281,7 +296,8 @@ func TestSpec6(t *testing.T) {
 		summary := client.WaitSummary()
 		for i, answer := range client.Answers() {
 			kind := []string{"pong ", "pi_r "}[i%2]
-			harness.Check(t, answer == harness.Answer{Server: stub.Addr, Text: kind + long}, kind+"and a million bytes", "%d", len(answer.Text))
+			harness.Check(t, answer == harness.Answer{Server: stub.Addr, Text: kind + long},
+				kind+"and a million bytes", "%d", len(answer.Text))
 		}
 		harness.Check(t, summary.Calls == 6 && summary.Failed == 0, "6 calls, none failed", "%+v", summary)
 	})
@@ -305,7 +321,8 @@ func TestSpec6(t *testing.T) {
 	t.Run("6.12 znodes that are no servers are skipped", func(t *testing.T) {
 		harness.Usually(t, "one bad znode ended the client, or hid the good ones")
 		s := begin(t)
-		bad := []string{"", "gibberish", `"127.0.0.1:8080"`, "[]", "null", "{}", `{"port":8080}`, `{"host":"127.0.0.1"}`,
+		bad := []string{"", "gibberish", `"127.0.0.1:8080"`, "[]", "null", "{}", `{"port":8080}`,
+			`{"host":"127.0.0.1"}`,
 			`{"host":"","port":8080}`, `{"host":"127.0.0.1","port":"8080"}`, `{"host":"127.0.0.1","port":0}`,
 			`{"host":"127.0.0.1","port":65536}`, `{"host":"127.0.0.1","port":80.5}`, "\xff\xfe"}
 		for i, data := range bad {
@@ -326,9 +343,12 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.13 beside servers that don't keep to the protocol, no call fails", func(t *testing.T) {
-		harness.Usually(t, `a broken connection lost the call: a ping or pi may be asked again elsewhere → step6 README, "When a call may move"`)
+		harness.Usually(t, "a broken connection lost the call: a ping or pi may be asked again elsewhere "+
+			`→ step6 README, "When a call may move"`)
 		s := begin(t)
-		for _, reply := range []string{"", "\x02", "\x02\x00\x00\x00{", "\x00\x00\x00\x00", "\x02\x00\x00\x00{}", "\xff\xff\xff\xff"} {
+		for _, reply := range []string{
+			"", "\x02", "\x02\x00\x00\x00{", "\x00\x00\x00\x00", "\x02\x00\x00\x00{}", "\xff\xff\xff\xff",
+		} {
 			s.stub(func(conn net.Conn, _ []byte) error {
 				_, _ = io.WriteString(conn, reply)
 				return io.EOF // hang up
@@ -344,7 +364,9 @@ func TestSpec6(t *testing.T) {
 	// What follows mostly waits.
 
 	t.Run("6.14 a server killed with all its processes, and still listed: no call fails", func(t *testing.T) {
-		harness.Usually(t, `a call that a dead server refused was given up: move it, and avoid that server for a while → step6 README, "When a call may move"`)
+		harness.Usually(t, "a call that a dead server refused was given up: move it, "+
+			"and avoid that server for a while "+
+			`→ step6 README, "When a call may move"`)
 		t.Parallel()
 		s := begin(t)
 		stays, dies := s.server(session), s.server(session)
@@ -357,8 +379,10 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.15 a server that hangs, and stays listed: no call fails, and once it goes on it is called again", func(t *testing.T) {
-		harness.Usually(t, `nothing ends a wait for a server that is silent: it neither refuses nor resets → step6 README, "When a call may move"`)
+	t.Run("6.15 a server that hangs, and stays listed: no call fails, "+
+		"and once it goes on it is called again", func(t *testing.T) {
+		harness.Usually(t, "nothing ends a wait for a server that is silent: it neither refuses nor resets "+
+			`→ step6 README, "When a call may move"`)
 		t.Parallel()
 		s := begin(t)
 		stays, hangs := s.server(session), s.server(time.Minute)
@@ -372,8 +396,10 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.16 a server killed and started again at once, one address with two znodes: no call fails", func(t *testing.T) {
-		harness.Usually(t, `the connection is kept by znode: when the old one goes, it takes the living server away → step6 README, "Keyed by address"`)
+	t.Run("6.16 a server killed and started again at once, one address with two znodes: "+
+		"no call fails", func(t *testing.T) {
+		harness.Usually(t, "the connection is kept by znode: when the old one goes, it takes the living server away "+
+			`→ step6 README, "Keyed by address"`)
 		t.Parallel()
 		s := begin(t)
 		server := s.server(session)
@@ -389,7 +415,8 @@ func TestSpec6(t *testing.T) {
 	})
 
 	t.Run("6.17 the client's session expires while it is stopped: it still learns of a new server", func(t *testing.T) {
-		harness.Usually(t, `the watch died with the session: list again in the new one → step6 README, "The watch fires once"`)
+		harness.Usually(t, "the watch died with the session: list again in the new one "+
+			`→ step6 README, "The watch fires once"`)
 		t.Parallel()
 		s := begin(t)
 		first := s.server(session)
@@ -409,8 +436,10 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.18 while ZooKeeper hangs or is down calls go on, and a new server is found when it is back", func(t *testing.T) {
-		harness.Usually(t, `an error of ZooKeeper was taken for an empty list: keep the last one → step6 README, "The watch fires once"`)
+	t.Run("6.18 while ZooKeeper hangs or is down calls go on, "+
+		"and a new server is found when it is back", func(t *testing.T) {
+		harness.Usually(t, "an error of ZooKeeper was taken for an empty list: keep the last one "+
+			`→ step6 README, "The watch fires once"`)
 		t.Parallel()
 		own := zkdev.StartT(t)
 		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo").ShowWatches()}
@@ -440,8 +469,10 @@ func TestSpec6(t *testing.T) {
 		s.interrupt(client)
 	})
 
-	t.Run("6.19 ZooKeeper loses its data: the client finds the servers that register again, and forgets the others", func(t *testing.T) {
-		harness.Usually(t, `names known from the old session stand for other servers in the new one → step6 README, "The watch fires once"`)
+	t.Run("6.19 ZooKeeper loses its data: the client finds the servers that register again, "+
+		"and forgets the others", func(t *testing.T) {
+		harness.Usually(t, "names known from the old session stand for other servers in the new one "+
+			`→ step6 README, "The watch fires once"`)
 		t.Parallel()
 		own := zkdev.StartT(t)
 		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo").ShowWatches()}
@@ -467,14 +498,19 @@ func TestSpec6(t *testing.T) {
 	t.Run("6.20 without ZooKeeper the client says so, and its exit code is 1", func(t *testing.T) {
 		harness.Usually(t, "a wait without a bound, or a crash without a word")
 		t.Parallel()
-		client := system6{t, "127.0.0.1:1", &zkdev.Registry{Root: "/demo"}}.client(func(o *harness.ClientOptions) { o.Wait = time.Second })
+		client := system6{t, "127.0.0.1:1", &zkdev.Registry{Root: "/demo"}}.client(func(o *harness.ClientOptions) {
+			o.Wait = time.Second
+		})
 		code := client.Wait(2 * soon6)
 		harness.Check(t, code == 1, "exit code 1", "%d", code)
-		harness.Check(t, strings.Contains(client.Stderr(), "127.0.0.1:1"), "a word about ZooKeeper's address", "%s", client.Stderr())
+		harness.Check(t, strings.Contains(client.Stderr(), "127.0.0.1:1"),
+			"a word about ZooKeeper's address", "%s", client.Stderr())
 	})
 
 	t.Run("6.21 a server that takes three seconds for an answer is waited for, and asked once", func(t *testing.T) {
-		harness.Usually(t, `a silent server was given up, and its work begun anew: it is suspect, not dead, so wait on → step6 README, "When a call may move"`)
+		harness.Usually(t, "a silent server was given up, and its work begun anew: "+
+			"it is suspect, not dead, so wait on "+
+			`→ step6 README, "When a call may move"`)
 		theClient.Needs(t, "timeout")
 		t.Parallel()
 		s := begin(t)
@@ -485,7 +521,8 @@ func TestSpec6(t *testing.T) {
 		})
 		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Timeout = 1, 30*time.Second })
 		summary := client.WaitSummary()
-		harness.Check(t, summary.Calls == 2 && summary.Failed == 0, "2 calls, none failed", "%+v\n%s", summary, client.Stderr())
+		harness.Check(t, summary.Calls == 2 && summary.Failed == 0,
+			"2 calls, none failed", "%+v\n%s", summary, client.Stderr())
 		harness.Check(t, stub.Requests() == 2, "2 requests", "%d", stub.Requests())
 	})
 }

@@ -27,14 +27,16 @@ func TestSpec1(t *testing.T) {
 	}
 
 	t.Run("1.1 one frame, whole", func(t *testing.T) {
-		harness.Usually(t, `the length is four bytes, little-endian, and counts the body only → step1 README, "A stream has no messages"`)
+		harness.Usually(t, "the length is four bytes, little-endian, and counts the body only "+
+			`→ step1 README, "A stream has no messages"`)
 		c := dial(t)
 		c.SendFrame(`{"in":"ping","params":"hello"}`)
 		c.WantPong(`"hello"`)
 	})
 
 	t.Run("1.2 one call after the other on one connection", func(t *testing.T) {
-		harness.Usually(t, "the connection is closed after its first reply, or bytes of the last frame are left in the buffer")
+		harness.Usually(t, "the connection is closed after its first reply, "+
+			"or bytes of the last frame are left in the buffer")
 		c := dial(t)
 		for i := range 10 {
 			c.SendRequest("ping", i)
@@ -43,7 +45,9 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.3 ping echoes its params byte for byte", func(t *testing.T) {
-		harness.Usually(t, `params were decoded and encoded again: that escapes <, > and &, drops white space and rounds numbers → step1 README, "Bytes as they came"`)
+		harness.Usually(t, "params were decoded and encoded again: that escapes <, > and &, "+
+			"drops white space and rounds numbers "+
+			`→ step1 README, "Bytes as they came"`)
 		c := dial(t)
 		for _, params := range spec1Echoes {
 			c.SendRequest("ping", json.RawMessage(params))
@@ -52,9 +56,12 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.4 pi is computed from n+1 terms", func(t *testing.T) {
-		harness.Usually(t, "another order of operations gives other bits: add 1/(2i+1)/(2i+1) for i from 0 to n, n included")
+		harness.Usually(t, "another order of operations gives other bits: "+
+			"add 1/(2i+1)/(2i+1) for i from 0 to n, n included")
 		c := dial(t)
-		for n, want := range map[int]string{0: "2.82842712475", 93: "3.1382045832", 95: "3.13827520401", 99: "3.13840796707"} {
+		for n, want := range map[int]string{
+			0: "2.82842712475", 93: "3.1382045832", 95: "3.13827520401", 99: "3.13840796707",
+		} {
 			got := fmt.Sprintf("%.12g", spec1Pi(t, c, n))
 			harness.Check(t, got == want, fmt.Sprintf("pi of %d: %s", n, want), "%s", got)
 		}
@@ -67,12 +74,14 @@ func TestSpec1(t *testing.T) {
 		c := dial(t)
 		for _, n := range []int{100, 1000, 10_000, 100_000} {
 			got := (math.Pi - spec1Pi(t, c, n)) * float64(n+1) * math.Pi
-			harness.Check(t, math.Abs(got-1) < 0.01, fmt.Sprintf("the error of pi of %d, times π(n+1), within 1 %% of 1", n), "%g", got)
+			harness.Check(t, math.Abs(got-1) < 0.01,
+				fmt.Sprintf("the error of pi of %d, times π(n+1), within 1 %% of 1", n), "%g", got)
 		}
 	})
 
 	t.Run("1.6 a frame that arrives byte by byte", func(t *testing.T) {
-		harness.Usually(t, `one read was taken for one frame: keep what has come until the frame is whole → step1 README, "A stream has no messages"`)
+		harness.Usually(t, "one read was taken for one frame: keep what has come until the frame is whole "+
+			`→ step1 README, "A stream has no messages"`)
 		c := dial(t)
 		frame := harness.Frame(`{"in":"ping","params":"slow"}`)
 		for i, b := range frame {
@@ -85,7 +94,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.7 a length that arrives in two pieces", func(t *testing.T) {
-		harness.Usually(t, `the four bytes of the length were taken to arrive together → step1 README, "A stream has no messages"`)
+		harness.Usually(t, "the four bytes of the length were taken to arrive together "+
+			`→ step1 README, "A stream has no messages"`)
 		c := dial(t)
 		frame := harness.Frame(`{"in":"ping","params":"in two"}`)
 		for cut := 1; cut <= 4; cut++ {
@@ -97,7 +107,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.8 several frames in one write are all answered, in order", func(t *testing.T) {
-		harness.Usually(t, `only the first frame of a read was handled: go on until no whole frame is left → step1 README, "A stream has no messages"`)
+		harness.Usually(t, "only the first frame of a read was handled: go on until no whole frame is left "+
+			`→ step1 README, "A stream has no messages"`)
 		c := dial(t)
 		var frames []byte
 		for i := range 100 {
@@ -110,7 +121,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.9 a write that ends inside the next frame", func(t *testing.T) {
-		harness.Usually(t, `the beginning of the next frame was thrown away with the rest of the buffer → step1 README, "A stream has no messages"`)
+		harness.Usually(t, "the beginning of the next frame was thrown away with the rest of the buffer "+
+			`→ step1 README, "A stream has no messages"`)
 		c := dial(t)
 		one, two := harness.Frame(`{"in":"ping","params":1}`), harness.Frame(`{"in":"ping","params":2}`)
 		both := append(one, two...)
@@ -123,7 +135,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.10 frames of exactly 1024 bytes, and of multiples of it", func(t *testing.T) {
-		harness.Usually(t, "a read that fills the buffer was taken for the end, or for something that goes on, and read again")
+		harness.Usually(t, "a read that fills the buffer was taken for the end, "+
+			"or for something that goes on, and read again")
 		c := dial(t)
 		envelope := len(`{"in":"ping","params":""}`)
 		for _, size := range []int{1023, 1024, 1025, 2048, 4096, 8192, 16 << 10, 32 << 10, 64 << 10, 128 << 10} {
@@ -136,7 +149,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.11 a bad request is answered with an error, and the connection goes on", func(t *testing.T) {
-		harness.Usually(t, `every error needs an answer, also a panic: beware that null decodes into an int, and true or "5" into nothing`)
+		harness.Usually(t, "every error needs an answer, also a panic: beware that null decodes into an int, "+
+			`and true or "5" into nothing`)
 		c := dial(t)
 		for i, body := range spec1Bad {
 			c.SendFrame(body)
@@ -172,7 +186,9 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.14 one byte over the limit: an error reply while we still send, then the end", func(t *testing.T) {
-		harness.Usually(t, `nothing is said before the end, or the socket is closed with unread input, which resets the connection and destroys the reply: answer, end your side, read on, then close → step1 README, "End your side first"`)
+		harness.Usually(t, "nothing is said before the end, or the socket is closed with unread input, which resets "+
+			"the connection and destroys the reply: answer, end your side, read on, then close "+
+			`→ step1 README, "End your side first"`)
 		s := theServer.Serve(t, harness.Options{})
 		body := bytes.Repeat([]byte("x"), spec1Limit) // zeros would pass for empty frames
 		for _, length := range []uint32{spec1Limit + 1, 1 << 24, 1 << 31, 0xFFFFFFFF} {
@@ -195,7 +211,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.15 a length over the limit is enough: the error doesn't wait for the body", func(t *testing.T) {
-		harness.Usually(t, `check the length before anything is allocated or read for it → step1 README, "A limit before the body"`)
+		harness.Usually(t, "check the length before anything is allocated or read for it "+
+			`→ step1 README, "A limit before the body"`)
 		c := dial(t)
 		c.Send(append(harness.Frame(harness.Request("ping", "before")), 0xFF, 0xFF, 0xFF, 0xFF))
 		c.WantPong(`"before"`)
@@ -239,7 +256,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.18 length and body leave in one write: 100 calls take less than 2 s", func(t *testing.T) {
-		harness.Usually(t, "length and body left in two writes: the second waits for the acknowledgement of the first, some 40 ms")
+		harness.Usually(t, "length and body left in two writes: "+
+			"the second waits for the acknowledgement of the first, some 40 ms")
 		c := dial(t)
 		start := time.Now()
 		for i := range 100 {
@@ -247,7 +265,8 @@ func TestSpec1(t *testing.T) {
 			c.WantPong(fmt.Sprint(i))
 		}
 		took := time.Since(start)
-		harness.Check(t, took < 2*time.Second, "100 calls in less than 2s (44 ms each is what two writes cost)", "%v", took)
+		harness.Check(t, took < 2*time.Second,
+			"100 calls in less than 2s (44 ms each is what two writes cost)", "%v", took)
 	})
 }
 
@@ -289,5 +308,6 @@ var spec1Bad = []string{
 	`{"in":"pi","params":-1}`, `{"in":"pi","params":1.5}`, `{"in":"pi","params":true}`, `{"in":"pi","params":"5"}`,
 	`{"in":"pi","params":null}`, `{"in":"pi","params":[1]}`, `{"in":"pi","params":{}}`,
 	// more than a server is ready to compute
-	`{"in":"pi","params":100000001}`, `{"in":"pi","params":9223372036854775808}`, `{"in":"pi","params":1` + strings.Repeat("0", 400) + `}`,
+	`{"in":"pi","params":100000001}`, `{"in":"pi","params":9223372036854775808}`,
+	`{"in":"pi","params":1` + strings.Repeat("0", 400) + `}`,
 }

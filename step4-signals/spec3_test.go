@@ -25,7 +25,8 @@ func TestSpec3(t *testing.T) {
 	}
 
 	t.Run("3.1 several pids answer", func(t *testing.T) {
-		harness.Usually(t, `the workers did not get the listening socket, or only one of them accepts → step3 README, "What a worker inherits"`)
+		harness.Usually(t, "the workers did not get the listening socket, or only one of them accepts "+
+			`→ step3 README, "What a worker inherits"`)
 		s := start(t, 2)
 		conns := map[int]*harness.Conn{}
 		harness.Eventually(t, 10*time.Second, "connections held by two processes", func() (bool, string) {
@@ -45,14 +46,17 @@ func TestSpec3(t *testing.T) {
 			s := start(t, n)
 			serving := s.WaitServing(t, n)
 			workers := s.Workers(t)
-			harness.Check(t, slices.Equal(serving, workers), fmt.Sprintf("the workers %v, and only they, accept connections", workers), "%v", serving)
+			harness.Check(t, slices.Equal(serving, workers),
+				fmt.Sprintf("the workers %v, and only they, accept connections", workers), "%v", serving)
 			all := s.Processes(t)
 			harness.Check(t, len(all) == 1+n, fmt.Sprintf("%d processes", 1+n), "%d", len(all))
 		}
 	})
 
 	t.Run("3.3 all workers answer at the same time", func(t *testing.T) {
-		harness.Usually(t, `a worker waits in accept: a socket shared by processes must not block, another may be faster → step3 README, "What a worker inherits"`)
+		harness.Usually(t, "a worker waits in accept: a socket shared by processes must not block, "+
+			"another may be faster "+
+			`→ step3 README, "What a worker inherits"`)
 		s := start(t, 4)
 		s.WaitServing(t, 4)
 		for round := range 3 {
@@ -69,8 +73,11 @@ func TestSpec3(t *testing.T) {
 		}
 	})
 
-	t.Run("3.4 connections spread: of 64, the busier one of two workers holds at most 60 %, on average of 10 rounds", func(t *testing.T) {
-		harness.Usually(t, `the worker that is awake takes them all: after one connection leave the next to others for a moment → step3 README, "Whose turn it is"`)
+	t.Run("3.4 connections spread: of 64, the busier one of two workers holds at most 60 %, "+
+		"on average of 10 rounds", func(t *testing.T) {
+		harness.Usually(t, "the worker that is awake takes them all: "+
+			"after one connection leave the next to others for a moment "+
+			`→ step3 README, "Whose turn it is"`)
 		const rounds, conns, most = 10, 64, 0.6
 		s := start(t, 2)
 		s.WaitServing(t, 2)
@@ -95,11 +102,14 @@ func TestSpec3(t *testing.T) {
 				spec3Leave(t, s, open)
 			}
 		}
-		harness.Check(t, average <= most*conns, fmt.Sprintf("at most %g of %d connections on one worker, on average", most*conns, conns), "%g: %v", average, held)
+		harness.Check(t, average <= most*conns,
+			fmt.Sprintf("at most %g of %d connections on one worker, on average", most*conns, conns),
+			"%g: %v", average, held)
 	})
 
 	t.Run("3.5 a worker killed with 40 connections queued loses none", func(t *testing.T) {
-		harness.Usually(t, `each worker has a listening socket of its own: what waits in it dies with it → step3 README, "Whose turn it is"`)
+		harness.Usually(t, "each worker has a listening socket of its own: what waits in it dies with it "+
+			`→ step3 README, "Whose turn it is"`)
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
@@ -121,7 +131,8 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.6 a worker's death ends its own connections and no others", func(t *testing.T) {
-		harness.Usually(t, `connections were made before the workers were started, or the master holds copies of them → step3 README, "What a worker inherits"`)
+		harness.Usually(t, "connections were made before the workers were started, or the master holds copies of them "+
+			`→ step3 README, "What a worker inherits"`)
 		s := start(t, 2)
 		workers := s.WaitServing(t, 2)
 		var conns []*harness.Conn
@@ -146,7 +157,8 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.7 a worker is given nothing of the master's but the listener and two pipes", func(t *testing.T) {
-		harness.Usually(t, `a descriptor without close-on-exec goes to every process that is started later → step3 README, "What a worker inherits"`)
+		harness.Usually(t, "a descriptor without close-on-exec goes to every process that is started later "+
+			`→ step3 README, "What a worker inherits"`)
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		s.WaitWorkers(t, 5*time.Second, 2)
@@ -161,7 +173,8 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.8 master killed with SIGKILL: port free and idle workers gone within a second", func(t *testing.T) {
-		harness.Usually(t, `nobody tells the workers that the master is gone: hold a pipe whose other end only it has → step3 README, "The lifeline"`)
+		harness.Usually(t, "nobody tells the workers that the master is gone: hold a pipe whose other end only it has "+
+			`→ step3 README, "The lifeline"`)
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
@@ -175,7 +188,9 @@ func TestSpec3(t *testing.T) {
 		idle.WantEOF()
 		idle.Close()
 		s.WaitPortFree(t, time.Second)
-		harness.Eventually(t, time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), fmt.Sprint(len(s.Processes(t))) })
+		harness.Eventually(t, time.Second, "no worker left", func() (bool, string) {
+			return s.Gone(workers...), fmt.Sprint(len(s.Processes(t)))
+		})
 		took := time.Since(begin)
 		harness.Check(t, took < time.Second, "all of that within 1s", "%v", took)
 	})
@@ -197,7 +212,9 @@ func TestSpec3(t *testing.T) {
 		}
 		c.WantEOF()
 		c.Close()
-		harness.Eventually(t, grace-2*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), fmt.Sprint(len(s.Processes(t))) })
+		harness.Eventually(t, grace-2*time.Second, "no worker left", func() (bool, string) {
+			return s.Gone(workers...), fmt.Sprint(len(s.Processes(t)))
+		})
 	})
 
 	t.Run("3.10 master killed with SIGKILL: no client keeps a worker longer than the grace period", func(t *testing.T) {
@@ -212,7 +229,9 @@ func TestSpec3(t *testing.T) {
 		go func() { _ = deaf.TrySend(slices.Repeat(harness.Frame(harness.Request("ping", params)), 50)) }()
 		s.WaitRead(t, half)
 		s.Signal(syscall.SIGKILL)
-		harness.Eventually(t, 8*time.Second, "no worker left", func() (bool, string) { return s.Gone(workers...), fmt.Sprint(len(s.Processes(t))) })
+		harness.Eventually(t, 8*time.Second, "no worker left", func() (bool, string) {
+			return s.Gone(workers...), fmt.Sprint(len(s.Processes(t)))
+		})
 	})
 
 	t.Run("3.11 a restart at once after the master was killed", func(t *testing.T) {
@@ -228,7 +247,8 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.12 an empty marker in the environment makes no difference", func(t *testing.T) {
-		harness.Usually(t, `the workers find the empty one first, and take themselves for masters → step3 README, "What a worker inherits"`)
+		harness.Usually(t, "the workers find the empty one first, and take themselves for masters "+
+			`→ step3 README, "What a worker inherits"`)
 		s := theServer.Serve(t, harness.Options{Workers: 2, Env: []string{"RPC_WORKER="}})
 		s.WaitServing(t, 2)
 		all := s.Processes(t)
@@ -243,7 +263,8 @@ func spec3Leave(t *testing.T, s *harness.Server, conns []*harness.Conn) {
 	for _, c := range conns {
 		c.Close()
 	}
-	harness.Eventually(t, 5*time.Second, fmt.Sprintf("%d connections closed by the server, too", len(conns)), func() (bool, string) {
+	expected := fmt.Sprintf("%d connections closed by the server, too", len(conns))
+	harness.Eventually(t, 5*time.Second, expected, func() (bool, string) {
 		closed := before - s.Open(t)
 		return closed >= len(conns), fmt.Sprint(closed)
 	})
@@ -274,12 +295,17 @@ func spec3Inherited(t *testing.T, worker int, held map[int]map[int]string, ours 
 		}
 	}
 	for fd, target := range held[worker] {
-		for agreed := 4; agreed < 6; agreed++ { // both ends of a pipe have one number: the lifeline's write end looks like this
+		// Both ends of a pipe have one number: the lifeline's write end looks
+		// like this.
+		for agreed := 4; agreed < 6; agreed++ {
 			harness.Check(t, fd < 6 || target != held[worker][agreed],
-				fmt.Sprintf("worker %d to hold one end of its pipes, as descriptors 4 and 5, and never the other", worker),
+				fmt.Sprintf("worker %d to hold one end of its pipes, as descriptors 4 and 5, and never the other",
+					worker),
 				"its descriptor %d, %s, is its descriptor %d once more, or the other end of it", fd, target, agreed)
 		}
 	}
-	harness.Check(t, strings.HasPrefix(held[worker][3], "socket:"), fmt.Sprintf("the listener as descriptor 3 of worker %d", worker), "%v", held[worker])
-	harness.Check(t, strings.HasPrefix(held[worker][4], "pipe:"), fmt.Sprintf("the lifeline as descriptor 4 of worker %d", worker), "%v", held[worker])
+	harness.Check(t, strings.HasPrefix(held[worker][3], "socket:"),
+		fmt.Sprintf("the listener as descriptor 3 of worker %d", worker), "%v", held[worker])
+	harness.Check(t, strings.HasPrefix(held[worker][4], "pipe:"),
+		fmt.Sprintf("the lifeline as descriptor 4 of worker %d", worker), "%v", held[worker])
 }

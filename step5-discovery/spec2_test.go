@@ -75,7 +75,8 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.4 a client that sends 10,000 requests before it reads gets 10,000 replies, in order", func(t *testing.T) {
-		harness.Usually(t, `a write took only a part and the rest was lost, or replies are read ahead without bound → step2 README, "Read nothing while you owe"`)
+		harness.Usually(t, "a write took only a part and the rest was lost, or replies are read ahead without bound "+
+			`→ step2 README, "Read nothing while you owe"`)
 		s := start(t)
 		c := s.Dial(t)
 		go func() { _ = c.TrySend(spec2Pings(10_000)) }() // the server may stop reading until we do
@@ -85,7 +86,8 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.5 with 1,000 requests sent and the sending side closed, all are answered", func(t *testing.T) {
-		harness.Usually(t, `the end of input closed the connection before the replies were sent → step2 README, "Read nothing while you owe"`)
+		harness.Usually(t, "the end of input closed the connection before the replies were sent "+
+			`→ step2 README, "Read nothing while you owe"`)
 		s := start(t)
 		c := s.Dial(t)
 		c.Send(spec2Pings(1000))
@@ -97,7 +99,8 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.6 big frames in both directions at the same time", func(t *testing.T) {
-		harness.Usually(t, `a write that would block must be finished later, when the poller says so → step2 README, "Never block the loop"`)
+		harness.Usually(t, "a write that would block must be finished later, when the poller says so "+
+			`→ step2 README, "Never block the loop"`)
 		s := start(t)
 		const rounds = 4
 		params := `"` + strings.Repeat("x", 500_000) + `"`
@@ -118,7 +121,8 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.7 a client that is late to read gets every reply whole", func(t *testing.T) {
-		harness.Usually(t, `a write took only a part, and the rest was forgotten → step2 README, "Read nothing while you owe"`)
+		harness.Usually(t, "a write took only a part, and the rest was forgotten "+
+			`→ step2 README, "Read nothing while you owe"`)
 		s := start(t)
 		const rounds = 40 // 20 MB, more than the buffers on the way hold
 		params := `"` + strings.Repeat("x", 500_000) + `"`
@@ -162,7 +166,9 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.9 clients that never read: others are served, memory stays bounded, nothing spins", func(t *testing.T) {
-		harness.Usually(t, `a connection with unsent replies is still read, so that they pile up; or a write waits for the client; or a connection stays armed for writing with nothing to write → step2 README, "Read nothing while you owe"`)
+		harness.Usually(t, "a connection with unsent replies is still read, so that they pile up; or a write waits "+
+			"for the client; or a connection stays armed for writing with nothing to write "+
+			`→ step2 README, "Read nothing while you owe"`)
 		s := start(t)
 		ping(t, s.Dial(t))
 		before := s.RSS()
@@ -201,7 +207,9 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.10 idle clients and half frames cost no CPU time", func(t *testing.T) {
-		harness.Usually(t, `the poller returns at once, again and again: writability armed with nothing to write, or a timeout of 0 → step2 README, "Let go of the dead"`)
+		harness.Usually(t, "the poller returns at once, again and again: "+
+			"writability armed with nothing to write, or a timeout of 0 "+
+			`→ step2 README, "Let go of the dead"`)
 		s := start(t)
 		for range 50 {
 			ping(t, s.Dial(t))
@@ -212,7 +220,8 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.11 nothing is left of clients that vanish", func(t *testing.T) {
-		harness.Usually(t, `a connection that hung up is neither read nor written and so never closed → step2 README, "Let go of the dead"`)
+		harness.Usually(t, "a connection that hung up is neither read nor written and so never closed "+
+			`→ step2 README, "Let go of the dead"`)
 		s := start(t)
 		ping(t, s.Dial(t))
 		before := s.Open(t)
@@ -235,14 +244,16 @@ func TestSpec2(t *testing.T) {
 				c.Close()
 			}
 		}
-		harness.Eventually(t, 5*time.Second, fmt.Sprintf("%d open files, as before 40 clients came and went", before), func() (bool, string) {
+		expected := fmt.Sprintf("%d open files, as before 40 clients came and went", before)
+		harness.Eventually(t, 5*time.Second, expected, func() (bool, string) {
 			now := s.Open(t)
 			return now <= before+5, fmt.Sprint(now) // a program may have opened some more for itself
 		})
 	})
 
 	t.Run("2.12 Ctrl-C: what was begun is finished, the port is closed, the exit code is 0", func(t *testing.T) {
-		harness.Usually(t, "the loop ends at the signal: stop accepting, answer what was read, end each connection, then end")
+		harness.Usually(t, "the loop ends at the signal: stop accepting, answer what was read, "+
+			"end each connection, then end")
 		s := start(t)
 		idle, busy := s.Dial(t), s.Dial(t)
 		ping(t, idle)
@@ -265,7 +276,9 @@ func TestSpec2(t *testing.T) {
 		code := s.Wait(5 * time.Second)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)
 		s.WaitRefused(t, time.Second)
-		harness.Eventually(t, 2*time.Second, "no process left", func() (bool, string) { return len(s.Processes(t)) == 0, "some are" })
+		harness.Eventually(t, 2*time.Second, "no process left", func() (bool, string) {
+			return len(s.Processes(t)) == 0, "some are"
+		})
 	})
 
 	t.Run("2.13 the port can be used again at once", func(t *testing.T) {
@@ -283,13 +296,17 @@ func TestSpec2(t *testing.T) {
 		}
 	})
 
-	t.Run("2.14 after Ctrl-C a client that sends a request for each reply is told the end, long calls or not", func(t *testing.T) {
-		harness.Usually(t, `what a client sends after the signal is taken, too, as long as something keeps the server busy → step2 README, "Answer what has come in"`)
+	t.Run("2.14 after Ctrl-C a client that sends a request for each reply is told the end, "+
+		"long calls or not", func(t *testing.T) {
+		harness.Usually(t, "what a client sends after the signal is taken, too, "+
+			"as long as something keeps the server busy "+
+			`→ step2 README, "Answer what has come in"`)
 		s := start(t)
 		busy, eager := s.Dial(t), s.Dial(t)
 		ping(t, eager)
 		call := harness.Request("pi", 20_000_000)
-		call = call[:len(call)-1] + strings.Repeat(" ", 8000-len(call)) + "}"    // so long that they aren't read at once
+		// So long that they aren't read at once.
+		call = call[:len(call)-1] + strings.Repeat(" ", 8000-len(call)) + "}"
 		go func() { _ = busy.TrySend(slices.Repeat(harness.Frame(call), 32)) }() // until the server has been told
 		type end struct {
 			at  time.Time
@@ -318,14 +335,16 @@ func TestSpec2(t *testing.T) {
 		select {
 		case eager := <-told:
 			harness.Check(t, errors.Is(eager.err, io.EOF), "the end of the connection", "%v", eager.err)
-			harness.Check(t, eager.at.Before(last), "the end before the last reply to a long call", "%v later", eager.at.Sub(last))
+			harness.Check(t, eager.at.Before(last),
+				"the end before the last reply to a long call", "%v later", eager.at.Sub(last))
 		case <-time.After(5 * time.Second):
 			harness.Check(t, false, "the end of the connection", "replies, to whatever it sends")
 		}
 	})
 
 	t.Run("2.15 newcomers are answered while others send without a pause", func(t *testing.T) {
-		harness.Usually(t, `a turn takes long when many have sent much, and only one connection is accepted in each → step2 README, "Bound the turn"`)
+		harness.Usually(t, "a turn takes long when many have sent much, and only one connection is accepted in each "+
+			`→ step2 README, "Bound the turn"`)
 		s := start(t)
 		const floods, newcomers = 20, 300
 		for range floods {

@@ -60,7 +60,8 @@ func TestSpec4(t *testing.T) {
 	}
 
 	t.Run("4.1 a killed worker is replaced", func(t *testing.T) {
-		harness.Usually(t, `the master does not wait for its children, or does not start another → step4 README, "Reap until none"`)
+		harness.Usually(t, "the master does not wait for its children, or does not start another "+
+			`→ step4 README, "Reap until none"`)
 		s := start(t, 2, 0)
 		workers := s.Workers(t)
 		s.SignalEach(syscall.SIGKILL, workers[0])
@@ -107,7 +108,8 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.5 SIGTERM: a call in progress is answered, the exit code is 0, nobody is left", func(t *testing.T) {
-		harness.Usually(t, `the workers end at the signal, or the master before them → step4 README, "The order of a stop"`)
+		harness.Usually(t, "the workers end at the signal, or the master before them "+
+			`→ step4 README, "The order of a stop"`)
 		s := start(t, 2, grace)
 		c := begin(t, s)
 		s.Signal(syscall.SIGTERM)
@@ -116,7 +118,9 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.6 the same for a signal to the whole group, such as Ctrl-C", func(t *testing.T) {
-		harness.Usually(t, `the workers obey the signal that reaches them directly, too: they must ignore SIGINT and SIGHUP → step4 README, "The order of a stop"`)
+		harness.Usually(t, "the workers obey the signal that reaches them directly, too: "+
+			"they must ignore SIGINT and SIGHUP "+
+			`→ step4 README, "The order of a stop"`)
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 			s := start(t, 2, grace)
 			c := begin(t, s)
@@ -164,15 +168,19 @@ func TestSpec4(t *testing.T) {
 		for err == nil {
 			_, err = c.TryReply()
 		}
-		harness.Check(t, err == io.EOF, "replies, and then the end of the connection", "%v after %v", err, time.Since(begin))
+		harness.Check(t, err == io.EOF,
+			"replies, and then the end of the connection", "%v after %v", err, time.Since(begin))
 		c.Close()
 		clean(t, s, grace)
 		took := time.Since(begin)
-		harness.Check(t, took < grace-time.Second, fmt.Sprintf("all of that before the grace period of %v is over", grace), "%v", took)
+		harness.Check(t, took < grace-time.Second,
+			fmt.Sprintf("all of that before the grace period of %v is over", grace), "%v", took)
 	})
 
 	t.Run("4.9 during a stop new connections are refused, they don't hang", func(t *testing.T) {
-		harness.Usually(t, `a listener that nobody accepts from is still open somewhere: the kernel goes on connecting callers to it → step4 README, "The order of a stop"`)
+		harness.Usually(t, "a listener that nobody accepts from is still open somewhere: "+
+			"the kernel goes on connecting callers to it "+
+			`→ step4 README, "The order of a stop"`)
 		s := start(t, 1, 0)
 		c := s.Dial(t)
 		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 10)) // seconds of work
@@ -183,7 +191,9 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.10 a stop as soon as the port is open", func(t *testing.T) {
-		harness.Usually(t, `the signal comes before its handler is set up, or a worker is started after the stop began → step4 README, "The order of a stop"`)
+		harness.Usually(t, "the signal comes before its handler is set up, "+
+			"or a worker is started after the stop began "+
+			`→ step4 README, "The order of a stop"`)
 		for range 5 {
 			s := theServer.Serve(t, harness.Options{Workers: 4}) // its workers are only starting
 			s.Signal(syscall.SIGTERM)
@@ -191,8 +201,10 @@ func TestSpec4(t *testing.T) {
 		}
 	})
 
-	t.Run("4.11 stopped and started again, under calls, on the same port: no reply is lost on its way", func(t *testing.T) {
-		harness.Usually(t, "a socket was closed with unread input, which resets the connection, or the port was closed before the queue was empty")
+	t.Run("4.11 stopped and started again, under calls, on the same port: "+
+		"no reply is lost on its way", func(t *testing.T) {
+		harness.Usually(t, "a socket was closed with unread input, which resets the connection, "+
+			"or the port was closed before the queue was empty")
 		s := start(t, 2, 0)
 		l := harness.StartLoad(t, s.Addr, 6)
 		for range 3 {
@@ -207,7 +219,8 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.12 a second signal ends the wait", func(t *testing.T) {
-		harness.Usually(t, "the master can hear no signal while it waits for its workers, or hears it and sends no SIGKILL")
+		harness.Usually(t, "the master can hear no signal while it waits for its workers, "+
+			"or hears it and sends no SIGKILL")
 		s := start(t, 2, time.Minute)
 		s.Freeze(s.Workers(t)[0])
 		s.Signal(syscall.SIGTERM)
@@ -218,7 +231,9 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.13 a stopped worker is killed after the grace period, and no caller hangs meanwhile", func(t *testing.T) {
-		harness.Usually(t, `only SIGKILL ends a stopped process, and until then its listener must not keep callers waiting → step4 README, "The order of a stop"`)
+		harness.Usually(t, "only SIGKILL ends a stopped process, "+
+			"and until then its listener must not keep callers waiting "+
+			`→ step4 README, "The order of a stop"`)
 		t.Parallel() // it mostly waits, as do those below
 		grace := theServer.Settle("grace", 1500*time.Millisecond, 5*time.Second)
 		s := start(t, 2, grace)
@@ -231,7 +246,8 @@ func TestSpec4(t *testing.T) {
 		}
 		clean(t, s, 5*time.Second)
 		took := time.Since(begin)
-		harness.Check(t, took > grace-100*time.Millisecond, fmt.Sprintf("the worker given its grace period of %v", grace), "%v", took)
+		harness.Check(t, took > grace-100*time.Millisecond,
+			fmt.Sprintf("the worker given its grace period of %v", grace), "%v", took)
 	})
 
 	t.Run("4.14 clients with half a request, or that never read, get the grace period and no more", func(t *testing.T) {
@@ -249,7 +265,8 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.15 workers that die young are replaced, but more and more slowly", func(t *testing.T) {
-		harness.Usually(t, `a worker that dies at its start is replaced at once, for ever: that costs a CPU → step4 README, "Die young, wait longer"`)
+		harness.Usually(t, "a worker that dies at its start is replaced at once, for ever: that costs a CPU "+
+			`→ step4 README, "Die young, wait longer"`)
 		t.Parallel()
 		s := start(t, 1, 0)
 		const length, most = 2 * time.Second, 10
@@ -260,12 +277,15 @@ func TestSpec4(t *testing.T) {
 				s.SignalEach(syscall.SIGKILL, pid)
 			}
 		}
-		harness.Check(t, len(seen) > 2 && len(seen) <= most, fmt.Sprintf("3 to %d workers started in %v, all killed young", most, length), "%d", len(seen))
+		harness.Check(t, len(seen) > 2 && len(seen) <= most,
+			fmt.Sprintf("3 to %d workers started in %v, all killed young", most, length), "%d", len(seen))
 		s.WaitServing(t, 1)
 	})
 
 	t.Run("4.16 a stop while a worker waits to be replaced", func(t *testing.T) {
-		harness.Usually(t, `the pause before a replacement holds up the master, or the worker is started although it stops → step4 README, "Die young, wait longer"`)
+		harness.Usually(t, "the pause before a replacement holds up the master, "+
+			"or the worker is started although it stops "+
+			`→ step4 README, "Die young, wait longer"`)
 		t.Parallel()
 		s := start(t, 1, 0)
 		for range 5 { // the pause before the next one grows
@@ -274,14 +294,18 @@ func TestSpec4(t *testing.T) {
 			})
 			worker := s.Workers(t)
 			s.SignalEach(syscall.SIGKILL, worker...)
-			harness.Eventually(t, 5*time.Second, "that worker gone", func() (bool, string) { return s.Gone(worker...), "alive, or a zombie" })
+			harness.Eventually(t, 5*time.Second, "that worker gone", func() (bool, string) {
+				return s.Gone(worker...), "alive, or a zombie"
+			})
 		}
 		s.Signal(syscall.SIGTERM)
 		clean(t, s, 2*time.Second)
 	})
 
 	t.Run("4.17 the reader of the log goes away: nobody dies of it, and a stop is a clean one", func(t *testing.T) {
-		harness.Usually(t, `a line written into a pipe that nobody reads ends the process by SIGPIPE, unless that is ignored → step4 README, "No wish to end"`)
+		harness.Usually(t, "a line written into a pipe that nobody reads ends the process by SIGPIPE, "+
+			"unless that is ignored "+
+			`→ step4 README, "No wish to end"`)
 		reader, log, err := os.Pipe()
 		harness.Check(t, err == nil, "a pipe", "%v", err)
 		defer reader.Close()
@@ -299,7 +323,9 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.18 a terminal that is closed sends SIGHUP twice: the second ends no wait", func(t *testing.T) {
-		harness.Usually(t, `any signal counts as the second one, but only SIGINT and SIGTERM come from somebody who is tired of waiting → step4 README, "No wish to end"`)
+		harness.Usually(t, "any signal counts as the second one, "+
+			"but only SIGINT and SIGTERM come from somebody who is tired of waiting "+
+			`→ step4 README, "No wish to end"`)
 		s := start(t, 2, grace)
 		c := begin(t, s)
 		s.SignalGroup(syscall.SIGHUP)
@@ -310,7 +336,8 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.19 started with SIGHUP ignored, as by nohup, it stays when the terminal goes", func(t *testing.T) {
-		harness.Usually(t, `a signal that was ignored at the start is asked for with signal.Notify, which ends that → step4 README, "No wish to end"`)
+		harness.Usually(t, "a signal that was ignored at the start is asked for with signal.Notify, which ends that "+
+			`→ step4 README, "No wish to end"`)
 		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: grace, Ignored: "HUP"})
 		s.WaitServing(t, 2)
 		s.SignalGroup(syscall.SIGHUP)
@@ -324,7 +351,8 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.20 SIGTERM to the whole group: workers serve until their master has them end", func(t *testing.T) {
-		harness.Usually(t, `the workers obey a signal that came to all, while the master has something to do first → step4 README, "No wish to end"`)
+		harness.Usually(t, "the workers obey a signal that came to all, while the master has something to do first "+
+			`→ step4 README, "No wish to end"`)
 		s := start(t, 2, grace)
 		s.Freeze(s.PID) // as if that took its time
 		s.SignalGroup(syscall.SIGTERM)

@@ -41,11 +41,7 @@ func (b *Book) milestones(c carry.Chapter) ([]milestone, error) {
 			return true
 		}
 		for _, arg := range call.Args {
-			literal, ok := arg.(*ast.BasicLit)
-			if !ok || literal.Kind != token.STRING {
-				continue
-			}
-			text, _ := strconv.Unquote(literal.Value)
+			text, _ := carry.Text(arg)
 			m := milestoneText.FindStringSubmatch(text)
 			if m == nil || !strings.HasPrefix(m[1], strconv.Itoa(c.Number)+".") {
 				continue

@@ -21,7 +21,8 @@ func TestSpec2(t *testing.T) {
 		Check(t, "2.9", "1.4 of another chapter", "2.x no number", "2.7")
 	})
 	harness.Milestone(t, ` + "`2.2 the second, raw`" + `, run)
-	t.Run("2.10 the last", nil)
+	t.Run("2.10 the "+
+		"last", nil)
 	_ = "2.11 nobody's argument" // 2.12 a comment
 }
 `
