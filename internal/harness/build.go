@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"example.com/rpcworkbook/internal/proc"
 )
 
 var builds struct {
@@ -57,7 +59,7 @@ func buildOnce(pkgDir string) (bin string, err error) {
 }
 
 func goBuild(dir string) (bin string, err error) {
-	temp, err := theWatchdog.directory()
+	temp, err := proc.TempDir()
 	if err != nil {
 		return "", err
 	}

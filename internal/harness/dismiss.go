@@ -2,7 +2,10 @@
 
 package harness
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Dismiss expects that the program has ended, or does so soon, and that
 // nothing of it is left then, and forgets it. Without, a program is remembered
@@ -11,9 +14,9 @@ import "fmt"
 // processes fails the test. Call no other verb of the program afterwards.
 func (p *Program) Dismiss() {
 	p.t.Helper()
-	Eventually(p.t, endTimeout, fmt.Sprintf("nothing left of program %d", p.PID), func() (bool, string) {
+	Eventually(p.t, 10*time.Second, fmt.Sprintf("nothing left of program %d", p.PID), func() (bool, string) {
 		ended := p.Ended() // asked first: it may leave a child that a list from before doesn't show
-		left, err := p.members()
+		left, err := p.group.Living()
 		if err != nil {
 			return false, err.Error()
 		}

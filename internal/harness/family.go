@@ -14,44 +14,33 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/rpcworkbook/internal/proc"
 )
 
-// members returns the program's living processes, sorted by pid. A zombie is
-// not one: either its master will fetch its status (see Zombies), or its
-// master is gone and whoever adopted it may take its time.
-func (p *Program) members() ([]process, error) {
-	all, err := processes()
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(q process) bool { return q.group != p.PID || !q.alive() })
-	slices.SortFunc(all, func(a, b process) int { return a.pid - b.pid })
-	return all, nil
-}
-
 // table returns the rows of the program's processes, zombies too.
-func (p *Program) table() []process {
+func (p *Program) table() []proc.Info {
 	p.t.Helper()
-	all, err := processes()
+	all, err := proc.Table()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	all = slices.DeleteFunc(all, func(q process) bool { return q.group != p.PID })
-	slices.SortFunc(all, func(a, b process) int { return a.pid - b.pid })
+	all = slices.DeleteFunc(all, func(q proc.Info) bool { return q.Group != p.PID })
+	slices.SortFunc(all, func(a, b proc.Info) int { return a.PID - b.PID })
 	return all
 }
 
 // Processes returns the pids of all living processes of the program, sorted.
 func (p *Program) Processes(t testing.TB) []int {
 	t.Helper()
-	return pids(slices.DeleteFunc(p.table(), func(q process) bool { return !q.alive() }))
+	return pids(slices.DeleteFunc(p.table(), func(q proc.Info) bool { return !q.Alive() }))
 }
 
 // Workers returns the pids of the living children of the process that was
 // started, sorted.
 func (p *Program) Workers(t testing.TB) []int {
 	t.Helper()
-	return pids(slices.DeleteFunc(p.table(), func(q process) bool { return q.parent != p.PID || !q.alive() }))
+	return pids(slices.DeleteFunc(p.table(), func(q proc.Info) bool { return q.Parent != p.PID || !q.Alive() }))
 }
 
 // WaitWorkers waits until there are exactly n workers and none of those in
@@ -75,7 +64,7 @@ func (p *Program) WaitWorkers(t testing.TB, within time.Duration, n int, except 
 // whose exit status it has not fetched, sorted.
 func (p *Program) Zombies() []int {
 	p.t.Helper()
-	return pids(slices.DeleteFunc(p.table(), func(q process) bool { return q.parent != p.PID || q.alive() }))
+	return pids(slices.DeleteFunc(p.table(), func(q proc.Info) bool { return q.Parent != p.PID || q.Alive() }))
 }
 
 // Gone tells whether none of these processes of the program is alive any
@@ -84,9 +73,9 @@ func (p *Program) Zombies() []int {
 func (p *Program) Gone(pids ...int) bool {
 	p.t.Helper()
 	rows := p.table()
-	return !slices.ContainsFunc(rows, func(q process) bool {
-		ours := slices.ContainsFunc(rows, func(r process) bool { return r.pid == q.parent && r.alive() })
-		return slices.Contains(pids, q.pid) && (q.alive() || ours)
+	return !slices.ContainsFunc(rows, func(q proc.Info) bool {
+		ours := slices.ContainsFunc(rows, func(r proc.Info) bool { return r.PID == q.Parent && r.Alive() })
+		return slices.Contains(pids, q.PID) && (q.Alive() || ours)
 	})
 }
 
@@ -109,8 +98,8 @@ func (p *Program) Freeze(pids ...int) {
 	p.SignalEach(syscall.SIGSTOP, pids...)
 	Eventually(p.t, 5*time.Second, pidsPhrase(pids)+" stopped", func() (bool, string) {
 		rows := p.table()
-		running := slices.ContainsFunc(rows, func(q process) bool {
-			return slices.Contains(pids, q.pid) && !standsStill(q, rows)
+		running := slices.ContainsFunc(rows, func(q proc.Info) bool {
+			return slices.Contains(pids, q.PID) && !standsStill(q, rows)
 		})
 		return !running, "not all of them"
 	})
@@ -119,9 +108,9 @@ func (p *Program) Freeze(pids ...int) {
 // standsStill tells whether a process has stopped. One that has just forked
 // waits until its child runs a program of its own, and is not stopped before;
 // but while that child is stopped it doesn't get anywhere.
-func standsStill(p process, rows []process) bool {
-	return p.stopped() || p.state == 'D' && slices.ContainsFunc(rows, func(q process) bool {
-		return q.parent == p.pid && q.stopped()
+func standsStill(p proc.Info, rows []proc.Info) bool {
+	return p.Stopped() || p.State == 'D' && slices.ContainsFunc(rows, func(q proc.Info) bool {
+		return q.Parent == p.PID && q.Stopped()
 	})
 }
 
@@ -131,8 +120,8 @@ func (p *Program) CPU() time.Duration {
 	p.t.Helper()
 	var sum time.Duration
 	for _, q := range p.table() {
-		if q.alive() {
-			sum += q.cpu
+		if q.Alive() {
+			sum += q.CPU
 		}
 	}
 	return sum
@@ -143,8 +132,8 @@ func (p *Program) RSS() int64 {
 	p.t.Helper()
 	var sum int64
 	for _, q := range p.table() {
-		if q.alive() {
-			sum += q.rss
+		if q.Alive() {
+			sum += q.RSS
 		}
 	}
 	return sum
@@ -172,12 +161,12 @@ func (p *Program) demand() time.Duration {
 	p.t.Helper()
 	var sum time.Duration
 	for _, q := range p.table() {
-		if !q.alive() {
+		if !q.Alive() {
 			continue
 		}
-		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", q.pid))
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", q.PID))
 		if threads == nil {
-			sum += q.cpu
+			sum += q.CPU
 		}
 		for _, thread := range threads {
 			var run, wait int64 // nanoseconds, see sched-stats in the kernel's documentation
@@ -221,7 +210,7 @@ func (p *Program) Open(t testing.TB) int {
 // NeedProc skips a test that can't look into processes as it must.
 func NeedProc(t testing.TB) {
 	t.Helper()
-	if !hasProc {
+	if !proc.HasProc() {
 		t.Skip("needs Linux's /proc")
 	}
 }
@@ -234,10 +223,10 @@ func pidsPhrase(pids []int) string {
 	return "pids " + pidList(pids)
 }
 
-func pids(all []process) []int {
+func pids(all []proc.Info) []int {
 	list := make([]int, len(all))
 	for i, p := range all {
-		list[i] = p.pid
+		list[i] = p.PID
 	}
 	return list
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // workerMarker is the variable by which a master tells its workers what they
@@ -108,6 +110,6 @@ func Main(m *testing.M) int {
 		return 2
 	}
 	code := m.Run()
-	theWatchdog.end()
+	proc.End()
 	return code
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // childMarker makes this test binary play the test process that is killed.
@@ -89,14 +91,9 @@ func running(pid int) bool { return syscall.Kill(pid, 0) == nil }
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
 	Eventually(t, 10*time.Second, fmt.Sprintf("process %d gone", pid), func() (bool, string) {
-		all, err := processes()
+		alive, err := proc.Alive(pid)
 		require.NoError(t, err)
-		for _, p := range all {
-			if p.pid == pid && p.alive() {
-				return false, fmt.Sprintf("%+v", p)
-			}
-		}
-		return true, ""
+		return !alive, "alive"
 	})
 }
 
@@ -229,16 +226,6 @@ func TestWorkersZombiesAndGone(t *testing.T) {
 	s.Kill()
 	assert.True(t, s.Gone(workers...))
 	s.Kill() // again: nothing to do
-}
-
-func TestAnotherGroupWithThatNumberIsSpared(t *testing.T) {
-	p, other := shell(t, "exit 0"), shell(t, "sleep 1000")
-	p.Wait(5 * time.Second)
-	p.PID = other.PID // as if the kernel had given it anew
-	p.Kill()
-	p.cleanup()
-	assert.True(t, running(other.PID))
-	p.dismissed = true // the test's own cleanup comes later
 }
 
 func TestSignalToAProgramThatIsGone(t *testing.T) {

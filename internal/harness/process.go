@@ -10,16 +10,19 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/rpcworkbook/internal/proc"
 )
 
-// endTimeout bounds how long killed processes may take to disappear.
-const endTimeout = 10 * time.Second
+// maxGroup is the largest process group that a program may have. A worker that
+// doesn't see its marker takes itself for a master and starts workers of its
+// own, each of which does the same.
+const maxGroup = 64
 
 // A Program is a started program with all the processes it starts. Its verbs
 // report failures to the test that started it and must be called on that
@@ -27,15 +30,11 @@ const endTimeout = 10 * time.Second
 type Program struct {
 	PID int // of the process that was started, which is also its process group
 
-	t       testing.TB
-	cmd     *exec.Cmd
-	dir     string        // holds its output
-	started time.Time     // when
-	done    chan struct{} // closed when the started process has been waited for
-	bomb    func() string // what the fork bomb guard found; "" for nothing
-
-	over    atomic.Bool  // no process is left, so that the number of the group may be another's by now
-	unwatch func() error // ends what is done in case of bombs, and of the test process's death
+	t        testing.TB
+	cmd      *exec.Cmd
+	group    *proc.Group
+	exceeded func() int // how many processes it had when they were too many; 0: they never were
+	dir      string     // holds its output
 
 	follower  *follower // of what it logs; nil when nobody will see that
 	following sync.WaitGroup
@@ -87,14 +86,15 @@ func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string
 }
 
 func start(t testing.TB, l *launch, input string, env []string) (*Program, error) {
-	temp, err := theWatchdog.directory()
+	temp, err := proc.TempDir()
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{t: t, done: make(chan struct{}), started: time.Now()}
+	p := &Program{t: t}
 	if p.dir, err = os.MkdirTemp(temp, "run-"); err != nil {
 		return nil, err
 	}
+
 	p.cmd = exec.Command(l.bin, l.args...)
 	if l.ignored != "" {
 		// A shell does it: we couldn't undo it, and others are started
@@ -104,7 +104,7 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	}
 	p.cmd.Dir = l.cwd
 	p.cmd.Env = append(environment(), env...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+
 	// Files, not pipes: a pipe would make Wait wait for every process that
 	// inherited it.
 	name := filepath.Join(p.dir, "stdin")
@@ -130,29 +130,16 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	if l.output != nil {
 		p.cmd.Stdout, p.cmd.Stderr = l.output, l.output
 	}
-	if err := p.cmd.Start(); err != nil {
+
+	if p.group, err = proc.Start(p.cmd); err != nil {
 		return nil, err
 	}
-	p.PID = p.cmd.Process.Pid
-	guardErr := theWatchdog.guard(p.PID)
-	p.bomb = watchForBombs(p.PID)
-	p.unwatch = sync.OnceValue(func() error {
-		forgetBombs(p.PID)
-		return theWatchdog.forget(p.PID)
-	})
+	p.PID = p.group.PID
+	p.exceeded = p.group.Limit(maxGroup)
 	go func() {
-		_ = p.cmd.Wait() // the result is in p.cmd.ProcessState
-		if left, err := p.members(); err == nil && len(left) == 0 {
-			p.over.Store(true)
-			_ = p.unwatch() // cleanup asks again
-		}
-		close(p.done)
-		saw(t, "pid %d ended with exit code %d", p.cmd.Process.Pid, p.exitCode())
+		<-p.group.Done()
+		saw(t, "pid %d ended with exit code %d", p.PID, p.exitCode())
 	}()
-	if guardErr != nil {
-		p.end()
-		return nil, guardErr
-	}
 	return p, nil
 }
 
@@ -175,7 +162,7 @@ func environment() []string {
 func (p *Program) Signal(sig syscall.Signal) {
 	p.t.Helper()
 	did(p.t, "%s to pid %d", unix.SignalName(sig), p.PID)
-	if err := p.cmd.Process.Signal(sig); err != nil {
+	if err := p.group.Signal(sig); err != nil {
 		fail(p.t, fmt.Sprintf("process %d alive to receive the signal", p.PID), err.Error())
 	}
 }
@@ -185,7 +172,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 func (p *Program) SignalGroup(sig syscall.Signal) {
 	p.t.Helper()
 	did(p.t, "%s to process group %d", unix.SignalName(sig), p.PID)
-	if err := syscall.Kill(-p.PID, sig); err != nil {
+	if err := p.group.SignalAll(sig); err != nil {
 		fail(p.t, fmt.Sprintf("process group %d alive to receive the signal", p.PID), err.Error())
 	}
 }
@@ -195,7 +182,7 @@ func (p *Program) SignalGroup(sig syscall.Signal) {
 func (p *Program) Kill() {
 	p.t.Helper()
 	did(p.t, "SIGKILL to process group %d", p.PID)
-	if err := p.end(); err != nil {
+	if err := p.group.Kill(); err != nil {
 		fail(p.t, "no process of the program left", err.Error())
 	}
 }
@@ -205,7 +192,7 @@ func (p *Program) Kill() {
 func (p *Program) Wait(timeout time.Duration) int {
 	p.t.Helper()
 	select {
-	case <-p.done:
+	case <-p.group.Done():
 	case <-time.After(timeout):
 		fail(p.t, fmt.Sprintf("process %d to end within %v", p.PID, timeout), "still there")
 	}
@@ -214,14 +201,7 @@ func (p *Program) Wait(timeout time.Duration) int {
 
 // Ended tells whether the process that was started has ended. It may be
 // called on any goroutine.
-func (p *Program) Ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
+func (p *Program) Ended() bool { return p.group.Ended() }
 
 // Stdout returns what the program has printed so far.
 func (p *Program) Stdout() string { return p.output("stdout") }
@@ -238,33 +218,25 @@ func (p *Program) output(name string) string {
 	return string(text)
 }
 
-// exitCode is valid once done is closed.
+// exitCode waits until the process that was started has ended.
 func (p *Program) exitCode() int {
-	status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	status := p.group.State().Sys().(syscall.WaitStatus)
 	if status.Signaled() {
 		return 128 + int(status.Signal())
 	}
 	return status.ExitStatus()
 }
 
-// end kills the group and waits until nothing of it is left.
-func (p *Program) end() error {
-	deadline := time.Now().Add(endTimeout)
-	for !p.over.Load() {
-		// Again each time round: a process may just have been starting another.
-		_ = syscall.Kill(-p.PID, syscall.SIGKILL)
-		left, err := p.members()
-		if err != nil {
-			return err
-		}
-		if p.Ended() && len(left) == 0 {
-			p.over.Store(true)
-		} else if time.Now().After(deadline) {
-			return fmt.Errorf("not gone %v after SIGKILL: %v", endTimeout, pids(left))
-		}
-		time.Sleep(2 * time.Millisecond)
+// bomb says that the program was killed because it had too many processes; ""
+// if it was not.
+func (p *Program) bomb() string {
+	n := p.exceeded()
+	if n == 0 {
+		return ""
 	}
-	return nil
+	return fmt.Sprintf("fork bomb: %d processes, more than the %d allowed, so all were killed.\n"+
+		"A worker that doesn't notice that it is one starts workers of its own: "+
+		"check %s in the environment first of all in main.", n, maxGroup, workerMarker)
 }
 
 // cleanup runs at the end of the test: it removes the program and looks for
@@ -274,23 +246,23 @@ func (p *Program) cleanup() {
 	if p.dismissed {
 		return
 	}
-	if err := p.end(); err != nil {
+	if err := p.group.Kill(); err != nil {
 		p.t.Errorf("%s: %v", p.cmd.Path, err)
 	}
 	if bomb := p.bomb(); bomb != "" && !p.t.Failed() {
 		p.t.Error(bomb)
 	}
-	if err := p.unwatch(); err != nil {
-		p.t.Error(err)
-	}
-	if p.following.Wait(); p.follower != nil {
+
+	p.following.Wait()
+	if p.follower != nil {
 		p.follower.catchUp() // with what came after that process's end
 	}
 	if crash := findCrash(p.Stderr()); crash != "" {
 		p.t.Errorf("a process of the program crashed: %s", crash)
 	}
 	if _, _, ok := milestone(p.t); p.t.Failed() && (tracing() || !ok) {
-		p.t.Logf("the program: %s\nstdout:\n%s\nstderr:\n%s", strings.Join(p.cmd.Args, " "), tail(p.Stdout()), tail(p.Stderr()))
+		p.t.Logf("the program: %s\nstdout:\n%s\nstderr:\n%s",
+			strings.Join(p.cmd.Args, " "), tail(p.Stdout()), tail(p.Stderr()))
 	}
 }
 
@@ -315,6 +287,7 @@ func tail(text string) string {
 	if text == "" {
 		return "    (nothing)"
 	}
+
 	lines := strings.Split(text, "\n")
 	if cut := len(lines) - most; cut > 0 {
 		lines = append([]string{fmt.Sprintf("(%d lines before)", cut)}, lines[cut:]...)

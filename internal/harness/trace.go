@@ -64,7 +64,7 @@ func (f *follower) run() {
 	for {
 		f.catchUp()
 		select {
-		case <-f.p.done:
+		case <-f.p.group.Done():
 			return
 		case <-time.After(10 * time.Millisecond):
 		}

@@ -17,25 +17,25 @@ func (p *Program) Tree() string {
 	groups := map[string][]int{}
 	var order []string
 	for _, q := range p.table() {
-		state := states[q.state]
+		state := states[q.State]
 		switch {
-		case q.pid == p.PID && q.alive():
-			root = fmt.Sprintf("%d master", q.pid)
-			if q.stopped() {
+		case q.PID == p.PID && q.Alive():
+			root = fmt.Sprintf("%d master", q.PID)
+			if q.Stopped() {
 				root += " (stopped)"
 			}
 			continue
-		case q.pid == p.PID:
+		case q.PID == p.PID:
 			continue // a zombie of ours, until Wait
-		case !q.alive():
+		case !q.Alive():
 			state = "Z <defunct>"
-		case q.parent != p.PID:
-			state += fmt.Sprintf(", child of %d", q.parent)
+		case q.Parent != p.PID:
+			state += fmt.Sprintf(", child of %d", q.Parent)
 		}
 		if groups[state] == nil {
 			order = append(order, state)
 		}
-		groups[state] = append(groups[state], q.pid)
+		groups[state] = append(groups[state], q.PID)
 	}
 	if len(order) == 0 {
 		return root

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
@@ -117,7 +118,7 @@ mount -t tmpfs tmpfs "$base/mounted"
 			require.NoError(t, err)
 			assert.NotContains(t, string(mounted), temp)
 			harness.Eventually(t, 10*time.Second, "no process left", func() (bool, string) {
-				all, err := harness.Marked(mark)
+				all, err := proc.Marked(mark)
 				return err == nil && len(all) == 0, fmt.Sprint(all, err)
 			})
 		})

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // buildOrphans builds the program whose workers outlive their master.
@@ -42,14 +43,15 @@ func buildOrphans(t *testing.T) (bin string) {
 func waitOrphans(t *testing.T, bin, mark string) (dir string) {
 	t.Helper()
 	harness.Eventually(t, time.Minute, "two workers of a master that was killed", func() (bool, string) {
-		all, err := harness.Marked(mark)
+		all, err := proc.Marked(mark)
 		require.NoError(t, err)
 		var pids, parents []int
 		for _, p := range all {
-			if strings.HasPrefix(p.Command, bin+" ") {
+			command := proc.CommandLine(p.PID)
+			if strings.HasPrefix(command, bin+" ") {
 				pids, parents = append(pids, p.PID), append(parents, p.Parent)
 			}
-			if m := watchdogDir.FindStringSubmatch(p.Command); m != nil {
+			if m := watchdogDir.FindStringSubmatch(command); m != nil {
 				dir = m[1]
 			}
 		}
@@ -70,31 +72,31 @@ func TestNothingIsLeft(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		args []string
-		end  func(cmd *exec.Cmd) error
+		end  func(*proc.Group) error
 		said string
 	}{
 		{
 			name: "Ctrl-C",
 			args: []string{"go", "test", "-count=1", "-run=" + milestone, ".", program},
 			// A terminal sends it to the whole group.
-			end: func(cmd *exec.Cmd) error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) },
+			end: func(g *proc.Group) error { return g.SignalAll(syscall.SIGINT) },
 		},
 		{
 			name: "SIGKILL of the test process",
 			args: []string{tests, "-test.run=" + milestone, program},
-			end:  func(cmd *exec.Cmd) error { return cmd.Process.Kill() },
+			end:  func(g *proc.Group) error { return g.Signal(syscall.SIGKILL) },
 		},
 		{
 			name: "a panic, that of the timeout",
 			// The first time it fails after 8 s and more, which is too soon on a busy machine.
 			args: []string{tests, "-test.run=" + milestone, "-test.count=2", "-test.timeout=12s", program},
-			end:  func(*exec.Cmd) error { return nil },
+			end:  func(*proc.Group) error { return nil },
 			said: "panic: test timed out after 12s",
 		},
 		{
 			name: "a milestone that fails",
 			args: []string{tests, "-test.run=" + milestone, program},
-			end:  func(*exec.Cmd) error { return nil },
+			end:  func(*proc.Group) error { return nil },
 			said: "✗ 3.10 ",
 		},
 	} {
@@ -104,15 +106,13 @@ func TestNothingIsLeft(t *testing.T) {
 			cmd := exec.Command(test.args[0], test.args[1:]...)
 			cmd.Dir = filepath.Join(root, "step3-prefork")
 			cmd.Env = append(os.Environ(), mark)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			var output bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &output, &output
-			require.NoError(t, cmd.Start())
-			require.NoError(t, harness.Guard(cmd.Process.Pid)) // for when this test fails
+			group, err := proc.Start(cmd)
+			require.NoError(t, err)
 			dir := waitOrphans(t, bin, mark)
-			require.NoError(t, test.end(cmd))
-			require.Error(t, cmd.Wait())
-			require.NoError(t, harness.Unguard(cmd.Process.Pid))
+			require.NoError(t, test.end(group))
+			require.False(t, group.State().Success())
 			assert.Contains(t, output.String(), test.said)
 			assert.NoError(t, leftovers(mark), "the test process said:\n%s", &output)
 			assert.NoDirExists(t, dir)
@@ -130,7 +130,7 @@ func newMark() string { return fmt.Sprintf("BROKEN_TEST_RUN=%d.%d.", os.Getpid()
 // are, it kills them, and the error says which they were.
 func leftovers(mark string) error {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		all, err := harness.Marked(mark)
+		all, err := proc.Marked(mark)
 		if err != nil || len(all) == 0 {
 			return err
 		}
@@ -143,10 +143,10 @@ func leftovers(mark string) error {
 	}
 }
 
-func list(all []harness.Found) string {
+func list(all []proc.Info) string {
 	var lines []string
 	for _, p := range all {
-		lines = append(lines, fmt.Sprintf("%d, child of %d: %s", p.PID, p.Parent, p.Command))
+		lines = append(lines, fmt.Sprintf("%d, child of %d: %s", p.PID, p.Parent, proc.CommandLine(p.PID)))
 	}
 	return strings.Join(lines, "\n")
 }

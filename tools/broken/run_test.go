@@ -14,12 +14,12 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // root is the module's directory.
@@ -54,7 +54,7 @@ func testBinary(step string) (string, error) {
 	}
 	if binaries.of[step] == nil {
 		binaries.of[step] = sync.OnceValues(func() (string, error) {
-			dir, err := harness.TempDir()
+			dir, err := proc.TempDir()
 			if err != nil {
 				return "", err
 			}
@@ -138,15 +138,15 @@ func (r run) ask(numbers []string) (map[string]verdict, error) {
 	cmd.Dir = filepath.Join(root, r.program.Step)
 	mark := newMark()
 	cmd.Env = append(os.Environ(), r.flags, mark)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
+	group, err := proc.Start(cmd)
+	if err != nil {
 		return nil, err
 	}
-	guardErr := harness.Guard(cmd.Process.Pid)
-	_ = cmd.Wait() // that milestones fail is in the output
-	if err := errors.Join(guardErr, harness.Unguard(cmd.Process.Pid), leftovers(mark)); err != nil {
+
+	<-group.Done() // that milestones fail is in the output
+	if err := errors.Join(leftovers(mark), group.Kill()); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.program.Name, err)
 	}
 	verdicts := parse(output.String())

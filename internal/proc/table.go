@@ -1,7 +1,7 @@
 // The process table: who is whose child, and in which state. From /proc where
 // there is one, from ps elsewhere.
 
-package harness
+package proc
 
 import (
 	"bytes"
@@ -10,52 +10,57 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
-// process is a row of the process table.
-type process struct {
-	pid, parent, group int
-	state              byte          // as ps shows it: R running, S sleeping, T stopped, Z zombie
-	threads            int           // that are left; 0 if that is not known
-	cpu                time.Duration // user and system time so far, to about 10 ms
-	rss                int64         // bytes of memory in use
-	name               string
+// An Info is a row of the process table.
+type Info struct {
+	PID, Parent, Group int
+
+	State   byte          // as ps shows it: R running, S sleeping, T stopped, Z zombie
+	Threads int           // that are left; 0 if that is not known
+	CPU     time.Duration // user and system time so far, to about 10 ms
+	RSS     int64         // bytes of memory in use
+	Name    string        // of its program, without the path on Linux; long ones may be cut off
 }
 
-// alive tells whether the process still exists as more than an exit status
+// Alive tells whether the process still exists as more than an exit status
 // that its parent has not fetched. One that was killed is a zombie as soon as
 // its first thread has ended; until the last one has, all that it had open
 // stays open: the port that it listened on is taken.
-func (p process) alive() bool { return p.state != 'Z' && p.state != 'X' || p.threads > 1 }
+func (p Info) Alive() bool { return p.State != 'Z' && p.State != 'X' || p.Threads > 1 }
 
-func (p process) stopped() bool { return p.state == 'T' || p.state == 't' }
+// Stopped tells whether a signal or a debugger holds the process up.
+func (p Info) Stopped() bool { return p.State == 'T' || p.State == 't' }
 
-// hasProc tells whether /proc is as on Linux.
-var hasProc = func() bool {
+// HasProc tells whether /proc is as on Linux.
+var HasProc = sync.OnceValue(func() bool {
 	_, err := os.Stat("/proc/self/stat")
 	return err == nil
-}()
+})
 
-// processes returns the process table.
-func processes() ([]process, error) {
-	if hasProc {
+// Table returns the process table, zombies too.
+func Table() ([]Info, error) {
+	if HasProc() {
 		return fromProc()
 	}
 	return askPS()
 }
 
-func fromProc() ([]process, error) {
+func fromProc() ([]Info, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("read the process table: %w", err)
 	}
 	defer dir.Close()
+
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return nil, fmt.Errorf("read the process table: %w", err)
 	}
-	var all []process
+
+	var all []Info
 	for _, name := range names {
 		if name[0] < '0' || name[0] > '9' {
 			continue
@@ -75,29 +80,32 @@ func fromProc() ([]process, error) {
 
 // parseStat reads /proc/PID/stat, see proc_pid_stat(5). The name stands in
 // parentheses and may contain anything, also parentheses.
-func parseStat(stat []byte) (process, error) {
+func parseStat(stat []byte) (Info, error) {
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	if open < 0 || end < open {
-		return process{}, fmt.Errorf("not a line of /proc/PID/stat: %q", stat)
+		return Info{}, fmt.Errorf("not a line of /proc/PID/stat: %q", stat)
 	}
 	fields := strings.Fields(string(stat[end+1:])) // begins with the third field of the manual page
 	if len(fields) < 22 {
-		return process{}, fmt.Errorf("not a line of /proc/PID/stat: %q", stat)
+		return Info{}, fmt.Errorf("not a line of /proc/PID/stat: %q", stat)
 	}
-	p := process{name: string(stat[open+1 : end]), state: fields[0][0]}
-	p.pid, _ = strconv.Atoi(strings.TrimSpace(string(stat[:open])))
-	p.parent, _ = strconv.Atoi(fields[1])
-	p.group, _ = strconv.Atoi(fields[2])
+
+	p := Info{Name: string(stat[open+1 : end]), State: fields[0][0]}
+	p.PID, _ = strconv.Atoi(strings.TrimSpace(string(stat[:open])))
+	p.Parent, _ = strconv.Atoi(fields[1])
+	p.Group, _ = strconv.Atoi(fields[2])
+
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
-	p.cpu = time.Duration(user+system) * 10 * time.Millisecond // 100 ticks a second on every Linux that Go runs on
-	p.threads, _ = strconv.Atoi(fields[17])
+	p.CPU = time.Duration(user+system) * 10 * time.Millisecond // 100 ticks a second on every Linux that Go runs on
+
+	p.Threads, _ = strconv.Atoi(fields[17])
 	pages, _ := strconv.ParseInt(fields[21], 10, 64)
-	p.rss = pages * int64(os.Getpagesize())
+	p.RSS = pages * int64(os.Getpagesize())
 	return p, nil
 }
 
-func askPS() ([]process, error) {
+func askPS() ([]Info, error) {
 	output, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,pgid=,state=,rss=,time=,comm=").Output()
 	if err != nil {
 		return nil, fmt.Errorf("run ps: %w", err)
@@ -106,19 +114,20 @@ func askPS() ([]process, error) {
 }
 
 // fromPS reads what ps prints.
-func fromPS(output string) ([]process, error) {
-	var all []process
+func fromPS(output string) ([]Info, error) {
+	var all []Info
 	for line := range strings.Lines(output) {
 		fields := strings.Fields(line)
 		if len(fields) < 7 {
 			return nil, fmt.Errorf("ps printed %q, not pid, ppid, pgid, state, rss, time and command", line)
 		}
-		p := process{state: fields[3][0], cpu: parseCPU(fields[5]), name: strings.Join(fields[6:], " ")}
-		p.pid, _ = strconv.Atoi(fields[0])
-		p.parent, _ = strconv.Atoi(fields[1])
-		p.group, _ = strconv.Atoi(fields[2])
+
+		p := Info{State: fields[3][0], CPU: parseCPU(fields[5]), Name: strings.Join(fields[6:], " ")}
+		p.PID, _ = strconv.Atoi(fields[0])
+		p.Parent, _ = strconv.Atoi(fields[1])
+		p.Group, _ = strconv.Atoi(fields[2])
 		kilobytes, _ := strconv.ParseInt(fields[4], 10, 64)
-		p.rss = kilobytes << 10
+		p.RSS = kilobytes << 10
 		all = append(all, p)
 	}
 	return all, nil
@@ -131,6 +140,7 @@ func parseCPU(column string) time.Duration {
 	if !found {
 		days, clock = "0", column
 	}
+
 	whole, _ := strconv.Atoi(days)
 	total := float64(24 * whole) // in the unit of the part to come: with days there are hours
 	for i, part := range strings.Split(clock, ":") {

@@ -1,10 +1,10 @@
 // The watchdog: a shell in its own process group, at the other end of a pipe.
-// However the test process ends (a panic, a timeout, Ctrl-C, SIGKILL), the
-// pipe closes, and the shell kills every process group that is still on its
-// list and removes the temporary directory. No other way of cleaning up
-// survives a SIGKILL, so there is no other.
+// However this process ends (a panic, a timeout, Ctrl-C, SIGKILL), the pipe
+// closes, and the shell kills every process group that is still on its list and
+// removes the temporary directory. No other way of cleaning up survives a
+// SIGKILL, so there is no other.
 
-package harness
+package proc
 
 import (
 	"fmt"
@@ -16,7 +16,8 @@ import (
 )
 
 // watchdogScript keeps a list of process groups ("+ 123" adds, "- 123"
-// removes) until its standard input ends.
+// removes) until its standard input ends. A dying process can still make a
+// file where rm has just been.
 const watchdogScript = `
 trap '' INT HUP TERM QUIT
 groups=' '
@@ -27,18 +28,33 @@ while read -r verb id; do
 	esac
 done
 for id in $groups; do kill -s KILL -- "-$id"; done
-rm -rf -- "$1"
+for try in 1 2 3 4 5; do rm -rf -- "$1" && break; sleep 1; done
 `
 
 var theWatchdog watchdog
 
-// watchdog is the test process's end of it. It starts with the first use.
+// watchdog is this process's end of it. It starts with the first use.
 type watchdog struct {
 	mu    sync.Mutex
-	dir   string         // temporary files of this test process
+	dir   string         // temporary files of this process
 	stdin io.WriteCloser // the pipe
-	cmd   *exec.Cmd
+	cmd   *exec.Cmd      // nil until the first use, and after the end
 }
+
+// TempDir returns a directory that is removed when this process ends, in
+// whatever way. Every call returns the same one. The first call starts the
+// watchdog, and so does the first Start.
+func TempDir() (string, error) {
+	theWatchdog.mu.Lock()
+	defer theWatchdog.mu.Unlock()
+	err := theWatchdog.start()
+	return theWatchdog.dir, err
+}
+
+// End kills the groups that are left, removes the TempDir and returns when that
+// is done. Call it last; without, the watchdog does the same right after this
+// process.
+func End() { theWatchdog.end() }
 
 // start starts the shell, once. The caller holds mu.
 func (w *watchdog) start() error {
@@ -49,6 +65,7 @@ func (w *watchdog) start() error {
 	if err != nil {
 		return fmt.Errorf("make a directory for programs and output: %w", err)
 	}
+
 	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "watchdog", dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of Ctrl-C's reach
 	stdin, err := cmd.StdinPipe()
@@ -62,20 +79,8 @@ func (w *watchdog) start() error {
 	return nil
 }
 
-// directory returns a directory that lasts as long as the test process.
-func (w *watchdog) directory() (string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	err := w.start()
-	return w.dir, err
-}
-
-// guard adds a process group to the list.
-func (w *watchdog) guard(group int) error { return w.tell('+', group) }
-
-// forget removes a process group that is gone: its number may be used again.
-func (w *watchdog) forget(group int) error { return w.tell('-', group) }
-
+// tell adds a process group to the list, or removes one that is gone: its
+// number may be used again.
 func (w *watchdog) tell(verb rune, group int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,3 +104,6 @@ func (w *watchdog) end() {
 	_ = w.cmd.Wait()
 	w.cmd = nil
 }
+
+func Guard(group int) error   { return theWatchdog.tell('+', group) }
+func Unguard(group int) error { return theWatchdog.tell('-', group) }

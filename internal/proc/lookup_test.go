@@ -1,11 +1,12 @@
 // Tests of looking for processes, on a machine whose PATH has no ps.
 
-package harness
+package proc
 
 import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // withoutPS makes this a small system, where it has a /proc.
 func withoutPS(t *testing.T) {
 	t.Helper()
-	if hasProc {
+	if HasProc() {
 		t.Setenv("PATH", t.TempDir())
 	}
 }
@@ -38,7 +39,7 @@ func TestLookup(t *testing.T) {
 	assert.Equal(t, sleep+" 600", CommandLine(pid))
 	children, err := Children(os.Getpid())
 	require.NoError(t, err)
-	assert.Contains(t, children, Found{PID: pid, Parent: os.Getpid(), Name: "sleep", Command: sleep + " 600"})
+	assert.True(t, slices.ContainsFunc(children, func(p Info) bool { return p.PID == pid && p.Name == "sleep" }), "%v", children)
 	found, err := Marked(mark)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
@@ -49,13 +50,13 @@ func TestLookup(t *testing.T) {
 
 	// A zombie, until it is waited for, and then nothing.
 	require.NoError(t, child.Process.Kill())
-	Eventually(t, 20*time.Second, "its end", func() (bool, string) {
+	require.Eventually(t, func() bool {
 		alive, err := Alive(pid)
-		return !alive && err == nil, fmt.Sprint(err)
-	})
+		return err == nil && !alive
+	}, patience, time.Millisecond)
 	children, err = Children(os.Getpid())
 	require.NoError(t, err)
-	assert.NotContains(t, fmt.Sprint(children), " 600")
+	assert.False(t, slices.ContainsFunc(children, func(p Info) bool { return p.PID == pid }), "%v", children)
 	_ = child.Wait()
 	alive, err = Alive(pid)
 	require.NoError(t, err)

@@ -1,6 +1,6 @@
 // Tests of reading the process table.
 
-package harness
+package proc
 
 import (
 	"os"
@@ -15,8 +15,8 @@ import (
 func TestParseStat(t *testing.T) {
 	p, err := parseStat([]byte("4711 (a) (b 1 2) S 12 34 34 0 -1 4194560 500 0 0 0 150 50 0 0 20 0 7 0 9000 1000000 25 18446744073709551615 1 1\n"))
 	require.NoError(t, err)
-	assert.Equal(t, process{pid: 4711, parent: 12, group: 34, state: 'S', threads: 7, name: "a) (b 1 2",
-		cpu: 2 * time.Second, rss: 25 * int64(os.Getpagesize())}, p)
+	assert.Equal(t, Info{PID: 4711, Parent: 12, Group: 34, State: 'S', Threads: 7, Name: "a) (b 1 2",
+		CPU: 2 * time.Second, RSS: 25 * int64(os.Getpagesize())}, p)
 	for _, bad := range []string{"", "1 name S", "1 (name) S 2 3"} {
 		_, err := parseStat([]byte(bad))
 		assert.Error(t, err, bad)
@@ -27,7 +27,7 @@ func TestAZombieWithThreadsIsNotGone(t *testing.T) {
 	for threads, alive := range map[string]bool{"1": false, "2": true} {
 		p, err := parseStat([]byte("4711 (killed) Z 12 34 34 0 -1 4194560 500 0 0 0 150 50 0 0 20 0 " + threads + " 0 9000 0 0 18446744073709551615 1 1\n"))
 		require.NoError(t, err)
-		assert.Equal(t, alive, p.alive(), "%s threads", threads)
+		assert.Equal(t, alive, p.Alive(), "%s threads", threads)
 	}
 }
 
@@ -35,9 +35,9 @@ func TestFromPS(t *testing.T) {
 	all, err := fromPS("    1     0     1 Ss   13156   0:03.40 /sbin/launchd\n  502   501   500 Z        0   0:00.00 (a worker)\n")
 	require.NoError(t, err)
 	require.Len(t, all, 2)
-	assert.Equal(t, process{pid: 1, group: 1, state: 'S', rss: 13156 << 10, cpu: 3400 * time.Millisecond, name: "/sbin/launchd"}, all[0])
-	assert.Equal(t, process{pid: 502, parent: 501, group: 500, state: 'Z', name: "(a worker)"}, all[1])
-	assert.False(t, all[1].alive())
+	assert.Equal(t, Info{PID: 1, Group: 1, State: 'S', RSS: 13156 << 10, CPU: 3400 * time.Millisecond, Name: "/sbin/launchd"}, all[0])
+	assert.Equal(t, Info{PID: 502, Parent: 501, Group: 500, State: 'Z', Name: "(a worker)"}, all[1])
+	assert.False(t, all[1].Alive())
 	_, err = fromPS("too short\n")
 	assert.Error(t, err)
 }
@@ -55,35 +55,25 @@ func TestParseCPU(t *testing.T) {
 
 // TestBothSourcesAgree compares /proc with ps where both are there.
 func TestBothSourcesAgree(t *testing.T) {
-	NeedProc(t)
+	if !HasProc() {
+		t.Skip("needs Linux's /proc")
+	}
 	if _, err := exec.LookPath("ps"); err != nil {
 		t.Skip("no ps here")
 	}
-	self := func(all []process, err error) process {
+	self := func(all []Info, err error) Info {
 		require.NoError(t, err)
 		for _, p := range all {
-			if p.pid == os.Getpid() {
+			if p.PID == os.Getpid() {
 				return p
 			}
 		}
 		t.Fatal("this process is missing")
-		return process{}
+		return Info{}
 	}
 	proc, ps := self(fromProc()), self(askPS())
-	assert.Equal(t, proc.parent, ps.parent)
-	assert.Equal(t, proc.group, ps.group)
-	assert.InEpsilon(t, proc.rss, ps.rss, 0.5)
-	assert.InDelta(t, proc.cpu, ps.cpu, float64(2*time.Second), "ps knows whole seconds")
-}
-
-func TestStandsStill(t *testing.T) {
-	parent, child := process{pid: 1, state: 'D'}, process{pid: 2, parent: 1, state: 'T'}
-	assert.True(t, standsStill(child, nil))
-	assert.True(t, standsStill(parent, []process{parent, child}), "it waits for a stopped child")
-	child.state = 'S'
-	assert.False(t, standsStill(parent, []process{parent, child}))
-	child = process{pid: 2, parent: 3, state: 'T'}
-	assert.False(t, standsStill(parent, []process{parent, child}), "another one's child")
-	parent.state = 'R'
-	assert.False(t, standsStill(parent, nil))
+	assert.Equal(t, proc.Parent, ps.Parent)
+	assert.Equal(t, proc.Group, ps.Group)
+	assert.InEpsilon(t, proc.RSS, ps.RSS, 0.5)
+	assert.InDelta(t, proc.CPU, ps.CPU, float64(2*time.Second), "ps knows whole seconds")
 }

@@ -1,0 +1,257 @@
+// Tests of groups: real programs, which end in every way that there is, and
+// what is left of them: nothing. This test binary plays the programs, too.
+
+package proc
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// patience is how long a test waits for what should happen at once.
+const patience = 20 * time.Second
+
+// parentMarker makes this test binary play the program that is killed. Its
+// value is a shell script that it starts.
+const parentMarker = "PROC_TEST_PARENT"
+
+func TestMain(m *testing.M) {
+	if script, ok := os.LookupEnv(parentMarker); ok {
+		if err := play(script); err != nil {
+			fmt.Println(err)
+		}
+		os.Exit(1)
+	}
+	code := m.Run()
+	End()
+	os.Exit(code)
+}
+
+// play starts a group that has ended and one that lives, says so, and waits for
+// its own end.
+func play(script string) error {
+	ended, err := Start(exec.Command("/bin/sh", "-c", "exit 0"))
+	if err != nil {
+		return err
+	}
+	if err := ended.WaitGone(patience); err != nil {
+		return err
+	}
+
+	g, output, err := StartReading(exec.Command("/bin/sh", "-c", script))
+	if err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d %s", g.PID, line)
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// shell starts a shell script, and returns what it prints.
+func shell(t *testing.T, script string) (*Group, *bufio.Reader) {
+	t.Helper()
+	g, output, err := StartReading(exec.Command("/bin/sh", "-c", script))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, g.Kill())
+		output.Close()
+	})
+	return g, bufio.NewReader(output)
+}
+
+// pid reads one from a line of its own.
+func pid(t *testing.T, from *bufio.Reader) (pid int) {
+	t.Helper()
+	_, err := fmt.Fscanln(from, &pid)
+	require.NoError(t, err)
+	return pid
+}
+
+func alive(t *testing.T, pid int) bool {
+	t.Helper()
+	alive, err := Alive(pid)
+	require.NoError(t, err)
+	return alive
+}
+
+func TestEndByItself(t *testing.T) {
+	g, output := shell(t, "echo a word; exit 7")
+	assert.Equal(t, 7, g.State().ExitCode())
+	text, err := io.ReadAll(output)
+	require.NoError(t, err)
+	assert.Equal(t, "a word\n", string(text))
+	assert.True(t, g.Ended())
+	assert.ErrorIs(t, g.Signal(syscall.SIGTERM), os.ErrProcessDone)
+
+	require.NoError(t, g.WaitGone(patience))
+	assert.ErrorIs(t, g.SignalAll(syscall.SIGTERM), os.ErrProcessDone)
+	require.NoError(t, g.Kill(), "again: nothing to do")
+}
+
+func TestProgramThatIsNotThere(t *testing.T) {
+	_, err := Start(exec.Command("/no/such/program"))
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	_, _, err = StartReading(exec.Command("/no/such/program"))
+	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// A child that ignores signals, and a parent that is gone already.
+const stubborn = "trap '' TERM INT HUP; sleep 1000 & echo $!; "
+
+func TestKillReachesAll(t *testing.T) {
+	g, output := shell(t, stubborn+"kill -KILL $$")
+	child := pid(t, output)
+	<-g.Done()
+	left, err := g.Living()
+	require.NoError(t, err)
+	assert.Equal(t, []int{child}, left)
+	assert.ErrorContains(t, g.WaitGone(time.Millisecond), fmt.Sprintf("processes [%d] of group %d", child, g.PID))
+
+	require.NoError(t, g.Kill())
+	assert.False(t, alive(t, child))
+	left, err = g.Living()
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestSignalAll(t *testing.T) {
+	g, output := shell(t, "sleep 1000 & echo $!; wait")
+	child := pid(t, output)
+	require.NoError(t, g.SignalAll(syscall.SIGTERM))
+	require.NoError(t, g.WaitGone(patience))
+	assert.Equal(t, syscall.SIGTERM, g.State().Sys().(syscall.WaitStatus).Signal())
+	assert.False(t, alive(t, child))
+}
+
+func TestStop(t *testing.T) {
+	g, output := shell(t, "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+	_, err := output.ReadString('\n')
+	require.NoError(t, err)
+	g.Pause()
+	require.NoError(t, g.Stop(patience))
+	assert.Equal(t, 3, g.State().ExitCode())
+	text, _ := io.ReadAll(output)
+	assert.Equal(t, "bye\n", string(text))
+
+	g, output = shell(t, stubborn+"wait; while :; do sleep 1; done")
+	child := pid(t, output)
+	require.NoError(t, g.Stop(time.Millisecond))
+	assert.Equal(t, syscall.SIGKILL, g.State().Sys().(syscall.WaitStatus).Signal())
+	assert.False(t, alive(t, child))
+}
+
+func TestPauseAndResume(t *testing.T) {
+	g, _ := shell(t, "sleep 1000; :")
+	g.Pause()
+	g.Pause() // no harm
+	stopped := func() bool {
+		all, err := living(func(p Info) bool { return p.PID == g.PID && p.Stopped() })
+		require.NoError(t, err)
+		return len(all) == 1
+	}
+	assert.True(t, stopped(), "at once")
+	g.Resume()
+	require.Eventually(t, func() bool { return !stopped() }, patience, time.Millisecond)
+
+	require.NoError(t, g.Kill())
+	g.Pause() // nor after its end
+	g.Resume()
+}
+
+func TestAnotherGroupWithThatNumberIsSpared(t *testing.T) {
+	g, _ := shell(t, "exit 0")
+	other, _ := shell(t, "sleep 1000")
+	require.NoError(t, g.WaitGone(patience))
+	g.PID = other.PID // as if the kernel had given it anew
+	require.NoError(t, g.Kill())
+	assert.ErrorIs(t, g.SignalAll(syscall.SIGKILL), os.ErrProcessDone)
+	g.Limit(0)
+	limits.Lock()
+	assert.NotContains(t, limits.of, other.PID)
+	limits.Unlock()
+	assert.True(t, alive(t, other.PID))
+}
+
+func TestLimit(t *testing.T) {
+	small, output := shell(t, "sleep 1000 & echo $!; wait")
+	within := small.Limit(2)
+	pid(t, output)
+	// A bounded one: a guard that fails must not cost us the machine.
+	bomb, _ := shell(t, `i=0; while [ $i -lt 40 ]; do sleep 20 & i=$((i+1)); done; wait`)
+	exceeded := bomb.Limit(20)
+	assert.Equal(t, syscall.SIGKILL, bomb.State().Sys().(syscall.WaitStatus).Signal())
+	require.NoError(t, bomb.WaitGone(patience))
+	assert.Greater(t, exceeded(), 20)
+
+	assert.Zero(t, within())
+	require.NoError(t, small.Kill())
+	limits.Lock()
+	defer limits.Unlock()
+	assert.Empty(t, limits.of, "groups that are gone are still counted")
+}
+
+func TestNothingOutlivesThisProcess(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		do   func(parent *Group, stdin io.Closer) error
+	}{
+		{"killed", func(parent *Group, _ io.Closer) error { return parent.Signal(syscall.SIGKILL) }},
+		{"Ctrl-C", func(parent *Group, _ io.Closer) error { return parent.SignalAll(syscall.SIGINT) }},
+		{"a stack dump", func(parent *Group, _ io.Closer) error { return parent.SignalAll(syscall.SIGQUIT) }},
+		{"its own end", func(_ *Group, stdin io.Closer) error { return stdin.Close() }},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			temp := filepath.Join(t.TempDir(), "with a space")
+			require.NoError(t, os.Mkdir(temp, 0o755))
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), parentMarker+"="+stubborn+"while :; do wait; done", "TMPDIR="+temp)
+			stdin, err := cmd.StdinPipe()
+			require.NoError(t, err)
+			parent, output, err := StartReading(cmd)
+			require.NoError(t, err)
+			defer output.Close()
+			defer parent.Kill()
+
+			var group, child int
+			_, err = fmt.Fscanln(output, &group, &child)
+			require.NoError(t, err)
+			defer syscall.Kill(child, syscall.SIGKILL) // when this test fails
+			assert.True(t, alive(t, group) && alive(t, child))
+			require.NoError(t, end.do(parent, stdin))
+
+			<-parent.Done()
+			require.Eventually(t, func() bool { return !alive(t, group) && !alive(t, child) }, patience, time.Millisecond)
+			require.Eventually(t, func() bool {
+				left, err := os.ReadDir(temp)
+				return err == nil && len(left) == 0
+			}, patience, time.Millisecond, "the temporary directory")
+		})
+	}
+}
+
+// The watchdog has no use for a number that may be another group's by now.
+func TestWatchdogForgetsWhoIsGone(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "list")
+	script := strings.Replace(watchdogScript, "kill -s KILL", "echo", 1)
+	script = strings.Replace(script, "rm -rf", "true", 1)
+	cmd := exec.Command("/bin/sh", "-c", script, "watchdog", list)
+	cmd.Stdin = strings.NewReader("+ 12\n+ 123\n+ 23\n+ 3\n- 123\n- 3\n")
+	output, err := cmd.Output()
+	require.NoError(t, err)
+	assert.Equal(t, "-- -12\n-- -23\n", string(output))
+}
