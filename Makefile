@@ -17,7 +17,7 @@ export GORACE := atexit_sleep_ms=0
 GOTEST = go test -count=1 -timeout=10m
 
 # The packages whose tests start ZooKeeper, a JVM each time, run two at a time.
-JVM = /(step5-|step6-|final|internal/zkdev|tools/bench|tools/book)
+JVM = /(step5-|step6-|final|internal/zkdev|tools/(bench|book|discovery))
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -146,7 +146,7 @@ bench: whole ## measure it beside what people would use instead, about 5 minutes
 	@mkdir -p bin
 	@go build -o bin/ ./final/cmd/server
 	@cd tools; go build -o ../bin/ ./bench/cmd/bench
-	@bin/bench -markdown bin/bench.md -svg final/bench
+	@bin/bench -svg final/bench
 
 ROUNDS = 10
 
@@ -154,7 +154,7 @@ ROUNDS = 10
 bench-discovery: whole install ## measure how fast clients learn of servers, half a minute; ROUNDS=10, a plot goes to final/bench
 	@mkdir -p bin
 	@go build -o bin/ ./final/cmd/server
-	@cd tools; go build -o ../bin/ ./bench/cmd/discovery
+	@cd tools; go build -o ../bin/ ./discovery/cmd/discovery
 	@bin/discovery -rounds $(ROUNDS) -svg final/bench
 
 # Go fuzzes one target of one package at a time. It would try for up to a

@@ -1,5 +1,10 @@
-// The whole comparison: which contenders meet at which load, in interleaved
-// rounds, so that whatever else the machine does meets them all.
+// Package bench compares the server and the client with what people would use
+// instead. `make bench` runs it.
+//
+// This file is the running order: which contenders meet at which load, in
+// interleaved rounds, so that whatever else the machine does meets them all.
+// result.go is what one measurement gives, report.go and plots.go show it,
+// targets.go is what is promised.
 
 //go:build linux
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/tools/usage"
 )
 
 // divisions takes n divisions in eight chains, which don't wait for each other:
@@ -49,9 +50,9 @@ func compute(ctx context.Context, s *server, rounds, terms int, window time.Dura
 	}
 	// Processor time, because the machine may have other things to do.
 	per := func(pids []int, f func() error) (float64, error) {
-		before, err := cpuTime(pids)
+		before, err := usage.CPUTime(pids)
 		err = errors.Join(err, f())
-		after, err2 := cpuTime(pids)
+		after, err2 := usage.CPUTime(pids)
 		return float64(after-before) / float64(terms), errors.Join(err, err2)
 	}
 	here := []int{os.Getpid()}

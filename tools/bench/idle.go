@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/tools/usage"
 )
 
 // settle is how long a server may tidy up before its memory is looked at.
@@ -52,7 +53,7 @@ func idle(ctx context.Context, s *server, reply string, points []int) (result []
 		case <-ctx.Done():
 			return result, ctx.Err()
 		}
-		resident, _, err := memory(s.pids)
+		resident, _, err := usage.Memory(s.pids)
 		if err != nil {
 			return result, err
 		}

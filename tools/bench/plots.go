@@ -3,19 +3,19 @@
 package bench
 
 import (
-	"os"
-	"path/filepath"
+	"example.com/rpcworkbook/tools/figures"
+	"example.com/rpcworkbook/tools/plot"
 )
 
 // Plots returns the plots by file name, without those of which nothing was
 // measured.
-func (r *Report) Plots() map[string]Plot {
+func (r *Report) Plots() map[string]plot.Plot {
 	connections := []Shape{c1, {"8x1", 8, 1}, c2, {"256x1", 256, 1}, c4}
 	depths := []Shape{{"8x1", 8, 1}, {"8x4", 8, 4}, {"8x16", 8, 16}, c3}
 	byConns := func(s Shape) float64 { return float64(s.Conns) }
 	byDepth := func(s Shape) float64 { return float64(s.Depth) }
 	milliseconds := func(result Result) float64 { return result.P99.Seconds() * 1e3 }
-	plots := map[string]Plot{
+	plots := map[string]plot.Plot{
 		"throughput-connections.svg": {
 			Title: "Throughput, one call at a time on each connection", XLabel: "connections", YLabel: "calls/s",
 			LogX: true, LogY: true, Series: r.series(connections, byConns, rate),
@@ -42,12 +42,12 @@ func (r *Report) Plots() map[string]Plot {
 }
 
 // series are the contenders' medians at those shapes.
-func (r *Report) series(shapes []Shape, x func(Shape) float64, y func(Result) float64) (all []Series) {
+func (r *Report) series(shapes []Shape, x func(Shape) float64, y func(Result) float64) (all []plot.Series) {
 	for _, name := range []string{ours, raw, goroutine, gob, jsonRPC} {
-		s := Series{Name: legend(name)}
+		s := plot.Series{Name: legend(name)}
 		for _, shape := range shapes {
 			if values := r.Rounds.Values(shape.Name, name, y); len(values) > 0 {
-				s.Points = append(s.Points, Point{x(shape), SpreadOf(values).Median})
+				s.Points = append(s.Points, plot.Point{X: x(shape), Y: figures.SpreadOf(values).Median})
 			}
 		}
 		if len(s.Points) > 0 {
@@ -57,11 +57,11 @@ func (r *Report) series(shapes []Shape, x func(Shape) float64, y func(Result) fl
 	return all
 }
 
-func (r *Report) idleSeries() (all []Series) {
+func (r *Report) idleSeries() (all []plot.Series) {
 	for _, name := range []string{ours, raw, goroutine} {
-		s := Series{Name: legend(name)}
+		s := plot.Series{Name: legend(name)}
 		for _, p := range r.Idle[name] {
-			s.Points = append(s.Points, Point{float64(p.Conns), float64(p.Resident) / (1 << 20)})
+			s.Points = append(s.Points, plot.Point{X: float64(p.Conns), Y: float64(p.Resident) / (1 << 20)})
 		}
 		if len(s.Points) > 0 {
 			all = append(all, s)
@@ -81,26 +81,4 @@ func legend(name string) string {
 		return "goroutine + handler"
 	}
 	return name
-}
-
-// WritePlots writes the plots as files to the directory, which it makes if
-// there is none.
-func (r *Report) WritePlots(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for name, p := range r.Plots() {
-		f, err := os.Create(filepath.Join(dir, name))
-		if err != nil {
-			return err
-		}
-		err = p.WriteSVG(f)
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -3,9 +3,9 @@
 package bench
 
 import (
-	"fmt"
-	"math"
 	"time"
+
+	"example.com/rpcworkbook/tools/figures"
 )
 
 // The names of the clients.
@@ -30,12 +30,14 @@ func (t Target) Met() bool {
 	if len(t.Values) == 0 {
 		return false
 	}
-	median := SpreadOf(t.Values).Median
+	median := figures.SpreadOf(t.Values).Median
 	if t.Most {
 		return median <= t.Bound
 	}
 	return median >= t.Bound
 }
+
+var times = figures.Unit("×")
 
 // Targets returns the table for what was measured. A target of which nothing
 // was measured has no values.
@@ -63,48 +65,16 @@ func (r *Report) Targets() []Target {
 		ratio("client calls/s, G=64", "net/rpc's client", "G=64", ourClient, gob, least, 4, rate),
 		ratio("client calls/s, G=512", "net/rpc's client", "G=512", ourClient, gob, least, 4, rate),
 		ratio("client calls/s, ten servers, G=64", "a server at random", "ten servers", ourClient, randomClient, least, 0.9, rate),
-		{"client allocations a call, G=64", "", most, 6, plain, r.Rounds.Values("G=64", ourClient, allocs)},
-		{"connections on the fuller worker, C2", "", most, 0.6, percent, r.Rounds.Values("C2", ours, fullest)},
+		{"client allocations a call, G=64", "", most, 6, figures.Digits, r.Rounds.Values("G=64", ourClient, allocs)},
+		{"connections on the fuller worker, C2", "", most, 0.6, figures.Percent, r.Rounds.Values("C2", ours, fullest)},
 	}
-	idle := Target{What: "idle connection of 10,000", Most: most, Bound: 1024, Unit: bytesOf}
+	idle := Target{What: "idle connection of 10,000", Most: most, Bound: 1024, Unit: figures.Bytes}
 	if points := r.Idle[ours]; len(points) > 0 {
 		idle.Values = []float64{points[len(points)-1].PerConn}
 	}
-	beside := Target{What: "ping p99 beside 4 × pi(100000000)", Most: most, Bound: float64(5 * time.Millisecond), Unit: duration}
+	beside := Target{What: "ping p99 beside 4 × pi(100000000)", Most: most, Bound: float64(5 * time.Millisecond), Unit: figures.Nanoseconds}
 	if c := r.Computation; c != nil {
 		beside.Values = []float64{float64(c.Beside.P99)}
 	}
 	return append(targets, idle, beside)
-}
-
-// The units.
-func times(v float64) string    { return digits(v) + " ×" }
-func plain(v float64) string    { return digits(v) }
-func percent(v float64) string  { return fmt.Sprintf("%.0f %%", 100*v) }
-func bytesOf(v float64) string  { return fmt.Sprintf("%.0f B", v) }
-func mebi(v float64) string     { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
-func perSec(v float64) string   { return thousands(v) }
-func duration(v float64) string { return roughly(time.Duration(v)).String() }
-
-// digits writes three digits, or all of those before the point; of a round
-// number no more than it has.
-func digits(v float64) string {
-	if short := fmt.Sprintf("%.15g", v); len(short) <= 4 {
-		return short
-	}
-	return fmt.Sprintf("%.*f", max(0, 2-int(math.Floor(math.Log10(math.Abs(v))))), v)
-}
-
-// roughly rounds to three digits.
-func roughly(d time.Duration) time.Duration {
-	unit := time.Duration(1)
-	for d/unit >= 1000 {
-		unit *= 10
-	}
-	return d.Round(unit)
-}
-
-// thousands writes 1234567 as 1,230,000: three digits are what it is worth.
-func thousands(v float64) string {
-	return grouped(float64(roughly(time.Duration(v))))
 }

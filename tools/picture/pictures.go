@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 
 	rpc "example.com/rpcworkbook/final"
-	"example.com/rpcworkbook/tools/bench"
+	"example.com/rpcworkbook/tools/plot"
 )
 
 // Transcript is the file with what the demo printed, beside its picture.
@@ -39,14 +39,14 @@ func Draw(dir string) (map[string][]byte, error) {
 
 // convergence plots how far the service's pi(n) is from π, for as many terms as
 // it accepts.
-func convergence() bench.Plot {
-	law, pi := bench.Series{Name: "1 / (π (n + 1))"}, bench.Series{Name: "π − pi(n)"}
+func convergence() plot.Plot {
+	law, pi := plot.Series{Name: "1 / (π (n + 1))"}, plot.Series{Name: "π − pi(n)"}
 	for n := 1; n <= rpc.MaxPiTerms; n *= 10 {
-		pi.Points = append(pi.Points, bench.Point{X: float64(n), Y: math.Pi - rpc.PiSum(n)})
-		law.Points = append(law.Points, bench.Point{X: float64(n), Y: 1 / (math.Pi * float64(n+1))})
+		pi.Points = append(pi.Points, plot.Point{X: float64(n), Y: math.Pi - rpc.PiSum(n)})
+		law.Points = append(law.Points, plot.Point{X: float64(n), Y: 1 / (math.Pi * float64(n+1))})
 	}
-	return bench.Plot{
+	return plot.Plot{
 		Title: "Ten times the terms, a tenth of the error", XLabel: "n", YLabel: "error",
-		LogX: true, LogY: true, Series: []bench.Series{law, pi},
+		LogX: true, LogY: true, Series: []plot.Series{law, pi},
 	}
 }

@@ -6,7 +6,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/tools/bench"
+	"example.com/rpcworkbook/tools/plot"
 )
 
 const about = `bench compares the server and the client with what people would use instead.
@@ -44,7 +44,6 @@ func main() {
 	window := flags.Duration("window", 700*time.Millisecond, "how long each time")
 	only := flags.String("only", "", "the `parts` to measure, as in C2,memory: "+strings.Join(bench.Parts(), ", ")+"; empty: all")
 	svg := flags.String("svg", "", "the `directory` to write plots to; empty: none")
-	markdown := flags.String("markdown", "", "the `file` to write the tables to as Markdown, too; empty: none")
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
 	config := bench.Config{Server: *server, Rounds: *rounds, Window: *window, Log: os.Stderr}
@@ -72,28 +71,19 @@ func main() {
 		os.Exit(130)
 	}
 	if err == nil && *svg != "" {
-		err = report.WritePlots(*svg)
+		err = plot.WriteFiles(*svg, report.Plots())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-	fmt.Printf("%s; %d rounds of %v, %.0f s in all\n\n", machine(), *rounds, *window, time.Since(began).Seconds())
-	for _, t := range report.Tables() {
-		t.WriteText(os.Stdout)
+
+	fmt.Printf("%s; %d rounds of %v, %.0f s in all\n", machine(), *rounds, *window, time.Since(began).Seconds())
+	for _, table := range report.Tables() {
+		fmt.Printf("\n%v", table)
 	}
 	for _, note := range report.Notes {
-		fmt.Println(note)
-	}
-	if *markdown != "" {
-		var text bytes.Buffer
-		for _, t := range report.Tables() {
-			t.WriteMarkdown(&text)
-		}
-		if err := os.WriteFile(*markdown, text.Bytes(), 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
-		}
+		fmt.Printf("\n%s\n", note)
 	}
 }
 

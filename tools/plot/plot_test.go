@@ -1,6 +1,6 @@
 // A plot is well-formed XML with everything in it, and inside the picture.
 
-package bench
+package plot
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,8 +110,10 @@ func TestAxisPlacesItsEndsAndTicks(t *testing.T) {
 	require.InDelta(t, 50, one.place(1), 1e-9)
 }
 
-func TestSpread(t *testing.T) {
-	require.Equal(t, Spread{}, SpreadOf(nil))
-	require.Equal(t, Spread{Median: 2, Min: 1, Max: 9}, SpreadOf([]float64{9, 1, 2}))
-	require.Equal(t, Spread{Median: 2.5, Min: 1, Max: 9}, SpreadOf([]float64{3, 9, 1, 2}))
+func TestWriteFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	require.NoError(t, WriteFiles(dir, map[string]Plot{"a.svg": example()}))
+	require.FileExists(t, filepath.Join(dir, "a.svg"))
+	require.ErrorContains(t, WriteFiles(dir, map[string]Plot{"b.svg": {Title: "bad"}}), `plot "bad"`)
+	require.NoFileExists(t, filepath.Join(dir, "b.svg"))
 }

@@ -1,10 +1,10 @@
-// The discovery benchmark's processes: a ZooKeeper and final's servers. Each
+// The processes: a ZooKeeper and final's servers. Each
 // has a process group of its own and ends with this process, however that
 // ends.
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"bufio"
@@ -32,7 +32,7 @@ import (
 type testbed struct {
 	program   string // the server's
 	zookeeper *zkdev.Server
-	servers   []*benchServer // that were started and not yet waited for
+	servers   []*server // that were started and not yet waited for
 }
 
 // newTestbed starts a ZooKeeper.
@@ -53,8 +53,8 @@ func (b *testbed) close() error {
 	return errors.Join(append(errs, b.zookeeper.Stop())...)
 }
 
-// A benchServer is a master with its workers.
-type benchServer struct {
+// A server is a master with its workers.
+type server struct {
 	addr    string // host:port
 	bed     *testbed
 	cmd     *exec.Cmd
@@ -72,7 +72,7 @@ func reservePort() (addr string, release func(), err error) {
 }
 
 // startServer starts a server and doesn't wait for anything.
-func (b *testbed) startServer(addr, root string, workers int) (*benchServer, error) {
+func (b *testbed) startServer(addr, root string, workers int) (*server, error) {
 	dir, err := harness.TempDir()
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (b *testbed) startServer(addr, root string, workers int) (*benchServer, err
 	if err != nil {
 		return nil, err
 	}
-	s := &benchServer{addr: addr, bed: b, log: filepath.Join(dir, "server-"+port+".log"),
+	s := &server{addr: addr, bed: b, log: filepath.Join(dir, "server-"+port+".log"),
 		ready: make(chan struct{}), ended: make(chan struct{})}
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -112,7 +112,7 @@ func (b *testbed) startServer(addr, root string, workers int) (*benchServer, err
 }
 
 // read waits for the line that names all workers.
-func (s *benchServer) read(output *os.File) {
+func (s *server) read(output *os.File) {
 	defer output.Close()
 	lines := bufio.NewScanner(output)
 	for told := false; lines.Scan(); {
@@ -124,10 +124,10 @@ func (s *benchServer) read(output *os.File) {
 }
 
 // group is the master's pid, which is its process group as well.
-func (s *benchServer) group() int { return s.cmd.Process.Pid }
+func (s *server) group() int { return s.cmd.Process.Pid }
 
 // waitReady waits until all workers are ready, and returns when they were.
-func (s *benchServer) waitReady(ctx context.Context) (time.Time, error) {
+func (s *server) waitReady(ctx context.Context) (time.Time, error) {
 	select {
 	case <-s.ready:
 		return s.readyAt, nil
@@ -135,7 +135,7 @@ func (s *benchServer) waitReady(ctx context.Context) (time.Time, error) {
 		return time.Time{}, s.failure("ended instead of serving")
 	case <-ctx.Done():
 		return time.Time{}, context.Cause(ctx)
-	case <-time.After(discoveryWait):
+	case <-time.After(maxWait):
 		return time.Time{}, s.failure("was not ready in time")
 	}
 }
@@ -143,8 +143,8 @@ func (s *benchServer) waitReady(ctx context.Context) (time.Time, error) {
 // firstPong waits until the server answers, and returns when it did: a
 // connection that is made as soon as the port accepts any waits for the first
 // worker to be ready. That is as early as anybody can be answered.
-func (s *benchServer) firstPong(ctx context.Context) (time.Time, error) {
-	deadline := time.Now().Add(discoveryWait)
+func (s *server) firstPong(ctx context.Context) (time.Time, error) {
+	deadline := time.Now().Add(maxWait)
 	for {
 		at, err := pingOnce(s.addr, deadline)
 		if err == nil {
@@ -179,7 +179,7 @@ func pingOnce(addr string, deadline time.Time) (time.Time, error) {
 }
 
 // terminate tells the server to end, and returns when that was.
-func (s *benchServer) terminate() (time.Time, error) {
+func (s *server) terminate() (time.Time, error) {
 	at := time.Now()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return at, s.failure(err.Error())
@@ -189,12 +189,12 @@ func (s *benchServer) terminate() (time.Time, error) {
 
 // wait waits for the end of a server that was told to end, which must be a
 // clean one.
-func (s *benchServer) wait(ctx context.Context) error {
+func (s *server) wait(ctx context.Context) error {
 	select {
 	case <-s.ended:
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(discoveryWait):
+	case <-time.After(maxWait):
 		return s.failure("doesn't end")
 	}
 	if !s.cmd.ProcessState.Success() {
@@ -205,7 +205,7 @@ func (s *benchServer) wait(ctx context.Context) error {
 
 // kill kills the server with all its workers, if it is not gone already, and
 // returns when it is.
-func (s *benchServer) kill() error {
+func (s *server) kill() error {
 	if left, err := harness.Living(s.group()); err != nil || len(left) > 0 {
 		_ = syscall.Kill(-s.group(), syscall.SIGKILL) // an error: it is gone
 	}
@@ -213,9 +213,9 @@ func (s *benchServer) kill() error {
 }
 
 // gone waits until no process of the server is left.
-func (s *benchServer) gone() error {
+func (s *server) gone() error {
 	defer s.bed.forget(s)
-	for deadline := time.Now().Add(discoveryWait); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(maxWait); ; time.Sleep(time.Millisecond) {
 		left, err := harness.Living(s.group())
 		switch {
 		case err != nil:
@@ -229,12 +229,12 @@ func (s *benchServer) gone() error {
 	}
 }
 
-func (b *testbed) forget(s *benchServer) {
-	b.servers = slices.DeleteFunc(b.servers, func(other *benchServer) bool { return other == s })
+func (b *testbed) forget(s *server) {
+	b.servers = slices.DeleteFunc(b.servers, func(other *server) bool { return other == s })
 }
 
 // failure is an error with the end of what the server has logged.
-func (s *benchServer) failure(what string) error {
+func (s *server) failure(what string) error {
 	content, _ := os.ReadFile(s.log)
 	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
 	return fmt.Errorf("server %s %s; it said:\n%s", s.addr, what, strings.Join(lines[max(0, len(lines)-3):], "\n"))

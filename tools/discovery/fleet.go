@@ -1,9 +1,9 @@
-// The discovery benchmark's clients as far as they only watch: each a session
+// The clients as far as they only watch: each a session
 // of its own that notes which servers it learned of, and when.
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"context"
@@ -41,7 +41,7 @@ func (f *fleet) grow(ctx context.Context, n, servers int) error {
 // await waits until every client has published such a snapshot after a moment,
 // and returns when each did for the first time.
 func (f *fleet) await(ctx context.Context, since time.Time, such func(rpc.Snapshot) bool) ([]time.Time, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, discoveryWait, fmt.Errorf("not all of %d clients know it after %v", len(f.watchers), discoveryWait))
+	ctx, cancel := context.WithTimeoutCause(ctx, maxWait, fmt.Errorf("not all of %d clients know it after %v", len(f.watchers), maxWait))
 	defer cancel()
 	var times []time.Time
 	for _, w := range f.watchers {

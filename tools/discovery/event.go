@@ -1,15 +1,18 @@
-// The discovery benchmark's events: a server stops or starts, and a fleet of
+// The events: a server stops or starts, and a fleet of
 // clients comes to know it. Both parts of the benchmark measure that.
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"context"
 	"errors"
 	"os"
 	"time"
+
+	"example.com/rpcworkbook/tools/figures"
+	"example.com/rpcworkbook/tools/usage"
 )
 
 // A listEvent is what the same change, made several times, led to.
@@ -26,7 +29,7 @@ func (e *listEvent) happen(bed *testbed, begin func() (time.Time, error), know f
 	var used [2]time.Duration // until now
 	cpu := func() (spent [2]float64, err error) {
 		for i := range pids {
-			now, cpuErr := cpuTime(pids[i])
+			now, cpuErr := usage.CPUTime(pids[i])
 			spent[i], used[i], err = milliseconds(now-used[i]), now, errors.Join(err, cpuErr)
 		}
 		return spent, err
@@ -49,7 +52,7 @@ func (e *listEvent) happen(bed *testbed, begin func() (time.Time, error), know f
 	}
 	e.zkCPU, e.myCPU = append(e.zkCPU, spent[0]), append(e.myCPU, spent[1])
 	d := delaysSince(counts, times)
-	e.delays, e.last = append(e.delays, d...), append(e.last, nearestRank(d, 100))
+	e.delays, e.last = append(e.delays, d...), append(e.last, figures.NearestRank(d, 100))
 	return nil
 }
 
@@ -60,9 +63,9 @@ func stopStart(ctx context.Context, bed *testbed, f *fleet, rounds int) (stop, s
 		return stop, start, err
 	}
 	defer release()
-	var s *benchServer
+	var s *server
 	begin := func() (ready time.Time, err error) {
-		if s, err = bed.startServer(addr, f.root, benchWorkers); err == nil {
+		if s, err = bed.startServer(addr, f.root, serverWorkers); err == nil {
 			ready, err = s.firstPong(ctx)
 		}
 		return ready, err

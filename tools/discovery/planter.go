@@ -1,9 +1,9 @@
-// The discovery benchmark's other servers: registrations without a server
+// The other servers: registrations without a server
 // behind them, all in one session.
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"context"
@@ -45,7 +45,7 @@ func newPlanter(ctx context.Context, addr, root string) (*planter, error) {
 	case <-ready:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
-	case <-time.After(discoveryWait):
+	case <-time.After(maxWait):
 		conn.Close()
 		return nil, errors.New("connect to ZooKeeper: no session in time")
 	}

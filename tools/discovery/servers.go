@@ -1,4 +1,4 @@
-// The discovery benchmark, first part: what happens to one server or three.
+// The first part: what happens to one server or three.
 //
 // A server counts as ready when a worker has answered a ping on a connection
 // that had been waiting at the port since this was open: before, nobody could
@@ -6,7 +6,7 @@
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"context"
@@ -14,15 +14,17 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"example.com/rpcworkbook/tools/figures"
 )
 
 const (
-	fewServers   = 10 // registered beside the one that comes and goes
-	benchWorkers = 2  // per server
+	fewServers    = 10 // registered beside the one that comes and goes
+	serverWorkers = 2  // per server
 )
 
 // measureStartUp starts servers of 10 workers, and of 1 to compare.
-func measureStartUp(ctx context.Context, bed *testbed, o DiscoveryOptions, r *DiscoveryReport) error {
+func measureStartUp(ctx context.Context, bed *testbed, o Options, r *Report) error {
 	addr, release, err := reservePort()
 	if err != nil {
 		return err
@@ -56,7 +58,7 @@ func measureStartUp(ctx context.Context, bed *testbed, o DiscoveryOptions, r *Di
 }
 
 // stop tells the server to end and waits for that.
-func (s *benchServer) stop(ctx context.Context) error {
+func (s *server) stop(ctx context.Context) error {
 	if _, err := s.terminate(); err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func (s *benchServer) stop(ctx context.Context) error {
 }
 
 // measureStop stops a server that o.Clients clients know of, in a small list.
-func measureStop(ctx context.Context, bed *testbed, o DiscoveryOptions, r *DiscoveryReport) error {
+func measureStop(ctx context.Context, bed *testbed, o Options, r *Report) error {
 	const root = "/stop"
 	p, err := newPlanter(ctx, bed.zookeeper.Addr(), root)
 	if err != nil {
@@ -91,7 +93,7 @@ func measureStop(ctx context.Context, bed *testbed, o DiscoveryOptions, r *Disco
 }
 
 // trio starts three servers and clients that call them. Call done in any case.
-func trio(ctx context.Context, bed *testbed, root string, clients, callers int) (servers []*benchServer, t *traffic, done func() error, err error) {
+func trio(ctx context.Context, bed *testbed, root string, clients, callers int) (servers []*server, t *traffic, done func() error, err error) {
 	var releases []func()
 	done = func() error {
 		if t != nil {
@@ -112,7 +114,7 @@ func trio(ctx context.Context, bed *testbed, root string, clients, callers int) 
 			return servers, nil, done, err
 		}
 		releases = append(releases, release)
-		s, err := bed.startServer(addr, root, benchWorkers)
+		s, err := bed.startServer(addr, root, serverWorkers)
 		if err != nil {
 			return servers, nil, done, err
 		}
@@ -123,7 +125,7 @@ func trio(ctx context.Context, bed *testbed, root string, clients, callers int) 
 }
 
 // measureJoin lets a third server join two that are called all the time.
-func measureJoin(ctx context.Context, bed *testbed, o DiscoveryOptions, r *DiscoveryReport) (err error) {
+func measureJoin(ctx context.Context, bed *testbed, o Options, r *Report) (err error) {
 	servers, t, done, err := trio(ctx, bed, "/join", 4, 1)
 	defer func() { err = errors.Join(err, done()) }()
 	if err != nil {
@@ -134,7 +136,7 @@ func measureJoin(ctx context.Context, bed *testbed, o DiscoveryOptions, r *Disco
 		if err := servers[2].stop(ctx); err != nil {
 			return err
 		}
-		if servers[2], err = bed.startServer(servers[2].addr, "/join", benchWorkers); err != nil {
+		if servers[2], err = bed.startServer(servers[2].addr, "/join", serverWorkers); err != nil {
 			return err
 		}
 		ready, err := servers[2].firstPong(ctx)
@@ -154,7 +156,7 @@ func measureJoin(ctx context.Context, bed *testbed, o DiscoveryOptions, r *Disco
 // measureKill kills one of three servers, with all its processes, and waits
 // until a call of each client was at it, or picked it when it was gone, and had to
 // go elsewhere. ZooKeeper still lists it then, but no other call will pick it.
-func measureKill(ctx context.Context, bed *testbed, o DiscoveryOptions, r *DiscoveryReport) (err error) {
+func measureKill(ctx context.Context, bed *testbed, o Options, r *Report) (err error) {
 	servers, t, done, err := trio(ctx, bed, "/kill", 8, 1)
 	defer func() { err = errors.Join(err, done()) }()
 	if err != nil {
@@ -173,12 +175,12 @@ func measureKill(ctx context.Context, bed *testbed, o DiscoveryOptions, r *Disco
 			return err
 		}
 		gone := time.Now()
-		moved := func(c benchCall) bool { return c.moved && c.ended.After(killed) }
+		moved := func(c call) bool { return c.moved && c.ended.After(killed) }
 		if _, err := t.await(ctx, killed.Add(-callTime), true, moved); err != nil {
 			return err
 		}
 		var before, after, others []float64
-		calls := slices.DeleteFunc(t.since(killed.Add(-callTime)), func(c benchCall) bool { return c.ended.Before(killed) })
+		calls := slices.DeleteFunc(t.since(killed.Add(-callTime)), func(c call) bool { return c.ended.Before(killed) })
 		for _, c := range calls {
 			switch took := milliseconds(c.took()); {
 			case !c.moved:
@@ -189,13 +191,13 @@ func measureKill(ctx context.Context, bed *testbed, o DiscoveryOptions, r *Disco
 				after = append(after, took)
 			}
 		}
-		usual := SpreadOf(others).Median
+		usual := figures.SpreadOf(others).Median
 		extra.Values = append(extra.Values, beyond(usual, after)...)
 		caught.Values = append(caught.Values, beyond(usual, before)...)
 		ordinary.Values = append(ordinary.Values, others...)
 		n, _ := failedCalls(calls)
 		lost.Values = append(lost.Values, float64(n))
-		if servers[0], err = bed.startServer(servers[0].addr, "/kill", benchWorkers); err != nil {
+		if servers[0], err = bed.startServer(servers[0].addr, "/kill", serverWorkers); err != nil {
 			return err
 		}
 		if _, err := t.await(ctx, servers[0].started, true, answeredBy(servers[0].addr)); err != nil {
@@ -216,7 +218,7 @@ func beyond(usual float64, values []float64) (more []float64) {
 
 // measureRollingRestart restarts three servers one after another while clients
 // call: each as soon as the one before has answered again.
-func measureRollingRestart(ctx context.Context, bed *testbed, o DiscoveryOptions, r *DiscoveryReport) (err error) {
+func measureRollingRestart(ctx context.Context, bed *testbed, o Options, r *Report) (err error) {
 	servers, t, done, err := trio(ctx, bed, "/rolling", 2, 4)
 	defer func() { err = errors.Join(err, done()) }()
 	if err != nil {
@@ -231,7 +233,7 @@ func measureRollingRestart(ctx context.Context, bed *testbed, o DiscoveryOptions
 			if err := s.stop(ctx); err != nil {
 				return err
 			}
-			if servers[i], err = bed.startServer(s.addr, "/rolling", benchWorkers); err != nil {
+			if servers[i], err = bed.startServer(s.addr, "/rolling", serverWorkers); err != nil {
 				return err
 			}
 			if _, err := t.await(ctx, servers[i].started, false, answeredBy(s.addr)); err != nil {

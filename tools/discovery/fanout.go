@@ -1,21 +1,23 @@
-// The discovery benchmark, second part: what one change costs when there are
+// The second part: what one change costs when there are
 // many servers, many clients, or both.
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"context"
 	"fmt"
 	"time"
+
+	"example.com/rpcworkbook/tools/figures"
 )
 
 // countedClients is how many clients' requests are counted.
 const countedClients = 10
 
 // measureFewServers measures the watch delay in a short list.
-func measureFewServers(ctx context.Context, bed *testbed, o DiscoveryOptions, r *DiscoveryReport) error {
+func measureFewServers(ctx context.Context, bed *testbed, o Options, r *Report) error {
 	p, err := newPlanter(ctx, bed.zookeeper.Addr(), "/few")
 	if err != nil {
 		return err
@@ -30,7 +32,7 @@ func measureFewServers(ctx context.Context, bed *testbed, o DiscoveryOptions, r 
 }
 
 // measureManyServers measures what o.Servers registered ones cost.
-func measureManyServers(ctx context.Context, bed *testbed, o DiscoveryOptions, r *DiscoveryReport) error {
+func measureManyServers(ctx context.Context, bed *testbed, o Options, r *Report) error {
 	p, err := newPlanter(ctx, bed.zookeeper.Addr(), "/many")
 	if err != nil {
 		return err
@@ -58,7 +60,7 @@ func measureManyServers(ctx context.Context, bed *testbed, o DiscoveryOptions, r
 		what string
 		listEvent
 	}{{"stop", stop}, {"start", start}} {
-		which := fmt.Sprintf("%s of 1 server of %s, %d clients: ", e.what, withComma(o.Servers), len(f.watchers))
+		which := fmt.Sprintf("%s of 1 server of %s, %d clients: ", e.what, figures.Grouped(o.Servers), len(f.watchers))
 		r.Figures = append(r.Figures,
 			Figure{What: which + "until the last knows", Unit: "ms", Values: e.last},
 			Figure{What: which + "ZooKeeper's CPU", Unit: "ms", Values: e.zkCPU},
@@ -69,8 +71,8 @@ func measureManyServers(ctx context.Context, bed *testbed, o DiscoveryOptions, r
 
 // measureColdStart starts clients, first one after another and then all at
 // once, from no connection until they know all servers.
-func measureColdStart(ctx context.Context, bed *testbed, p *planter, o DiscoveryOptions, r *DiscoveryReport) error {
-	one := Figure{What: fmt.Sprintf("cold start of a client: from nothing to all %s servers", withComma(o.Servers)),
+func measureColdStart(ctx context.Context, bed *testbed, p *planter, o Options, r *Report) error {
+	one := Figure{What: fmt.Sprintf("cold start of a client: from nothing to all %s servers", figures.Grouped(o.Servers)),
 		Unit: "ms", Target: "< 1 s", Most: 1000}
 	crowd := Figure{What: fmt.Sprintf("cold start of %d clients at once: until the last knows all", o.Clients), Unit: "ms"}
 	start := func(clients int, figure *Figure) error {
@@ -97,7 +99,7 @@ func measureColdStart(ctx context.Context, bed *testbed, p *planter, o Discovery
 
 // measureRequests counts what some clients ask when one server joins or
 // leaves. What one asked too late for the one count is in the next one.
-func measureRequests(ctx context.Context, bed *testbed, p *planter, o DiscoveryOptions, r *DiscoveryReport) error {
+func measureRequests(ctx context.Context, bed *testbed, p *planter, o Options, r *Report) error {
 	t, err := newTurnstile(bed.zookeeper.Addr())
 	if err != nil {
 		return err
@@ -108,7 +110,7 @@ func measureRequests(ctx context.Context, bed *testbed, p *planter, o DiscoveryO
 	if err := f.grow(ctx, countedClients, o.Servers); err != nil {
 		return err
 	}
-	which := fmt.Sprintf("1 of %s servers ", withComma(o.Servers))
+	which := fmt.Sprintf("1 of %s servers ", figures.Grouped(o.Servers))
 	requests := []Figure{
 		{What: which + "joins: lists read by each client", Target: "1", Most: 1},
 		{What: which + "joins: znodes read by each client", Target: "1", Most: 1},
@@ -165,7 +167,7 @@ func comeAndGo(ctx context.Context, f *fleet, p *planter, port int, known func(s
 }
 
 // measureDelays measures the watch delay with more and more clients.
-func measureDelays(ctx context.Context, f *fleet, p *planter, servers int, o DiscoveryOptions, r *DiscoveryReport) error {
+func measureDelays(ctx context.Context, f *fleet, p *planter, servers int, o Options, r *Report) error {
 	for _, clients := range o.Watchers {
 		if err := f.grow(ctx, clients, servers); err != nil {
 			return err
@@ -174,14 +176,14 @@ func measureDelays(ctx context.Context, f *fleet, p *planter, servers int, o Dis
 		for range o.Rounds {
 			err := comeAndGo(ctx, f, p, servers+1, func(since time.Time, times []time.Time, _ bool) {
 				d := delaysSince(since, times)
-				all, last = append(all, d...), append(last, nearestRank(d, 100))
+				all, last = append(all, d...), append(last, figures.NearestRank(d, 100))
 			})
 			if err != nil {
 				return err
 			}
 		}
 		r.Delays = append(r.Delays, WatchDelay{Servers: servers, Clients: clients,
-			Median: SpreadOf(all).Median, P99: nearestRank(all, 99), Last: SpreadOf(last).Median})
+			Median: figures.SpreadOf(all).Median, P99: figures.NearestRank(all, 99), Last: figures.SpreadOf(last).Median})
 	}
 	return nil
 }

@@ -1,8 +1,8 @@
-// The discovery benchmark's clients that call: what became of every call.
+// The clients that call: what became of every call.
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"context"
@@ -29,12 +29,12 @@ type traffic struct {
 	callers sync.WaitGroup
 
 	mu      sync.Mutex
-	calls   []benchCall
+	calls   []call
 	updated chan struct{} // closed, and replaced, with each one
 }
 
-// A benchCall is a call that has ended, with all its attempts.
-type benchCall struct {
+// A call is a call that has ended, with all its attempts.
+type call struct {
 	caller       int
 	began, ended time.Time
 	server       string // that answered
@@ -42,7 +42,7 @@ type benchCall struct {
 	err          error
 }
 
-func (c benchCall) took() time.Duration { return c.ended.Sub(c.began) }
+func (c call) took() time.Duration { return c.ended.Sub(c.began) }
 
 // startTraffic starts clients, so many callers in each, and returns when they
 // know of servers. End it.
@@ -66,7 +66,7 @@ func startTraffic(ctx context.Context, zk, root string, clients, callers, server
 			t.callers.Go(func() { t.call(ctx, client, asked, caller) })
 		}
 	}
-	waiting, cancel := context.WithTimeoutCause(ctx, discoveryWait, fmt.Errorf("the clients don't know %d servers after %v", servers, discoveryWait))
+	waiting, cancel := context.WithTimeoutCause(ctx, maxWait, fmt.Errorf("the clients don't know %d servers after %v", servers, maxWait))
 	defer cancel()
 	for _, client := range t.clients {
 		if err := client.Wait(waiting, servers); err != nil {
@@ -98,7 +98,7 @@ func (t *traffic) call(ctx context.Context, client *rpc.Client, asked *atomic.Bo
 			method, params, want = "pi", i%100, rpc.PiSum(i%100)
 		}
 		asked.Store(false)
-		c := benchCall{caller: caller, began: time.Now()}
+		c := call{caller: caller, began: time.Now()}
 		callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 		reply, server, err := client.Call(callCtx, method, params)
 		cancel()
@@ -120,16 +120,16 @@ func (t *traffic) call(ctx context.Context, client *rpc.Client, asked *atomic.Bo
 }
 
 // since returns the calls that began after a moment and have ended.
-func (t *traffic) since(moment time.Time) []benchCall {
+func (t *traffic) since(moment time.Time) []call {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(t.calls), func(c benchCall) bool { return c.began.Before(moment) })
+	return slices.DeleteFunc(slices.Clone(t.calls), func(c call) bool { return c.began.Before(moment) })
 }
 
 // await waits until such a call that began after a moment has ended: one of
 // each caller's, or one of anybody's.
-func (t *traffic) await(ctx context.Context, since time.Time, each bool, such func(benchCall) bool) (first benchCall, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, discoveryWait, fmt.Errorf("the calls that were waited for didn't come within %v", discoveryWait))
+func (t *traffic) await(ctx context.Context, since time.Time, each bool, such func(call) bool) (first call, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxWait, fmt.Errorf("the calls that were waited for didn't come within %v", maxWait))
 	defer cancel()
 	seen := make(map[int]bool) // by caller
 	for next := 0; ; {
@@ -151,18 +151,18 @@ func (t *traffic) await(ctx context.Context, since time.Time, each bool, such fu
 		select {
 		case <-updated:
 		case <-ctx.Done():
-			return benchCall{}, context.Cause(ctx)
+			return call{}, context.Cause(ctx)
 		}
 	}
 }
 
 // answeredBy is a call to wait for.
-func answeredBy(server string) func(benchCall) bool {
-	return func(c benchCall) bool { return c.err == nil && c.server == server }
+func answeredBy(server string) func(call) bool {
+	return func(c call) bool { return c.err == nil && c.server == server }
 }
 
 // failedCalls counts the calls that failed. The error describes the first of them.
-func failedCalls(calls []benchCall) (n int, err error) {
+func failedCalls(calls []call) (n int, err error) {
 	for _, c := range calls {
 		if c.err == nil {
 			continue

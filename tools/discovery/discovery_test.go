@@ -3,14 +3,13 @@
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"strings"
 	"testing"
@@ -20,19 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/tools/plot"
 )
-
-func TestNearestRank(t *testing.T) {
-	hundred := make([]float64, 100)
-	for i := range hundred {
-		hundred[i] = float64(100 - i) // 100, 99, ... 1
-	}
-	assert.EqualValues(t, 99, nearestRank(hundred, 99))
-	assert.EqualValues(t, 100, nearestRank(hundred, 100))
-	assert.EqualValues(t, 1, nearestRank(hundred, 0))
-	assert.EqualValues(t, 7, nearestRank([]float64{3, 7, 5}, 99), "of fewer than 100, the greatest")
-	assert.True(t, math.IsNaN(nearestRank(nil, 99)))
-}
 
 func TestVerdict(t *testing.T) {
 	for want, f := range map[string]Figure{
@@ -45,8 +33,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-func TestDiscoveryTables(t *testing.T) {
-	r := &DiscoveryReport{
+func TestTables(t *testing.T) {
+	r := &Report{
 		Figures: []Figure{
 			{What: "stop – until all know", Unit: "ms", Values: []float64{1, 2.345, 123.4}, Target: "< 50 ms", Most: 50},
 			{What: "calls", Values: []float64{0}},
@@ -55,31 +43,33 @@ func TestDiscoveryTables(t *testing.T) {
 		Delays: []WatchDelay{{Servers: 10, Clients: 1, Median: 0.5, P99: 12.34, Last: 3}, {1_000_000, 200, 1, 2, 3}},
 	}
 	assert.Equal(t, `
-| measured              | target  |  median |    p99 | least – most | values | target met? |
+**Between ZooKeeper, servers and clients**
+
+| measured              | target  |  median |    p99 | least … most | values | target met? |
 | --------------------- | ------- | ------: | -----: | -----------: | -----: | ----------: |
-| stop – until all know | < 50 ms | 2.35 ms | 123 ms |      1 – 123 |      3 |     not met |
-| calls                 |         |       0 |      0 |        0 – 0 |      1 |             |
+| stop – until all know | < 50 ms | 2.35 ms | 123 ms |      1 … 123 |      3 |     not met |
+| calls                 |         |       0 |      0 |              |      1 |             |
 | nothing               |         |         |        |              |      0 |             |
 
-Until clients know of a change, from the request that makes it:
+**Until clients know of a change, from the request that makes it**
 
 | servers   | clients | median, ms | p99, ms | last client, ms |
 | --------- | ------- | ---------: | ------: | --------------: |
-| 10        | 1       |       0.50 |    12.3 |               3 |
+| 10        | 1       |        0.5 |    12.3 |               3 |
 | 1,000,000 | 200     |          1 |       2 |               3 |
-`, "\n"+r.String())
+`, fmt.Sprintf("\n%v\n%v", r.Tables()[0], r.Tables()[1]))
 }
 
 func TestDelayPlot(t *testing.T) {
-	r := &DiscoveryReport{Delays: []WatchDelay{{10, 1, 1, 2, 3}, {10, 50, 4, 5, 6}, {1000, 1, 7, 8, 9}}}
-	plot := r.DelayPlot()
-	assert.Equal(t, []Series{
-		{"10 servers, median", []Point{{1, 1}, {50, 4}}},
-		{"10 servers, last", []Point{{1, 3}, {50, 6}}},
-		{"1,000 servers, median", []Point{{1, 7}}},
-		{"1,000 servers, last", []Point{{1, 9}}},
-	}, plot.Series)
-	require.NoError(t, plot.WriteSVG(&strings.Builder{}))
+	r := &Report{Delays: []WatchDelay{{10, 1, 1, 2, 3}, {10, 50, 4, 5, 6}, {1000, 1, 7, 8, 9}}}
+	p := r.DelayPlot()
+	assert.Equal(t, []plot.Series{
+		{Name: "10 servers, median", Points: []plot.Point{{X: 1, Y: 1}, {X: 50, Y: 4}}},
+		{Name: "10 servers, last", Points: []plot.Point{{X: 1, Y: 3}, {X: 50, Y: 6}}},
+		{Name: "1,000 servers, median", Points: []plot.Point{{X: 1, Y: 7}}},
+		{Name: "1,000 servers, last", Points: []plot.Point{{X: 1, Y: 9}}},
+	}, p.Series)
+	require.NoError(t, p.WriteSVG(&strings.Builder{}))
 }
 
 // message returns a message to ZooKeeper: the length, the number, what is
@@ -115,25 +105,27 @@ func TestRequestReader(t *testing.T) {
 
 func TestFailedCalls(t *testing.T) {
 	at := time.Now()
-	n, err := failedCalls([]benchCall{{}, {began: at, ended: at.Add(time.Second), err: errors.New("lost")}, {err: errors.New("later")}})
+	n, err := failedCalls([]call{{}, {began: at, ended: at.Add(time.Second), err: errors.New("lost")}, {err: errors.New("later")}})
 	assert.Equal(t, 2, n)
 	assert.EqualError(t, err, "after 1s: lost")
-	n, err = failedCalls([]benchCall{{}})
+	n, err = failedCalls([]call{{}})
 	assert.Zero(t, n)
 	assert.NoError(t, err)
 }
 
 // small is a run that takes a moment.
-func small(t *testing.T) DiscoveryOptions {
+func small(t *testing.T) Options {
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // built with the race detector, a server would take a second longer to end
-	return DiscoveryOptions{Server: harness.Build(t, "../../final/cmd/server"), Rounds: 1, Clients: 3, Servers: 20, Watchers: []int{1, 3},
+	return Options{Server: harness.Build(t, "../../final/cmd/server"), Rounds: 1, Clients: 3, Servers: 20, Watchers: []int{1, 3},
 		Progress: func(what string) { t.Log(what) }}
 }
 
-func TestMeasureDiscovery(t *testing.T) {
-	r, err := MeasureDiscovery(t.Context(), small(t))
+func TestMeasure(t *testing.T) {
+	r, err := Measure(t.Context(), small(t))
 	require.NoError(t, err)
-	t.Logf("\n%s", r)
+	for _, table := range r.Tables() {
+		t.Logf("\n%v", table)
+	}
 	byName := make(map[string]Figure)
 	for _, f := range r.Figures {
 		if !strings.HasSuffix(f.What, "begun before it was gone") { // there may be none
@@ -159,7 +151,7 @@ func TestMeasureDiscovery(t *testing.T) {
 }
 
 // Interrupted in the middle, it ends what it has started.
-func TestMeasureDiscoveryInterrupted(t *testing.T) {
+func TestMeasureInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
 	o := small(t)
@@ -168,7 +160,7 @@ func TestMeasureDiscoveryInterrupted(t *testing.T) {
 	o.Progress = func(string) { parts++ }
 	done := make(chan error, 1)
 	go func() {
-		_, err := MeasureDiscovery(ctx, o)
+		_, err := Measure(ctx, o)
 		done <- err
 	}()
 	harness.Eventually(t, 30*time.Second, "a server beside ZooKeeper", func() (bool, string) {

@@ -3,7 +3,7 @@
 
 //go:build linux
 
-package bench
+package discovery
 
 import (
 	"encoding/binary"

@@ -19,7 +19,8 @@ import (
 
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/tools/bench"
+	"example.com/rpcworkbook/tools/discovery"
+	"example.com/rpcworkbook/tools/plot"
 )
 
 const about = `discovery measures, with a ZooKeeper of its own, how fast servers and clients come
@@ -61,24 +62,21 @@ func run(ctx context.Context, rounds int, svg string) error {
 		return errors.New("no program named server beside this one: type make bench-discovery, which builds both")
 	}
 	began := time.Now()
-	report, err := bench.MeasureDiscovery(ctx, bench.DiscoveryOptions{
+	report, err := discovery.Measure(ctx, discovery.Options{
 		Server: server, Rounds: rounds, Clients: 50, Servers: 1000, Watchers: []int{1, 10, 50, 100, 200},
 		Progress: func(what string) { fmt.Fprintf(os.Stderr, "%5.1f s  %s\n", time.Since(began).Seconds(), what) },
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d processors, %s/%s, %s, %d rounds, %.0f s\n\n%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(),
-		rounds, time.Since(began).Seconds(), report)
+	fmt.Printf("%d processors, %s/%s, %s, %d rounds, %.0f s\n", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
+		runtime.Version(), rounds, time.Since(began).Seconds())
+	for _, table := range report.Tables() {
+		fmt.Printf("\n%v", table)
+	}
+
 	if svg == "" {
 		return nil
 	}
-	if err := os.MkdirAll(svg, 0o777); err != nil {
-		return fmt.Errorf("write the plot: %w", err)
-	}
-	file, err := os.Create(filepath.Join(svg, "watch-delay.svg"))
-	if err != nil {
-		return fmt.Errorf("write the plot: %w", err)
-	}
-	return errors.Join(report.DelayPlot().WriteSVG(file), file.Close())
+	return plot.WriteFiles(svg, map[string]plot.Plot{"watch-delay.svg": report.DelayPlot()})
 }
