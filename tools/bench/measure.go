@@ -55,20 +55,27 @@ func (m meter) stop(r *Result) error {
 // share returns which part of the connections the process with most of them
 // holds, 0 if there is but one process.
 func share(pids []int, conns int) float64 {
-	most := 0
 	if len(pids) == 1 {
 		return 0
 	}
+
+	fullest := 0
 	for _, pid := range pids {
-		entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)) // of one that has ended, none
-		sockets := -1                                             // one is the listener
-		for _, entry := range entries {
-			to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, entry.Name()))
-			if strings.HasPrefix(to, "socket:") {
-				sockets++
-			}
-		}
-		most = max(most, sockets)
+		fullest = max(fullest, sockets(pid)-1) // one is the listener
 	}
-	return float64(most) / float64(conns)
+	return float64(fullest) / float64(conns)
+}
+
+// sockets returns how many a process has open, 0 if it has ended. One that it
+// has twice, by two descriptors, counts once.
+func sockets(pid int) int {
+	found := map[string]bool{}
+	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)) // of one that has ended, none
+	for _, entry := range entries {
+		to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, entry.Name()))
+		if strings.HasPrefix(to, "socket:") {
+			found[to] = true
+		}
+	}
+	return len(found)
 }
