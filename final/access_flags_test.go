@@ -57,7 +57,8 @@ func TestAuthFlagThatIsWrong(t *testing.T) {
 	server, client := []string{"-zk", "127.0.0.1:1", "127.0.0.1", "0"}, []string{"-zk", "127.0.0.1:1"}
 	for _, c := range []struct{ flag, env, want string }{
 		{"open-sesame", "", "-zk-auth: credentials must be user:password, and it has no colon"},
-		{"", "", "-zk-auth: credentials must be user:password, and it has no colon"}, // as with a variable that isn't set
+		// As with a variable that isn't set.
+		{"", "", "-zk-auth: credentials must be user:password, and it has no colon"},
 		{":open-sesame", "", "-zk-auth: credentials must be user:password, and the user is empty"},
 		{"alice:", "", "-zk-auth: credentials must be user:password, and the password is empty"},
 		{":open-sesame", ours, "-zk-auth: "},

@@ -35,7 +35,10 @@ func newIntroduced(t *testing.T, zookeeper *zkdev.Server, timeout time.Duration)
 	s, err := NewSession(gate.Addr(), timeout)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close(context.Background()) })
-	i := introduced{Session: s, t: t, gate: gate, introduction: &introduction{scheme: "digest", auth: []byte(ours), timeout: timeout}}
+	i := introduced{
+		Session: s, t: t, gate: gate,
+		introduction: &introduction{scheme: "digest", auth: []byte(ours), timeout: timeout},
+	}
 	s.Prepare = i.prepare
 	i.waitSession()
 	return i
@@ -87,7 +90,8 @@ func TestIntroduction(t *testing.T) {
 		assert.Less(t, time.Since(began), soon/4, "it had nothing to ask")
 	})
 
-	t.Run("it is repeated in a connection that is made again, in a session that is, and for a ZooKeeper that was wiped", func(t *testing.T) {
+	t.Run("it is repeated in a connection that is made again, in a session that is, "+
+		"and for a ZooKeeper that was wiped", func(t *testing.T) {
 		own := zkdev.StartT(t)
 		i := newIntroduced(t, own, time.Second)
 		i.wantCreate()

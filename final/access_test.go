@@ -67,7 +67,8 @@ func (s stranger) setACL(path string) error {
 }
 func (s stranger) remove(path string) error { return s.Delete(path, -1) }
 func (s stranger) createIn(path string) error {
-	_, err := s.Create(path+"/rpc", []byte(`{"host":"evil","port":1}`), zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll))
+	_, err := s.Create(path+"/rpc", []byte(`{"host":"evil","port":1}`), zk.FlagEphemeral|zk.FlagSequence,
+		zk.WorldACL(zk.PermAll))
 	return err
 }
 
@@ -169,7 +170,9 @@ func TestAccess(t *testing.T) {
 		}
 		a.Want(before...)
 		assert.NotContains(t, s.Stderr(), "strangers", "there is nothing to warn of")
-		client := theClient.Start(t, harness.ClientOptions{ZK: zookeeper.Addr(), Root: a.Root, Session: 6 * time.Second, Rounds: 3})
+		client := theClient.Start(t, harness.ClientOptions{
+			ZK: zookeeper.Addr(), Root: a.Root, Session: 6 * time.Second, Rounds: 3,
+		})
 		assert.Zero(t, client.WaitSummary().Failed, "calls of a client without credentials")
 		// Who has the credentials can do it all.
 		assert.NoError(t, a.root.createIn(a.Root))
@@ -217,7 +220,8 @@ func TestAccess(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(s.Stderr(), "strangers can"), s.Stderr())
 
 		// Closed as the warning says, it keeps strangers out.
-		assert.Contains(t, s.Stderr(), "addauth digest alice:PASSWORD, then setAcl "+a.Root+" auth::cdrwa,world:anyone:r;")
+		assert.Contains(t, s.Stderr(),
+			"addauth digest alice:PASSWORD, then setAcl "+a.Root+" auth::cdrwa,world:anyone:r;")
 		_, err := a.root.SetACL(a.Root, append(zk.AuthACL(zk.PermAll), zk.WorldACL(zk.PermRead)...), -1)
 		require.NoError(t, err)
 		a.wantClosed(again)
@@ -227,7 +231,8 @@ func TestAccess(t *testing.T) {
 		s.Wait(soon)
 	})
 
-	t.Run("with the same credentials servers share a root; others may not, serve on, and try until they may", func(t *testing.T) {
+	t.Run("with the same credentials servers share a root; others may not, serve on, "+
+		"and try until they may", func(t *testing.T) {
 		a := newAccess(t, zookeeper)
 		first, second := a.server(ours, harness.Options{}), a.server(ours, harness.Options{})
 		a.registered(first)

@@ -14,8 +14,10 @@ import (
 
 func TestCommandFlagsThatMakeNoSense(t *testing.T) {
 	for _, wrong := range []struct{ command, flag, value string }{
-		{"client", "-n", "0"}, {"client", "-interval", "-1ns"}, {"client", "-wait", "-1ns"}, {"client", "-timeout", "0s"},
-		{"server", "-workers", "0"}, {"server", "-grace", "-1ns"}, {"server", "-idle-timeout", "-1ns"}, {"server", "-frame-timeout", "-1ns"},
+		{"client", "-n", "0"}, {"client", "-interval", "-1ns"}, {"client", "-wait", "-1ns"},
+		{"client", "-timeout", "0s"},
+		{"server", "-workers", "0"}, {"server", "-grace", "-1ns"}, {"server", "-idle-timeout", "-1ns"},
+		{"server", "-frame-timeout", "-1ns"},
 		{"server", "-advertise", "[::1]"},
 	} {
 		args := []string{wrong.flag, wrong.value}

@@ -27,7 +27,10 @@ func directPipe(t *testing.T) (*pipe, net.Conn) {
 	require.NoError(t, err)
 	t.Cleanup(func() { peer.Close() })
 	require.NoError(t, peer.SetDeadline(time.Now().Add(soon)))
-	return &pipe{remote: &remote{}, wake: make(chan struct{}, 1), conn: conn, direct: newDirectWriter(conn.(*net.TCPConn))}, peer
+	return &pipe{
+		remote: &remote{}, wake: make(chan struct{}, 1), conn: conn,
+		direct: newDirectWriter(conn.(*net.TCPConn)),
+	}, peer
 }
 
 // queue is what send does with a frame.

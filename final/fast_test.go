@@ -27,13 +27,20 @@ var usual = []string{
 
 // unusual are messages that it must leave to encoding/json, or that are wrong.
 var unusual = []string{
-	``, `{`, `{}`, `null`, `{"in":`, `{"in":"`, `{"in":""`, `{"in":"p"`, `{"in":"p",`, `{"in":"p","params":`, `{"in":"p","params":}`, `{"in":"p","params":1`,
-	`{"in":"","params":1}`, `{"in":null,"params":1}`, `{"in":1,"params":1}`, `{"params":1,"in":"p"}`, `{"in":"p","params":1,"in":"q"}`, `{"in":"p","params":1}}`,
-	`{"in":"p","params":1} `, ` {"in":"p","params":1}`, `{"in":"p","params":1 }`, `{"in":"p","params":  1}`, `{"in":"p","params":1,"x":2}`, `{"in":"p","params":1}{}`,
-	`{"in":"p","params":"a"b"}`, `{"in":"p","params":"a\"}`, `{"in":"p","params":'a'}`, `{"in":"p","params":01}`, `{"in":"p","params":NaN}`, `{"in":"p","params":"a` + "\n" + `"}`,
-	`{"in":"p\u0069","params":1}`, `{"in":"\\","params":1}`, `{"in":"é","params":1}`, "{\"in\":\"\xff\",\"params\":1}", "{\"in\":\"p\",\"params\":\"\xff\"}", "{\"in\":\"p\x00\",\"params\":1}",
-	`{"IN":"p","params":1}`, `{"in":"p","Params":1}`, `{"in" : "p", "params" : 1}`, `{"in":"p" ,"params":1}`, `{"in":"p","params":"x",}`, `{"in":"p","params":"x"]`, `{"in":"p","params":[}`,
-	`{"out":"p","params":1}`, `{"in":"p","result":1}`, `{"in":"p":"params":1}`, `{"in":"p","params":1,"params":2}`, `{"in":"p","params":{}{}}`, `{"in":"p","params":1e}`,
+	``, `{`, `{}`, `null`, `{"in":`, `{"in":"`, `{"in":""`, `{"in":"p"`, `{"in":"p",`, `{"in":"p","params":`,
+	`{"in":"p","params":}`, `{"in":"p","params":1`,
+	`{"in":"","params":1}`, `{"in":null,"params":1}`, `{"in":1,"params":1}`, `{"params":1,"in":"p"}`,
+	`{"in":"p","params":1,"in":"q"}`, `{"in":"p","params":1}}`,
+	`{"in":"p","params":1} `, ` {"in":"p","params":1}`, `{"in":"p","params":1 }`, `{"in":"p","params":  1}`,
+	`{"in":"p","params":1,"x":2}`, `{"in":"p","params":1}{}`,
+	`{"in":"p","params":"a"b"}`, `{"in":"p","params":"a\"}`, `{"in":"p","params":'a'}`, `{"in":"p","params":01}`,
+	`{"in":"p","params":NaN}`, `{"in":"p","params":"a` + "\n" + `"}`,
+	`{"in":"p\u0069","params":1}`, `{"in":"\\","params":1}`, `{"in":"é","params":1}`, "{\"in\":\"\xff\",\"params\":1}",
+	"{\"in\":\"p\",\"params\":\"\xff\"}", "{\"in\":\"p\x00\",\"params\":1}",
+	`{"IN":"p","params":1}`, `{"in":"p","Params":1}`, `{"in" : "p", "params" : 1}`, `{"in":"p" ,"params":1}`,
+	`{"in":"p","params":"x",}`, `{"in":"p","params":"x"]`, `{"in":"p","params":[}`,
+	`{"out":"p","params":1}`, `{"in":"p","result":1}`, `{"in":"p":"params":1}`, `{"in":"p","params":1,"params":2}`,
+	`{"in":"p","params":{}{}}`, `{"in":"p","params":1e}`,
 }
 
 // nested is a value inside so many arrays.

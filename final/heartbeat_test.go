@@ -76,7 +76,8 @@ func TestHangTimeoutFlag(t *testing.T) {
 				startHanging(t, value)
 				return
 			}
-			_, stderr, code := harness.Run(t, harness.Build(t, "./cmd/server"), "", "-hang-timeout", value, "127.0.0.1", "0")
+			_, stderr, code := harness.Run(t,
+				harness.Build(t, "./cmd/server"), "", "-hang-timeout", value, "127.0.0.1", "0")
 			assert.Equal(t, 2, code)
 			assert.Contains(t, stderr, "-hang-timeout must be 0 or at least 1s")
 		})

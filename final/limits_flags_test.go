@@ -25,7 +25,8 @@ func TestLimitFlagsThatMakeNoSense(t *testing.T) {
 		{"-idle-timeout", "3ns"}, {"-idle-timeout", "1µs"}, {"-idle-timeout", "99ms"}, {"-idle-timeout", "-1s"},
 		{"-frame-timeout", "3ns"}, {"-frame-timeout", "1µs"}, {"-frame-timeout", "99ms"}, {"-frame-timeout", "-1s"},
 	} {
-		stdout, stderr, code := harness.Run(t, harness.Build(t, "./cmd/server"), "", wrong[0], wrong[1], "127.0.0.1", "0")
+		stdout, stderr, code := harness.Run(t,
+			harness.Build(t, "./cmd/server"), "", wrong[0], wrong[1], "127.0.0.1", "0")
 		assert.Equal(t, 2, code, "exit code for %s", wrong)
 		assert.Contains(t, stderr, wrong[0])
 		assert.Contains(t, stderr, wrong[1], "what was wrong")
@@ -52,7 +53,8 @@ func TestMaxFrameFlag(t *testing.T) {
 	c = s.Dial(t)
 	sent := make(chan error, 1)
 	go func() { sent <- c.TrySend(harness.Frame(harness.Request("ping", strings.Repeat("x", MaxRequest)))) }()
-	c.WantReply("error", fmt.Sprintf(`"frame of %d bytes is over the limit of 1024"`, MaxRequest+len(harness.Request("ping", ""))))
+	c.WantReply("error",
+		fmt.Sprintf(`"frame of %d bytes is over the limit of 1024"`, MaxRequest+len(harness.Request("ping", ""))))
 	c.WantEOF()
 	assert.NoError(t, receive(t, sent, "the end of a long request"))
 }
@@ -116,7 +118,9 @@ func TestFullServerCostsNoCall(t *testing.T) {
 	free := theServer.Serve(t, o)
 	o.Workers, o.Flags = 1, []string{"-max-conns", "2"}
 	full := theServer.Serve(t, o)
-	zkdev.RegistryT(t, zookeeper, o.Root).Wait(soon, "two nodes", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+	zkdev.RegistryT(t, zookeeper, o.Root).Wait(soon, "two nodes", func(nodes []zkdev.Node) bool {
+		return len(nodes) == 2
+	})
 	served := holdAll(t, full, 2)
 
 	client := theClient.Start(t, harness.ClientOptions{

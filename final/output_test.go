@@ -132,7 +132,9 @@ func TestClientWhoseOutputNobodyReads(t *testing.T) {
 				}
 			}
 			receive(t, ended, "the end of the client")
-			want := map[string]string{"closed": "signal: broken pipe", "stalled": "signal: interrupt", "full": "exit status 1"}
+			want := map[string]string{
+				"closed": "signal: broken pipe", "stalled": "signal: interrupt", "full": "exit status 1",
+			}
 			assert.Equal(t, want[name], client.ProcessState.String(), stderr.String())
 			if name == "full" {
 				assert.Contains(t, stderr.String(), "no space left on device")

@@ -12,7 +12,10 @@ import (
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // theServer is how the server is started.
-var theServer = harness.ServerProgram{Dir: "./cmd/server", Word: "server", Alone: true, Flags: []string{"workers", "grace", "zk", "root", "advertise", "session"}}
+var theServer = harness.ServerProgram{
+	Dir: "./cmd/server", Word: "server", Alone: true,
+	Flags: []string{"workers", "grace", "zk", "root", "advertise", "session"},
+}
 
 // theClient is how the client is started.
 var theClient = harness.ClientProgram{Dir: "./cmd/client", Word: "client", Alone: true}

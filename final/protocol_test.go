@@ -18,7 +18,8 @@ import (
 func TestProtocolExamples(t *testing.T) {
 	text, err := os.ReadFile("PROTOCOL.md")
 	require.NoError(t, err)
-	dumps := regexp.MustCompile(`(?m)^(sent|received) (\d+) bytes\n((?:[0-9a-f]{8}  .*\n)+)`).FindAllStringSubmatch(string(text), -1)
+	dump := regexp.MustCompile(`(?m)^(sent|received) (\d+) bytes\n((?:[0-9a-f]{8}  .*\n)+)`)
+	dumps := dump.FindAllStringSubmatch(string(text), -1)
 	require.Len(t, dumps, 4)
 	var expected string // the reply to the request before
 	for _, dump := range dumps {
@@ -49,7 +50,8 @@ func TestProtocolNumbers(t *testing.T) {
 		"| reply | " + grouped(MaxReply) + " (" + grouped(MaxReply-MaxRequest) + " more:",
 		"a whole number from 0 to " + grouped(MaxPiTerms) + "*,",
 		fmt.Sprintf("at most %d MiB*, before it closes", lingerBytes>>20),
-		fmt.Sprintf("or after %.0f s*; while the client goes on taking what is left of the replies, after %.0f s*", lingerTime.Seconds(), maxLinger.Seconds()),
+		fmt.Sprintf("or after %.0f s*; while the client goes on taking what is left of the replies, after %.0f s*",
+			lingerTime.Seconds(), maxLinger.Seconds()),
 		fmt.Sprintf("goes on serving for %d ms* so that clients notice", noticeTime.Milliseconds()),
 	} {
 		assert.True(t, strings.Contains(text, phrase), "PROTOCOL.md doesn't say: %s", phrase)

@@ -82,7 +82,8 @@ func TestReadmeFlags(t *testing.T) {
 		}
 		require.Greater(t, len(want), 5, p.Stderr())
 		got := map[string]string{}
-		for _, row := range append(tableRows(section(t, "### Flags of `"+command+"`")), tableRows(section(t, "### Flags of both"))...) {
+		for _, row := range append(tableRows(section(t, "### Flags of `"+command+"`")),
+			tableRows(section(t, "### Flags of both"))...) {
 			flag := rowFlag.FindStringSubmatch(row[0])
 			require.NotNil(t, flag, row)
 			got[flag[1]] = row[1]

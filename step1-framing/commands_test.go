@@ -48,12 +48,15 @@ func TestEncodeTurnsLinesIntoFrames(t *testing.T) {
 		name, lines, frames, stderr string
 	}{
 		{name: "nothing"},
-		{name: "two lines", lines: "{\"in\":\"ping\",\"params\":1}\n[ 1 ]\n", frames: frames(`{"in":"ping","params":1}`, `[ 1 ]`)},
+		{name: "two lines", lines: "{\"in\":\"ping\",\"params\":1}\n[ 1 ]\n",
+			frames: frames(`{"in":"ping","params":1}`, `[ 1 ]`)},
 		{name: "no line end", lines: `"π"`, frames: "\x04\x00\x00\x00\"π\""},
 		{name: "Windows' line ends", lines: "1\r\n2\r\n", frames: frames("1", "2")},
-		{name: "not JSON", lines: "1\nping\n3\n", frames: frames("1"), stderr: "step1-framing: line 2 is not JSON: ping\n"},
+		{name: "not JSON", lines: "1\nping\n3\n", frames: frames("1"),
+			stderr: "step1-framing: line 2 is not JSON: ping\n"},
 		{name: "a blank line", lines: "1\n\n", frames: frames("1"), stderr: "step1-framing: line 2 is not JSON: \n"},
-		{name: "the longest", lines: `"` + strings.Repeat("a", MaxRequest-2) + `"`, frames: frames(`"` + strings.Repeat("a", MaxRequest-2) + `"`)},
+		{name: "the longest", lines: `"` + strings.Repeat("a", MaxRequest-2) + `"`,
+			frames: frames(`"` + strings.Repeat("a", MaxRequest-2) + `"`)},
 	} {
 		stdout, stderr, code := run(t, c.lines, "encode")
 		assert.True(t, c.frames == stdout, "%s: got %.100q", c.name, stdout)
@@ -76,15 +79,20 @@ func TestDecodeTurnsFramesIntoLines(t *testing.T) {
 		name, frames, lines, stderr string
 	}{
 		{name: "nothing"},
-		{name: "two frames", frames: frames(`{"in":"ping","params":1}`, `"<π>"`), lines: "{\"in\":\"ping\",\"params\":1}\n\"<π>\"\n"},
+		{name: "two frames", frames: frames(`{"in":"ping","params":1}`, `"<π>"`),
+			lines: "{\"in\":\"ping\",\"params\":1}\n\"<π>\"\n"},
 		{name: "JSON over several lines", frames: frames("{\n  \"a\": [1,\n 2]\n}"), lines: "{\"a\":[1,2]}\n"},
 		{name: "more than one read", frames: stream, lines: many},
-		{name: "the longest reply", frames: frames(`"` + strings.Repeat("a", MaxReply-2) + `"`), lines: `"` + strings.Repeat("a", MaxReply-2) + "\"\n"},
-		{name: "half a header", frames: frames("1") + "\x01\x00", lines: "1\n", stderr: "the input ends inside a frame\n"},
-		{name: "half a body", frames: frames("1") + "\x05\x00\x00\x00[1,", lines: "1\n", stderr: "the input ends inside a frame\n"},
+		{name: "the longest reply", frames: frames(`"` + strings.Repeat("a", MaxReply-2) + `"`),
+			lines: `"` + strings.Repeat("a", MaxReply-2) + "\"\n"},
+		{name: "half a header", frames: frames("1") + "\x01\x00", lines: "1\n",
+			stderr: "the input ends inside a frame\n"},
+		{name: "half a body", frames: frames("1") + "\x05\x00\x00\x00[1,", lines: "1\n",
+			stderr: "the input ends inside a frame\n"},
 		{name: "too long", frames: frames("1") + "\xff\xff\xff\xff", lines: "1\n",
 			stderr: "frame of 4294967295 bytes is over the limit of 1052672\n"},
-		{name: "not JSON", frames: frames("1", "ping"), lines: "1\n", stderr: "a frame is not JSON: invalid character 'p' looking for beginning of value\n"},
+		{name: "not JSON", frames: frames("1", "ping"), lines: "1\n",
+			stderr: "a frame is not JSON: invalid character 'p' looking for beginning of value\n"},
 		{name: "an empty body", frames: frames(""), stderr: "a frame is not JSON: unexpected end of JSON input\n"},
 	} {
 		stdout, stderr, code := run(t, c.frames, "decode")
@@ -187,7 +195,8 @@ func TestCallReadsWhateverAServerSends(t *testing.T) {
 		{"no reply", "", 1, "", "no reply: EOF\n"},
 		{"half a reply", frames(`{"out":"pong","result":1}`)[:10], 10, "", "no reply: EOF\n"},
 		{"too long", "\x00\x00\x00\x80", 4, "", "frame of 2147483648 bytes is over the limit of 1052672\n"},
-		{"not JSON", frames("HTTP/1.1 400 Bad Request"), 99, "", "bad reply: not JSON: invalid character 'H' looking for beginning of value\n"},
+		{"not JSON", frames("HTTP/1.1 400 Bad Request"), 99, "",
+			"bad reply: not JSON: invalid character 'H' looking for beginning of value\n"},
 		{"a request", frames(`{"in":"ping","params":1}`), 99, "", "bad reply: \"out\" or \"result\" is missing\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -291,7 +300,9 @@ func TestUsageErrorsSayWhatIsWrong(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for command, part := range map[string]string{"serve": "-v", "call": "-trace", "encode": "encode", "decode": "decode"} {
+	for command, part := range map[string]string{
+		"serve": "-v", "call": "-trace", "encode": "encode", "decode": "decode",
+	} {
 		_, stderr, code := run(t, "", command, "-h")
 		assert.Equal(t, 0, code, command)
 		assert.Contains(t, stderr, "usage: step1-framing "+command)

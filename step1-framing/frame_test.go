@@ -304,7 +304,8 @@ func TestWholeFramesWaitBehindAStop(t *testing.T) {
 // Whoever wants to handle a body later may keep it, if it came in pieces.
 func TestBodyInPiecesStaysValid(t *testing.T) {
 	d := NewDecoder(100)
-	stream := slices.Concat(AppendFrame(nil, []byte("first")), AppendFrame(nil, []byte("second")), AppendFrame(nil, []byte("third")))
+	stream := slices.Concat(
+		AppendFrame(nil, []byte("first")), AppendFrame(nil, []byte("second")), AppendFrame(nil, []byte("third")))
 	var kept []byte
 	for i := 0; i < len(stream); i += 7 {
 		chunk := bytes.Clone(stream[i:min(i+7, len(stream))])

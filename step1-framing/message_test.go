@@ -47,10 +47,12 @@ func TestParseRequest(t *testing.T) {
 		{"white space", " \r\n{\t\"in\" : \"pi\" , \"params\" :  7  }\n", Request{"pi", json.RawMessage("7")}},
 		{"params first", `{"params":7,"in":"pi"}`, Request{"pi", json.RawMessage("7")}},
 		{"unknown keys", `{"id":1,"in":"pi","jsonrpc":{"a":[]},"params":7}`, Request{"pi", json.RawMessage("7")}},
-		{"of a key given twice the last counts", `{"in":"ping","params":1,"in":"pi","params":2}`, Request{"pi", json.RawMessage("2")}},
+		{"of a key given twice the last counts", `{"in":"ping","params":1,"in":"pi","params":2}`,
+			Request{"pi", json.RawMessage("2")}},
 		{"escapes in keys and names", `{"i\u006e":"p\u0069","params":7}`, Request{"pi", json.RawMessage("7")}},
 		{"missing params are not null", `{"in":"pi"}`, Request{"pi", nil}},
-		{"any text may be a method", `{"in":"no such\n\"method\"","params":0}`, Request{"no such\n\"method\"", json.RawMessage("0")}},
+		{"any text may be a method", `{"in":"no such\n\"method\"","params":0}`,
+			Request{"no such\n\"method\"", json.RawMessage("0")}},
 	} {
 		r, err := ParseRequest([]byte(c.body))
 		require.NoError(t, err, c.name)
@@ -143,8 +145,9 @@ func TestAppendMessages(t *testing.T) {
 	assert.Equal(t, `before{"out":"pong","result":[1]}`, string(reply.Append([]byte("before"))))
 
 	for name, raw := range untouched {
-		assert.Equal(t, `{"in":"ping","params":`+raw+`}`, string(Request{"ping", json.RawMessage(raw)}.Append(nil)), name)
-		assert.Equal(t, `{"out":"pong","result":`+raw+`}`, string(Reply{"pong", json.RawMessage(raw)}.Append(nil)), name)
+		request, reply := Request{"ping", json.RawMessage(raw)}, Reply{"pong", json.RawMessage(raw)}
+		assert.Equal(t, `{"in":"ping","params":`+raw+`}`, string(request.Append(nil)), name)
+		assert.Equal(t, `{"out":"pong","result":`+raw+`}`, string(reply.Append(nil)), name)
 	}
 }
 
@@ -170,12 +173,15 @@ func TestNewReply(t *testing.T) {
 	} {
 		assert.Equal(t, want, string(NewReply("k", result).Append(nil)))
 	}
-	assert.Equal(t, `{"out":"error","result":"the result is not JSON: json: unsupported value: NaN"}`, string(NewReply("k", math.NaN()).Append(nil)))
-	assert.Equal(t, `{"out":"error","result":"the result is not JSON: json: unsupported type: chan int"}`, string(NewReply("k", make(chan int)).Append(nil)))
+	assert.Equal(t, `{"out":"error","result":"the result is not JSON: json: unsupported value: NaN"}`,
+		string(NewReply("k", math.NaN()).Append(nil)))
+	assert.Equal(t, `{"out":"error","result":"the result is not JSON: json: unsupported type: chan int"}`,
+		string(NewReply("k", make(chan int)).Append(nil)))
 }
 
 func TestErrorReply(t *testing.T) {
-	assert.Equal(t, `{"out":"error","result":"a <\"b\"> & π\n"}`, string(ErrorReply(errors.New("a <\"b\"> & π\n")).Append(nil)))
+	assert.Equal(t, `{"out":"error","result":"a <\"b\"> & π\n"}`,
+		string(ErrorReply(errors.New("a <\"b\"> & π\n")).Append(nil)))
 
 	body := ErrorReply(errors.New("cut \xe4\xb8 here")).Append(nil)
 	assert.True(t, json.Valid(body), "%s", body)
@@ -200,8 +206,9 @@ func TestAppendReply(t *testing.T) {
 		assert.Len(t, body(Reply{"pong", quoted(length - envelope)}), length)
 	}
 	for _, length := range []int{MaxReply + 1, 3 * MaxReply} {
-		assert.Equal(t, fmt.Sprintf(`{"out":"error","result":"the reply would be %d bytes, over the limit of %d"}`, length, MaxReply),
-			body(Reply{"pong", quoted(length - envelope)}))
+		want := fmt.Sprintf(`{"out":"error","result":"the reply would be %d bytes, over the limit of %d"}`,
+			length, MaxReply)
+		assert.Equal(t, want, body(Reply{"pong", quoted(length - envelope)}))
 	}
 
 	params := quoted(MaxRequest - len(Request{Method: "ping"}.Append(nil)))

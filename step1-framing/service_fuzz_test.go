@@ -31,11 +31,16 @@ func FuzzAnswer(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	for _, body := range []string{
-		`{"in":"pi","params":93}`, ` { "params" : 0 , "in" : "pi" } `, `{"in":"pi","params":-0}`, `{"in":"pi","params":-1}`, `{"in":"pi","params":1e2}`,
-		`{"in":"pi","params":100000000}`, `{"in":"pi","params":100000001}`, `{"in":"pi","params":"5"}`, `{"in":"pi","params":null}`,
-		`{"in":"ping"}`, `{"params":1}`, `{}`, `{"in":"","params":1}`, `{"in":null,"params":1}`, `{"in":{},"params":1}`, `{"in":"pong","params":1}`,
-		`{"i\u006e":"p\u0069","params":7}`, `{"in":"ping","params":1,"in":"pi","params":2}`, `{"in":"ping","params":1,"in":null}`,
-		`{"IN":"ping","Params":1}`, `{"id":[{"in":"pi"}],"in":"ping","params":{"params":1}}`, `{"in":"\ud83d\ude00\ud83d","params":"\u00e9\n\\\/"}`,
+		`{"in":"pi","params":93}`, ` { "params" : 0 , "in" : "pi" } `, `{"in":"pi","params":-0}`,
+		`{"in":"pi","params":-1}`, `{"in":"pi","params":1e2}`,
+		`{"in":"pi","params":100000000}`, `{"in":"pi","params":100000001}`, `{"in":"pi","params":"5"}`,
+		`{"in":"pi","params":null}`,
+		`{"in":"ping"}`, `{"params":1}`, `{}`, `{"in":"","params":1}`, `{"in":null,"params":1}`, `{"in":{},"params":1}`,
+		`{"in":"pong","params":1}`,
+		`{"i\u006e":"p\u0069","params":7}`, `{"in":"ping","params":1,"in":"pi","params":2}`,
+		`{"in":"ping","params":1,"in":null}`,
+		`{"IN":"ping","Params":1}`, `{"id":[{"in":"pi"}],"in":"ping","params":{"params":1}}`,
+		`{"in":"\ud83d\ude00\ud83d","params":"\u00e9\n\\\/"}`,
 	} {
 		f.Add([]byte(body))
 	}

@@ -61,7 +61,8 @@ var tutorialPi = []struct {
 
 func TestPiIsTheTutorials(t *testing.T) {
 	for _, c := range tutorialPi {
-		assert.Equal(t, math.Float64bits(c.exact), math.Float64bits(PiSum(c.n)), "n = %d: %v is not %v", c.n, PiSum(c.n), c.exact)
+		assert.Equal(t, math.Float64bits(c.exact), math.Float64bits(PiSum(c.n)),
+			"n = %d: %v is not %v", c.n, PiSum(c.n), c.exact)
 		assert.Equal(t, c.printed, fmt.Sprintf("%.12g", PiSum(c.n)), "n = %d", c.n)
 	}
 	assert.Equal(t, math.Sqrt(8), PiSum(0), "one term")
@@ -101,7 +102,8 @@ func TestPiErrorIsOneOverPiTimesTheNumberOfTerms(t *testing.T) {
 }
 
 func TestPiParams(t *testing.T) {
-	for _, params := range []string{"-1", "-100000000", "1.5", "93.0", "1e2", "0.1", "1e-1", "1e400", "true", "false", `"5"`, `""`, "null", "[1]", "[]", "{}",
+	for _, params := range []string{"-1", "-100000000", "1.5", "93.0", "1e2", "0.1", "1e-1", "1e400", "true", "false",
+		`"5"`, `""`, "null", "[1]", "[]", "{}",
 		`{"n":1}`, "100000001", "9223372036854775807", "9223372036854775808", "18446744073709551616"} {
 		want := fmt.Sprintf("pi: params must be a whole number from 0 to 100000000, not %s", params)
 		assert.Equal(t, string(NewReply("error", want).Append(nil)), answer(`{"in":"pi","params":`+params+`}`), params)

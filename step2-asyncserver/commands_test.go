@@ -34,7 +34,9 @@ func TestProgramLogsCallsWhenAsked(t *testing.T) {
 	c := s.Dial(t)
 	c.Call("pi", 93)
 	want := fmt.Sprintf("call pid=%d method=pi params=93\n", s.PIDOf(c))
-	harness.Eventually(t, 20*time.Second, want, func() (bool, string) { return strings.Contains(s.Stderr(), want), s.Stderr() })
+	harness.Eventually(t, 20*time.Second, want, func() (bool, string) {
+		return strings.Contains(s.Stderr(), want), s.Stderr()
+	})
 }
 
 func TestProgramOnATakenPort(t *testing.T) {

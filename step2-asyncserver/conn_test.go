@@ -97,7 +97,8 @@ func TestConnTooLongAReplyIsAnError(t *testing.T) {
 		conn := s.later(c)
 		c.Send(pings(1))
 		s.on(func() { conn.Reply(Reply{"long", json.RawMessage(`"` + strings.Repeat("x", MaxReply) + `"`)}) })
-		c.WantReply("error", fmt.Sprintf(`"the reply would be %d bytes, over the limit of %d"`, MaxReply+len(`{"out":"long","result":""}`), MaxReply))
+		long := MaxReply + len(`{"out":"long","result":""}`)
+		c.WantReply("error", fmt.Sprintf(`"the reply would be %d bytes, over the limit of %d"`, long, MaxReply))
 		c.WantPong("0")
 		s.ping(c)
 	})
@@ -231,7 +232,8 @@ func TestConnLongRequestsWaitForTheirTurn(t *testing.T) {
 func TestConnLongRequestsAreAnsweredInOrder(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		half := s.dial()
-		frames := slices.Concat(note(1, 0), note(2, 2*longBody), note(3, 5*longBody), note(4, 0), note(5, longBody+1), note(6, longBody), note(7, 0))
+		frames := slices.Concat(note(1, 0), note(2, 2*longBody), note(3, 5*longBody), note(4, 0), note(5, longBody+1),
+			note(6, longBody), note(7, 0))
 		half.Send(frames)
 		half.CloseWrite()
 		for i := range 7 {
@@ -493,7 +495,9 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 		s.eventually("999 bytes taken", func() bool { return conn.quota == 1 })
 		assert.Equal(t, Readable, s.waits(conn))
 		c.Send(make([]byte, 1))
-		s.eventually("the last byte taken", func() bool { return conn.state == stateClosed || s.watches[conn.fd].mask == 0 })
+		s.eventually("the last byte taken", func() bool {
+			return conn.state == stateClosed || s.watches[conn.fd].mask == 0
+		})
 		s.wantConns(1)
 		c.Send(make([]byte, 1000))
 		s.eventually("more, and nobody to read it", func() bool { return unreadBytes(conn) == 1000 })

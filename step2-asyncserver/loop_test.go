@@ -337,7 +337,8 @@ func (brokenPoller) Wait(time.Duration) ([]Event, error) { return nil, unix.EIO 
 // A loop that can't be made takes nothing with it, and touches nothing of
 // others: with no pipe, the numbers of its ends were both 0.
 func TestNewLoopFails(t *testing.T) {
-	eachPoller(t, func(t *testing.T, p Poller) { require.NoError(t, p.Close()) }) // whatever the first poller makes Go open
+	// Whatever the first poller makes Go open.
+	eachPoller(t, func(t *testing.T, p Poller) { require.NoError(t, p.Close()) })
 	input, err := unix.FcntlInt(0, unix.F_GETFL, 0)
 	require.NoError(t, err)
 	before := fdsInUse()

@@ -232,7 +232,8 @@ func TestPollerNeverReturnsEarly(t *testing.T) {
 				require.NoError(t, err)
 				assert.Empty(t, events)
 			}
-			assert.LessOrEqual(t, early, tries/3, "of %d waits for %v (a signal, from Go's own runtime, may end one early)", tries, timeout)
+			assert.LessOrEqual(t, early, tries/3,
+				"of %d waits for %v (a signal, from Go's own runtime, may end one early)", tries, timeout)
 		}
 	})
 }

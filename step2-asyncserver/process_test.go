@@ -84,7 +84,8 @@ func TestOutputThatNobodyReadsDropsAndCounts(t *testing.T) {
 	flushed(t, o)
 	text := s.text.String()
 	assert.True(t, strings.HasPrefix(text, "first\n0\n1\n"), text)
-	assert.True(t, strings.HasSuffix(text, fmt.Sprintf("%d\n(10 lines could not be written here)\nlast\n", maxLines-1)), text)
+	want := fmt.Sprintf("%d\n(10 lines could not be written here)\nlast\n", maxLines-1)
+	assert.True(t, strings.HasSuffix(text, want), text)
 }
 
 func TestOutputWithoutRoomSaysSoLater(t *testing.T) {

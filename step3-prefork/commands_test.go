@@ -16,9 +16,11 @@ import (
 
 func TestProgramPrintsWhereItListens(t *testing.T) {
 	p := harness.Start(t, harness.Build(t, "."), nil, "-workers", "2", "127.0.0.1", "0")
-	lines := regexp.MustCompile(`\Alistening on (127\.0\.0\.1:[1-9][0-9]*)\nmaster ([0-9]+), workers ([0-9]+) ([0-9]+)\n\z`)
+	lines := regexp.MustCompile(`\Alistening on (127\.0\.0\.1:[1-9][0-9]*)\n` +
+		`master ([0-9]+), workers ([0-9]+) ([0-9]+)\n\z`)
 	var found []string
-	harness.Eventually(t, 20*time.Second, "the lines \"listening on …\" and \"master …, workers … …\"", func() (bool, string) {
+	harness.Eventually(t, 20*time.Second, `the lines "listening on …" `+
+		`and "master …, workers … …"`, func() (bool, string) {
 		found = lines.FindStringSubmatch(p.Stdout())
 		return found != nil, fmt.Sprintf("%q", p.Stdout())
 	})
@@ -32,7 +34,9 @@ func TestProgramLogsCallsWhenAsked(t *testing.T) {
 	c := s.Dial(t)
 	c.Call("pi", 93)
 	want := fmt.Sprintf("call pid=%d method=pi params=93\n", s.PIDOf(c))
-	harness.Eventually(t, patience, want, func() (bool, string) { return strings.Contains(s.Stderr(), want), s.Stderr() })
+	harness.Eventually(t, patience, want, func() (bool, string) {
+		return strings.Contains(s.Stderr(), want), s.Stderr()
+	})
 }
 
 func TestProgramOnATakenPort(t *testing.T) {

@@ -252,7 +252,8 @@ func TestWorkerSeesToThePortIfTheWordIsTheMastersLast(t *testing.T) {
 				if err == nil {
 					conn.Close()
 				}
-				require.ErrorIs(t, err, unix.ECONNREFUSED, "this test holds the listening socket, as a sibling that is stopped does")
+				require.ErrorIs(t, err, unix.ECONNREFUSED,
+					"this test holds the listening socket, as a sibling that is stopped does")
 			}
 		})
 	}

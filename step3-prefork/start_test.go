@@ -51,7 +51,9 @@ func TestTheMarkerIsTheOnlyOneInAWorkersEnvironment(t *testing.T) {
 			env = append(env, inherited)
 		}
 		s := startFromShell(t, "", env...)
-		want := slices.DeleteFunc(environ(t, s.PID), func(entry string) bool { return strings.HasPrefix(entry, workerMark+"=") })
+		want := slices.DeleteFunc(environ(t, s.PID), func(entry string) bool {
+			return strings.HasPrefix(entry, workerMark+"=")
+		})
 		want = append(want, workerMark+"=1")
 		slices.Sort(want)
 		assert.Len(t, s.Workers(t), 2)
@@ -80,7 +82,8 @@ func TestWorkersDontGetWhatTheMasterInherited(t *testing.T) {
 			// processors it may use.
 			its := strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/")
 			listener := target == open[listenerFD] // or a duplicate of it
-			assert.True(t, fd <= readyFD || its || listener || !slices.Contains(master, target), "descriptor %d of worker %d is the master's %s", fd, pid, target)
+			assert.True(t, fd <= readyFD || its || listener || !slices.Contains(master, target),
+				"descriptor %d of worker %d is the master's %s", fd, pid, target)
 		}
 	}
 }

@@ -143,7 +143,10 @@ func newCrew(t *testing.T, part string) *crew {
 	t.Helper()
 	listener, addr, err := Listen("127.0.0.1", "0")
 	require.NoError(t, err)
-	c := &crew{t: t, listener: listener, addr: addr.String(), report: t.TempDir() + "/report", statuses: map[int]string{}}
+	c := &crew{
+		t: t, listener: listener, addr: addr.String(), report: t.TempDir() + "/report",
+		statuses: map[int]string{},
+	}
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector, a process would end a second late
 	t.Setenv(partVar, part)
 	t.Setenv(reportVar, c.report)

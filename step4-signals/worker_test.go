@@ -180,7 +180,9 @@ func (c *crew) waitReady(except ...int) (pids []int) {
 	c.t.Helper()
 	c.eventually("all workers ready", func() bool {
 		pids = c.pids()
-		return len(pids) == c.Workers && !slices.ContainsFunc(pids, func(pid int) bool { return slices.Contains(except, pid) })
+		return len(pids) == c.Workers && !slices.ContainsFunc(pids, func(pid int) bool {
+			return slices.Contains(except, pid)
+		})
 	})
 	return pids
 }

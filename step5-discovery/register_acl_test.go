@@ -22,7 +22,8 @@ import (
 // under test.
 func dial(t *testing.T, zookeeper *zkdev.Server) *zk.Conn {
 	t.Helper()
-	conn, _, err := zk.Connect([]string{zookeeper.Addr(), zookeeper.Addr()}, soon, zk.WithLogger(log.New(io.Discard, "", 0)))
+	conn, _, err := zk.Connect([]string{zookeeper.Addr(), zookeeper.Addr()}, soon,
+		zk.WithLogger(log.New(io.Discard, "", 0)))
 	require.NoError(t, err)
 	t.Cleanup(conn.Close)
 	return conn

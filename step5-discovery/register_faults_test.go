@@ -121,7 +121,8 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		r.SetServing(true)
 		harness.Eventually(t, soon, "a create on its way", func() (bool, string) {
 			stacks := make([]byte, 1<<20)
-			return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), ".(*Registrar).create"), "no goroutine in create"
+			return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), ".(*Registrar).create"),
+				"no goroutine in create"
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
@@ -183,11 +184,14 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		require.NoError(t, gate.Heal())
 		r.SetServing(true)
 		registry.Wait(2*soon, "one node beside the note, and a registrar that knows it", func(nodes []zkdev.Node) bool {
-			return len(nodes) == 2 && nodes[1].Addr() == hereAddr && slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
+			return len(nodes) == 2 && nodes[1].Addr() == hereAddr &&
+				slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
 		})
 		// The connection may just have been cut: then the session must time
 		// out.
 		closeRegistrar(t, r)
-		registry.Wait(soon, "the note alone", func(nodes []zkdev.Node) bool { return slices.Equal(nodes, []zkdev.Node{note}) })
+		registry.Wait(soon, "the note alone", func(nodes []zkdev.Node) bool {
+			return slices.Equal(nodes, []zkdev.Node{note})
+		})
 	})
 }

@@ -16,9 +16,12 @@ import (
 func FuzzParseEndpoint(f *testing.F) {
 	for _, data := range []string{
 		`{"host":"127.0.0.1","port":8080}`, `{"port": 1, "host": "server.example"}`, `{"host":"::1","port":65535}`,
-		`{"host":"fe80::1%eth0","port":80}`, `{"host":"[::1]","port":80}`, `{"host":"h:80","port":80}`, `{"host":"h]","port":80}`,
-		`{"host":"a\u0000b","port":80}`, "{\"host\":\"\xff\",\"port\":80}", `{"HOST":"h","Port":80}`, `{"host":"h","port":80,"host":""}`,
-		`{"host":"","port":80}`, `{"host":"h","port":0}`, `{"host":"h","port":65536}`, `{"host":"h","port":-1}`, `{"host":"h","port":1e2}`,
+		`{"host":"fe80::1%eth0","port":80}`, `{"host":"[::1]","port":80}`, `{"host":"h:80","port":80}`,
+		`{"host":"h]","port":80}`,
+		`{"host":"a\u0000b","port":80}`, "{\"host\":\"\xff\",\"port\":80}", `{"HOST":"h","Port":80}`,
+		`{"host":"h","port":80,"host":""}`,
+		`{"host":"","port":80}`, `{"host":"h","port":0}`, `{"host":"h","port":65536}`, `{"host":"h","port":-1}`,
+		`{"host":"h","port":1e2}`,
 		`{"host":"h","port":"80"}`, `{"host":["h"],"port":80}`, `{"host":"h"}`, `{}`, `null`, `[]`, `8080`, ``,
 	} {
 		f.Add([]byte(data))
@@ -45,7 +48,8 @@ func FuzzParseEndpoint(f *testing.F) {
 // told to advertise is what its clients read.
 func FuzzRegisteredEndpoint(f *testing.F) {
 	for _, host := range []string{
-		"127.0.0.1", "::1", "localhost", "server.example", "fe80::1%eth0", "ä.example", "[::1]", "h:80", "h]", "a b", `"\`, "<&>", "\xff", "\x00", "0.0.0.0", "",
+		"127.0.0.1", "::1", "localhost", "server.example", "fe80::1%eth0", "ä.example", "[::1]", "h:80", "h]", "a b",
+		`"\`, "<&>", "\xff", "\x00", "0.0.0.0", "",
 	} {
 		f.Add(host, uint16(8080))
 	}

@@ -167,5 +167,6 @@ func TestRegistrarMovesToAnotherMember(t *testing.T) {
 	for _, l := range ensemble.Links {
 		l.Delay(0)
 	}
-	registry.Want(note, zkdev.Node{Name: strings.TrimPrefix(r.node, registry.Root+"/"), Data: string(r.data), Session: id})
+	registry.Want(note,
+		zkdev.Node{Name: strings.TrimPrefix(r.node, registry.Root+"/"), Data: string(r.data), Session: id})
 }

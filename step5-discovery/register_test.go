@@ -29,7 +29,8 @@ func TestRegisterableHost(t *testing.T) {
 		assert.Equal(t, host, got)
 	}
 	for _, host := range []string{
-		"0.0.0.0", "::", "0", "0:0:0:0:0:0:0:0", "", "::ffff:0.0.0.0", "::ffff:0:0", "0:0:0:0:0:ffff::", "::%lo", "::ffff:0.0.0.0%lo",
+		"0.0.0.0", "::", "0", "0:0:0:0:0:0:0:0", "", "::ffff:0.0.0.0", "::ffff:0:0", "0:0:0:0:0:ffff::", "::%lo",
+		"::ffff:0.0.0.0%lo",
 	} {
 		_, err := RegisterableHost("", host)
 		require.ErrorContains(t, err, "-advertise", host)
@@ -85,7 +86,9 @@ var registrarRoots atomic.Int64
 
 // beginRegistrar returns a registry whose root exists for nobody else, and a
 // registrar that reaches ZooKeeper through the gate and has a session.
-func beginRegistrar(t *testing.T, zookeeper *zkdev.Server, timeout time.Duration) (*zkdev.Registry, *zkdev.Gate, *Registrar) {
+func beginRegistrar(
+	t *testing.T, zookeeper *zkdev.Server, timeout time.Duration,
+) (*zkdev.Registry, *zkdev.Gate, *Registrar) {
 	t.Helper()
 	registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/register-%d", registrarRoots.Add(1)))
 	gate := zkdev.GateT(t, zookeeper)
@@ -232,7 +235,8 @@ func TestRegistrar(t *testing.T) {
 		}
 		var widest time.Duration // a busy machine that stands still for a moment brings them together once
 		for retry, all := range pauses {
-			assert.Less(t, slices.Min(all), 200*time.Millisecond<<retry+500*time.Millisecond) // nothing bounds the longest
+			// Nothing bounds the longest.
+			assert.Less(t, slices.Min(all), 200*time.Millisecond<<retry+500*time.Millisecond)
 			widest = max(widest, slices.Max(all)-slices.Min(all))
 		}
 		assert.Greater(t, widest, 10*time.Millisecond, "%v", pauses)
@@ -260,7 +264,8 @@ func registrarInDoubt(t *testing.T, zookeeper *zkdev.Server, root string) *Regis
 	require.NoError(t, err)
 	r := &Registrar{
 		ACL:     func(string) []zk.ACL { return zk.WorldACL(zk.PermAll) },
-		session: openSession(t, zookeeper.Addr(), time.Minute), root: root, data: data, mine: map[int64]bool{}, doubt: true,
+		session: openSession(t, zookeeper.Addr(), time.Minute),
+		root:    root, data: data, mine: map[int64]bool{}, doubt: true,
 	}
 	r.wanted.Store(true)
 	return r

@@ -83,8 +83,12 @@ func TestSessionThroughBlackHole(t *testing.T) {
 
 	hole.swallows.Store(true)
 	proxy.Reset()
-	harness.Eventually(t, soon, "a handshake that is swallowed", func() (bool, string) { return hole.swallowed.Load() > 0, "none" })
-	registry.Wait(soon, "an expired session", func(nodes []zkdev.Node) bool { return len(nodes) == 1 && nodes[0] == note })
+	harness.Eventually(t, soon, "a handshake that is swallowed", func() (bool, string) {
+		return hole.swallowed.Load() > 0, "none"
+	})
+	registry.Wait(soon, "an expired session", func(nodes []zkdev.Node) bool {
+		return len(nodes) == 1 && nodes[0] == note
+	})
 	hole.swallows.Store(false)
 	healed := time.Now()
 	waitSession(t, s, soon, id)

@@ -242,7 +242,9 @@ func TestSession(t *testing.T) {
 		for range 5 {
 			id, won, begin := s.Conn().SessionID(), wonAt(s), time.Now()
 			gate.Reset()
-			harness.Eventually(t, soon, "the session won back", func() (bool, string) { return wonAt(s) != won, "not yet" })
+			harness.Eventually(t, soon, "the session won back", func() (bool, string) {
+				return wonAt(s) != won, "not yet"
+			})
 			require.Equal(t, id, waitSession(t, s, soon))
 			require.NoError(t, gate.Expire())
 			waitSession(t, s, soon, id)
@@ -313,7 +315,9 @@ func TestSession(t *testing.T) {
 		gate.Partition(netproxy.ToClient)
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close(context.Background()) }()
-		registry.Wait(soon, "a closed session", func(nodes []zkdev.Node) bool { return slices.Equal(nodes, []zkdev.Node{note}) })
+		registry.Wait(soon, "a closed session", func(nodes []zkdev.Node) bool {
+			return slices.Equal(nodes, []zkdev.Node{note})
+		})
 		gate.Reset()
 		require.ErrorIs(t, <-closed, ErrUnanswered)
 	})

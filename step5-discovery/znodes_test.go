@@ -74,7 +74,8 @@ func TestZnodes(t *testing.T) {
 	waitFor("the server", `^1 registered under /znodes\n`+line(node)+`$`)
 	bad := registry.Plant("aaa", `{"host":"h\n1 registered\u001b[2J"}`, true) // it doesn't tell a terminal what to do
 	waitFor("a second node whose data are no endpoint, first in order",
-		fmt.Sprintf(`^2 registered under /znodes\n  aaa  not an endpoint: host "h\\n1 registered\\x1b.*  session %#x\n`, bad.Session)+line(node)+`$`)
+		fmt.Sprintf(`^2 registered under /znodes\n  aaa  not an endpoint: host "h\\n1 registered\\x1b.*  session %#x\n`,
+			bad.Session)+line(node)+`$`)
 
 	s.Kill()
 	waitFor("the server gone after its session", `^1 registered under /znodes\n  aaa`)

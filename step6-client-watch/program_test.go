@@ -12,7 +12,10 @@ import (
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 
 // theServer is how this step's server is started.
-var theServer = harness.ServerProgram{Dir: ".", Word: "server", Flags: []string{"workers", "grace", "zk", "root", "advertise", "session"}}
+var theServer = harness.ServerProgram{
+	Dir: ".", Word: "server",
+	Flags: []string{"workers", "grace", "zk", "root", "advertise", "session"},
+}
 
 // theClient is how its client is started.
 var theClient = harness.ClientProgram{Dir: ".", Word: "client"}

@@ -188,7 +188,8 @@ func TestSetAsideLongerAndLonger(t *testing.T) {
 	p.sent = []*attempt{{remote: r, outcomes: make(chan outcome, 1)}}
 	require.NoError(t, p.answer([]byte(`{"out":"pong","result":1}`), nil))
 	r.broken(nil, true)
-	assert.Less(t, time.Duration(r.aside.Load()-clock()), firstAside, "when it has been good for a while, a failure is a first one")
+	assert.Less(t, time.Duration(r.aside.Load()-clock()), firstAside,
+		"when it has been good for a while, a failure is a first one")
 }
 
 func TestNothingIsLeftOfARemote(t *testing.T) {

@@ -25,9 +25,12 @@ func FuzzReplies(f *testing.F) {
 	for _, stream := range []string{
 		"", one, one + two, one + bad + two, one + two + one + two, // as many as there are calls, fewer, and more
 		one + two[:2], one + two[:9], one[:1], // cut short
-		frame(""), one + frame("pong"), frame(`{"out":"pong"}`), frame(`{"out":1,"result":1}`), frame("null") + one, frame(`{"in":"ping","params":1}`),
-		frame(`{"out":"x","result":null}`) + frame(` {"result":[ 1 ],"out":"y","more":0} `), frame("{\"out\":\"pong\",\"result\":\"\xff\"}"),
-		"\x00\x00\x00\x1a" + one, one + "\x01\x10\x10\x00", one + "\xff\xff\xff\xff" + two, "HTTP/1.1 400 Bad Request\r\n\r\n",
+		frame(""), one + frame("pong"), frame(`{"out":"pong"}`), frame(`{"out":1,"result":1}`), frame("null") + one,
+		frame(`{"in":"ping","params":1}`),
+		frame(`{"out":"x","result":null}`) + frame(` {"result":[ 1 ],"out":"y","more":0} `),
+		frame("{\"out\":\"pong\",\"result\":\"\xff\"}"),
+		"\x00\x00\x00\x1a" + one, one + "\x01\x10\x10\x00", one + "\xff\xff\xff\xff" + two,
+		"HTTP/1.1 400 Bad Request\r\n\r\n",
 		frame(`{"out":"pong","result":"`+strings.Repeat("x", 40_000)+`"}`) + one, // more than the reader's buffer
 	} {
 		for _, sent := range []uint8{0, 1, 3} {

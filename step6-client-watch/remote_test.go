@@ -345,7 +345,8 @@ func TestCallBehindOneThatDoesNotGetThroughWasNotWritten(t *testing.T) {
 func TestMemoryOfOneLongCallIsNotKept(t *testing.T) {
 	long := strings.Repeat("x", 1<<20-100)
 	stub := harness.StartStub(t, "", func(conn net.Conn, body []byte) error {
-		_, err := conn.Write(harness.Frame(strings.Replace(string(body), `"in":"ping","params"`, `"out":"pong","result"`, 1)))
+		_, err := conn.Write(harness.Frame(strings.Replace(string(body), `"in":"ping","params"`,
+			`"out":"pong","result"`, 1)))
 		return err
 	})
 	before := heapInUse()

@@ -165,7 +165,8 @@ func TestWatch(t *testing.T) {
 			proxy.OnRequest(w.root+"/"+name, func() { asked.Add(1) })
 		}
 		w.watch(proxy.Addr(), 30*time.Second)
-		harness.Eventually(t, 20*time.Second, "all znodes asked for before the answer to the first", func() (bool, string) {
+		harness.Eventually(t, 20*time.Second, "all znodes asked for "+
+			"before the answer to the first", func() (bool, string) {
 			return asked.Load() == many, fmt.Sprint(asked.Load())
 		})
 		require.Empty(t, w.published())
@@ -207,7 +208,9 @@ func TestWatch(t *testing.T) {
 		<-w.done
 		z.session, _ = NewSession(zookeeper.Addr(), session)
 		defer z.session.Close(t.Context())
-		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) { return z.session.Conn() != nil, "none" })
+		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) {
+			return z.session.Conn() != nil, "none"
+		})
 		assert.NoError(t, z.fetch(&listing{names: []string{"rpc0", "rpc1"}, session: 1}))
 		assert.Equal(t, map[string]string{"rpc0": "h:1"}, z.known)
 	})
@@ -244,7 +247,8 @@ func TestWatch(t *testing.T) {
 			time.Sleep(2500 * time.Millisecond) // the length of what is counted
 			asked := requests.n.Load() - before
 			assert.GreaterOrEqual(t, asked, int64(2), hidden)
-			assert.LessOrEqual(t, asked, int64(6), "%q: pauses of at least 0.1, 0.2, 0.4 and 0.8 s, and news of the session", hidden)
+			assert.LessOrEqual(t, asked, int64(6),
+				"%q: pauses of at least 0.1, 0.2, 0.4 and 0.8 s, and news of the session", hidden)
 			if hidden == "" {
 				continue
 			}
@@ -349,7 +353,9 @@ func TestWatch(t *testing.T) {
 			return time.Now()
 		}
 		away(func() { w.remove("/rpc0") })
-		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) { return z.session.Conn() != nil, "none" })
+		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) {
+			return z.session.Conn() != nil, "none"
+		})
 		w.create("rpc1", at(1)) // in time
 		w.wait(false, "h:1")
 		for _, s := range w.published() {

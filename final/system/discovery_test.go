@@ -27,7 +27,9 @@ func zooKeeper() discoverytest.Backend {
 		return s
 	}
 	return discoverytest.Backend{
-		Start: func(t testing.TB) discoverytest.Store { return &zkStore{zkdev.StartT(t), map[string]*zkdev.Registry{}} },
+		Start: func(t testing.TB) discoverytest.Store {
+			return &zkStore{zkdev.StartT(t), map[string]*zkdev.Registry{}}
+		},
 		StartThree: func(t testing.TB) (stores []discoverytest.Store) {
 			for _, member := range zkdev.StartEnsembleT(t).Members {
 				stores = append(stores, &zkStore{member, map[string]*zkdev.Registry{}})

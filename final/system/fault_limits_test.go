@@ -74,7 +74,8 @@ func TestFaultConnectionsThatEndInAFrame(t *testing.T) {
 	s.Call(t, "ping", 1)
 	before := s.RSS()
 	const conns = 300
-	half := append(harness.Frame(harness.Request("ping", 1)), harness.Frame(strings.Repeat("x", rpc.MaxRequest))[:1_048_000]...)
+	half := append(harness.Frame(harness.Request("ping", 1)),
+		harness.Frame(strings.Repeat("x", rpc.MaxRequest))[:1_048_000]...)
 	for range conns {
 		c := s.Dial(t)
 		c.Send(half)
@@ -160,5 +161,6 @@ func TestFaultManyComputations(t *testing.T) {
 	for range long {
 		took = append(took, <-answered)
 	}
-	assert.Less(t, took[long/4], took[long-1]*2/3, "a quarter was answered after %v, all after %v", took[long/4], took[long-1])
+	assert.Less(t, took[long/4], took[long-1]*2/3,
+		"a quarter was answered after %v, all after %v", took[long/4], took[long-1])
 }

@@ -240,9 +240,13 @@ func TestFaultServerSilentForLong(t *testing.T) {
 	harness.NeedProc(t)
 	t.Parallel()
 	for name, hang := range map[string]func(t *testing.T, s *harness.Server, p *netproxy.Proxy){
-		"frozen":             func(t *testing.T, s *harness.Server, _ *netproxy.Proxy) { s.Freeze(s.Processes(t)...) },
-		"nothing to it":      func(_ *testing.T, _ *harness.Server, p *netproxy.Proxy) { p.Partition(netproxy.ToServer) },
-		"nothing comes back": func(_ *testing.T, _ *harness.Server, p *netproxy.Proxy) { p.Partition(netproxy.ToClient) },
+		"frozen": func(t *testing.T, s *harness.Server, _ *netproxy.Proxy) { s.Freeze(s.Processes(t)...) },
+		"nothing to it": func(_ *testing.T, _ *harness.Server, p *netproxy.Proxy) {
+			p.Partition(netproxy.ToServer)
+		},
+		"nothing comes back": func(_ *testing.T, _ *harness.Server, p *netproxy.Proxy) {
+			p.Partition(netproxy.ToClient)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,7 +24,9 @@ func TestFaultSignalToTheGroup(t *testing.T) {
 	t.Parallel()
 	r := newZKRow(t, sharedZooKeeper(t))
 	start := func() *harness.Server {
-		return startServer(t, harness.Options{Workers: 3, ZK: r.zookeeper.Addr(), Root: r.registry.Root, Session: zkLong})
+		return startServer(t, harness.Options{
+			Workers: 3, ZK: r.zookeeper.Addr(), Root: r.registry.Root, Session: zkLong,
+		})
 	}
 	a, b := start(), start()
 	r.registered([]*harness.Server{a, b})
@@ -83,7 +85,10 @@ func TestFaultLogReaderGone(t *testing.T) {
 	r := newZKRow(t, sharedZooKeeper(t))
 	reader, log, err := os.Pipe()
 	require.NoError(t, err)
-	s := startServer(t, harness.Options{Workers: 2, ZK: r.zookeeper.Addr(), Root: r.registry.Root, Session: zkLong, Flags: []string{"-v"}, Output: log})
+	s := startServer(t, harness.Options{
+		Workers: 2, ZK: r.zookeeper.Addr(), Root: r.registry.Root, Session: zkLong,
+		Flags: []string{"-v"}, Output: log,
+	})
 	log.Close()
 	r.registered([]*harness.Server{s})
 	workers := s.WaitServing(t, 2)

@@ -121,7 +121,9 @@ func TestFaultFastRestart(t *testing.T) {
 
 	restarts.Kill()
 	restarts = restarts.Restart(t)
-	r.registry.Wait(patience, "two nodes of one address, and one other", func(nodes []zkdev.Node) bool { return len(nodes) == 3 })
+	r.registry.Wait(patience, "two nodes of one address, and one other", func(nodes []zkdev.Node) bool {
+		return len(nodes) == 3
+	})
 	calls.wait(restarts, 20)
 	second := connected()
 	require.Len(t, second, 1)
@@ -176,7 +178,8 @@ func (r zkRow) listedIn(session int64) {
 		for line := range strings.Lines(answer) {
 			// The last operation: a list, or what comes when there is nothing
 			// to do.
-			if strings.Contains(line, name) && (strings.Contains(line, "lop=GETC") || strings.Contains(line, "lop=PING")) {
+			if strings.Contains(line, name) &&
+				(strings.Contains(line, "lop=GETC") || strings.Contains(line, "lop=PING")) {
 				return true, ""
 			}
 		}

@@ -120,7 +120,8 @@ func TestFaultWorkerOutOfDescriptors(t *testing.T) {
 	srvPing(t, good)
 	s.WantIdle(t)
 	words := strings.Count(s.Stderr(), srvWord)
-	assert.LessOrEqual(t, words, 1+int(time.Since(began)/(10*time.Second)), "words about it: not more than every 10 s\n%s", s.Stderr())
+	assert.LessOrEqual(t, words, 1+int(time.Since(began)/(10*time.Second)),
+		"words about it: not more than every 10 s\n%s", s.Stderr())
 	srvWaitConns(t, s, 1)
 }
 

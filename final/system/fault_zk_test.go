@@ -90,7 +90,8 @@ func (r zkRow) stop(s *harness.Server, within time.Duration) {
 func (r zkRow) said(s *harness.Server, n int, expression string) {
 	r.t.Helper()
 	matcher := regexp.MustCompile(expression)
-	harness.Eventually(r.t, patience, fmt.Sprintf("%q in the log of %s, %d times", expression, s.Addr, n), func() (bool, string) {
+	expected := fmt.Sprintf("%q in the log of %s, %d times", expression, s.Addr, n)
+	harness.Eventually(r.t, patience, expected, func() (bool, string) {
 		log := s.Stderr()
 		return len(matcher.FindAllString(log, -1)) >= n, log
 	})
@@ -101,7 +102,9 @@ func (r zkRow) said(s *harness.Server, n int, expression string) {
 func (r zkRow) registered(servers []*harness.Server, old ...zkdev.Node) (nodes []zkdev.Node) {
 	r.t.Helper()
 	want := zkAddrs(servers)
-	return r.registry.Wait(patience, fmt.Sprintf("one node each of %v, and none of %v,", want, old), func(nodes []zkdev.Node) bool {
+	expected := fmt.Sprintf("one node each of %v, and none of %v,", want, old)
+
+	return r.registry.Wait(patience, expected, func(nodes []zkdev.Node) bool {
 		var got []string
 		for _, node := range nodes {
 			if slices.Contains(old, node) {

@@ -168,7 +168,8 @@ func (c *callers) waitFor(addr string, n int) {
 	harness.Eventually(c.t, patience, fmt.Sprintf("%d more calls answered by %s", n, addr), func() (bool, string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.answered[addr]-before >= n, fmt.Sprintf("%d; answers %v, failures %q", c.answered[addr]-before, c.answered, c.failures)
+		return c.answered[addr]-before >= n,
+			fmt.Sprintf("%d; answers %v, failures %q", c.answered[addr]-before, c.answered, c.failures)
 	})
 }
 

@@ -52,7 +52,8 @@ func init() {
 		// Between a server and ZooKeeper.
 		{name: "server's session expired", says: "{who}'s session expires",
 			class: onServer, asksZooKeeper: true, begin: expireServer},
-		{name: "create's reply lost", says: "{who}'s session expires, and ZooKeeper's replies to {who} get lost for {for}",
+		{name: "create's reply lost",
+			says:  "{who}'s session expires, and ZooKeeper's replies to {who} get lost for {for}",
 			class: onServer, asksZooKeeper: true, shortest: 200 * ms, longest: 2000 * ms, begin: loseReplies},
 		{name: "server parted from ZooKeeper", says: "no word between {who} and ZooKeeper for {for}",
 			class: onServer, shortest: 500 * ms, longest: 5000 * ms, begin: partServer},
@@ -90,16 +91,21 @@ func init() {
 			class: onRegistry, shortest: 500 * ms, longest: 5000 * ms, begin: partClients},
 		{name: "clients' sessions expired", says: "the clients' sessions expire",
 			class: onRegistry, asksZooKeeper: true, begin: expireClients},
-		{name: "clients' way to ZooKeeper slow", says: "{n} ms from the clients to ZooKeeper and {n} ms back, for {for}",
+		{name: "clients' way to ZooKeeper slow",
+			says:  "{n} ms from the clients to ZooKeeper and {n} ms back, for {for}",
 			class: onRegistry, shortest: 1000 * ms, longest: 4000 * ms, least: 50, most: 250, begin: slowClients},
-		{name: "servers that aren't there", says: "{n} servers register and leave after {for}; nobody listens at their addresses",
+		{name: "servers that aren't there",
+			says:  "{n} servers register and leave after {for}; nobody listens at their addresses",
 			class: onRegistry, shortest: 500 * ms, longest: 3000 * ms, least: 3, most: 10, begin: registerNobody},
 
 		// To everybody's session.
 		{name: "ZooKeeper paused for long", says: "ZooKeeper pauses for {for}, and every session expires",
 			class: outage, shortest: soakSession + 1000*ms, longest: soakSession + 2500*ms, begin: pauseZooKeeper},
 		{name: "ZooKeeper wiped", says: "ZooKeeper loses its data",
-			class: outage, begin: func(s *soak, _ fault) func() { require.NoError(s.t, s.zookeeper.Wipe()); return nil }},
+			class: outage, begin: func(s *soak, _ fault) func() {
+				require.NoError(s.t, s.zookeeper.Wipe())
+				return nil
+			}},
 		{name: "all sessions expired", says: "the sessions of all servers and clients expire",
 			class: outage, begin: expireAll},
 
@@ -119,7 +125,9 @@ func init() {
 func (s *soak) restart(v *soakServer) func() {
 	return func() {
 		v.Wait(patience)
-		harness.Eventually(s.t, patience, "the rest of "+v.name+" gone", func() (bool, string) { return len(v.Processes(s.t)) == 0, v.Tree() })
+		harness.Eventually(s.t, patience, "the rest of "+v.name+" gone", func() (bool, string) {
+			return len(v.Processes(s.t)) == 0, v.Tree()
+		})
 		v.Dismiss()
 		v.Server = v.Restart(s.t)
 	}

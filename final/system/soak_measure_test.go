@@ -78,7 +78,8 @@ func (s *soak) wantBack(before []figure, measure func() []figure) {
 			if now.value > then.most {
 				ok, mark = false, fmt.Sprintf("   more than %d", then.most/then.unit)
 			}
-			lines = append(lines, fmt.Sprintf("  %-34s %6d → %d%s\n", now.what, then.value/then.unit, now.value/now.unit, mark))
+			lines = append(lines,
+				fmt.Sprintf("  %-34s %6d → %d%s\n", now.what, then.value/then.unit, now.value/now.unit, mark))
 		}
 		table = strings.Join(lines, "")
 		if ok {
@@ -101,6 +102,7 @@ func (s *soak) report() {
 	}
 	slices.Sort(lines)
 	fmt.Fprintf(s.t.Output(), "  %-34s %6d, in %d rounds\n%s", "faults", total, s.rounds, strings.Join(lines, ""))
-	fmt.Fprintf(s.t.Output(), "  %-34s %6d; the slowest took %.1fs\n  %-34s %6d\n", "calls", s.calls(), s.slow.Seconds(), "failed", s.failed())
+	fmt.Fprintf(s.t.Output(), "  %-34s %6d; the slowest took %.1fs\n  %-34s %6d\n",
+		"calls", s.calls(), s.slow.Seconds(), "failed", s.failed())
 	assert.Zero(s.t, s.failed(), "failed calls")
 }

@@ -100,7 +100,9 @@ func TestSoak(t *testing.T) {
 
 	s.logf("the end: is all as it was in the beginning?")
 	s.dropStuck()
-	s.registry.Wait(recoveryTime, "one znode for each server", func(nodes []zkdev.Node) bool { return len(nodes) == soakServers })
+	s.registry.Wait(recoveryTime, "one znode for each server", func(nodes []zkdev.Node) bool {
+		return len(nodes) == soakServers
+	})
 	s.wantBack(together, func() []figure { return append(s.measureServers(), s.measureOurselves("with clients")...) })
 	s.endClients()
 	s.wantBack(apart, func() []figure { return s.measureOurselves("without clients") })
@@ -125,11 +127,13 @@ func (s *soak) startServers() {
 	for i := range soakServers {
 		v := &soakServer{name: serverName(i), gate: zkdev.GateT(s.t, s.zookeeper)}
 		v.Server = startServer(s.t, harness.Options{
-			Workers: soakWorkers, ZK: v.gate.Addr(), Root: s.registry.Root, Session: soakSession, Grace: 2 * time.Second,
+			Workers: soakWorkers, ZK: v.gate.Addr(), Root: s.registry.Root, Session: soakSession,
+			Grace: 2 * time.Second,
 		})
 		v.addr, v.link = v.Addr, netproxy.StartT(s.t, v.Addr)
 		s.servers = append(s.servers, v)
-		s.logf("%s serves at %s: master %d, workers %v", v.name, v.Addr, v.PID, v.WaitWorkers(s.t, patience, soakWorkers))
+		s.logf("%s serves at %s: master %d, workers %v", v.name, v.Addr, v.PID,
+			v.WaitWorkers(s.t, patience, soakWorkers))
 	}
 	s.waitRegistered()
 }
@@ -151,7 +155,8 @@ func (s *soak) startClients() {
 		ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 		require.NoError(s.t, client.Wait(ctx, soakServers))
 		cancel()
-		s.clients = append(s.clients, &soakClient{startCallersOf(s.t, client, callersEach, callersPause, soakRequest), list})
+		s.clients = append(s.clients,
+			&soakClient{startCallersOf(s.t, client, callersEach, callersPause, soakRequest), list})
 	}
 	for _, c := range s.clients {
 		c.waitEach(callsToWarmUp)
@@ -223,7 +228,8 @@ func (s *soak) settle() {
 	}
 	s.waitRegistered()
 	for i, c := range s.clients {
-		harness.Eventually(s.t, recoveryTime, fmt.Sprintf("client %d lists all servers, and no other", i), func() (bool, string) {
+		expected := fmt.Sprintf("client %d lists all servers, and no other", i)
+		harness.Eventually(s.t, recoveryTime, expected, func() (bool, string) {
 			list := c.list.last()
 			return !list.Stale && s.names(list) == "A B C", s.describe(list)
 		})
@@ -298,7 +304,8 @@ func (s *soak) endClients() {
 		c.stopAll()
 		c.client.Close()
 		for _, failure := range c.failures {
-			failures = append(failures, fmt.Sprintf("client %d, whose callers began at %.1fs, %s", i, c.began.Sub(s.began).Seconds(), failure))
+			failures = append(failures,
+				fmt.Sprintf("client %d, whose callers began at %.1fs, %s", i, c.began.Sub(s.began).Seconds(), failure))
 		}
 	}
 	assert.Empty(s.t, failures[:min(len(failures), failuresToShow)], "failed calls, %d in all", len(failures))

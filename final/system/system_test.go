@@ -30,7 +30,9 @@ func TestNoCallFailsWhateverHappensToServers(t *testing.T) {
 	zookeeper := zkdev.StartT(t)
 	registry := zkdev.RegistryT(t, zookeeper, "/system/servers") // the servers make both levels
 	start := func() *harness.Server {
-		return startServer(t, harness.Options{Workers: 2, ZK: zookeeper.Addr(), Root: registry.Root, Session: 2 * time.Second})
+		return startServer(t, harness.Options{
+			Workers: 2, ZK: zookeeper.Addr(), Root: registry.Root, Session: 2 * time.Second,
+		})
 	}
 	a, b := start(), start()
 	registered := func(what string, addrs ...string) {
@@ -85,7 +87,9 @@ func TestNoCallFailsWhateverHappensToServers(t *testing.T) {
 
 	// One master killed: its workers finish and leave.
 	b.SignalEach(syscall.SIGKILL, b.PID)
-	harness.Eventually(t, patience, "B's workers gone", func() (bool, string) { return len(b.Processes(t)) == 0, b.Tree() })
+	harness.Eventually(t, patience, "B's workers gone", func() (bool, string) {
+		return len(b.Processes(t)) == 0, b.Tree()
+	})
 	b = b.Restart(t)
 	calls.wait(b, 100)
 
@@ -101,7 +105,8 @@ func TestNoCallFailsWhateverHappensToServers(t *testing.T) {
 		g, f := runtime.NumGoroutine(), openFiles(t)
 		stacks := make([]byte, 1<<16)
 		stacks = stacks[:runtime.Stack(stacks, true)]
-		return g <= goroutines && f <= files, fmt.Sprintf("%d goroutines, before %d; %d files, before %d\n%s", g, goroutines, f, files, stacks)
+		return g <= goroutines && f <= files,
+			fmt.Sprintf("%d goroutines, before %d; %d files, before %d\n%s", g, goroutines, f, files, stacks)
 	})
 }
 
