@@ -29,33 +29,48 @@ type Registrar struct {
 	// default: everybody may do everything. Set it before the first SetServing.
 	ACL func(path string) []zk.ACL
 
-	session    *Session
-	root       string
-	data       []byte
-	wanted     atomic.Bool   // a worker serves
+	session *Session
+	root    string
+	data    []byte // the endpoint, as our znode has it
+
+	// What others tell run.
+	wanted  atomic.Bool   // a worker serves
+	poke    chan struct{} // holds one token when wanted has changed
+	closing chan struct{} // closed by the first Close
+	close   sync.Once
+
+	// What run tells others.
 	registered atomic.Bool   // there is a znode
 	creating   atomic.Bool   // there may be one: nobody has answered yet
-	poke       chan struct{} // holds one token when wanted has changed
-	closing    chan struct{}
-	close      sync.Once
 	done       chan struct{} // closed when run has returned
 
-	// What follows belongs to run.
-	node    string          // our znode's path
-	owner   int64           // the session that node lives in
-	watched string          // the path of the znode that we watch
+	// What is, as far as run knows; nobody else touches it. There is at most
+	// one znode of ours, node, and it lives as long as the session owner does.
+	// While doubt is set there may be one that we don't know of, and none is
+	// created.
+	node  string         // our znode's path; "": none
+	owner int64          // the session that node was created in
+	doubt bool           // a create, or a delete, may have worked without our knowing
+	mine  map[int64]bool // every session in which we tried to create one
+
+	// The one watch, run's too. It is armed when watched is node.
+	watched string          // the path that it was set on; "": it has fired
 	touched <-chan zk.Event // delivers when somebody has changed or deleted it
-	mine    map[int64]bool  // every session in which we tried to create one
-	doubt   bool            // a create may have worked without our knowing
 }
 
 // errTaken says that our znode is not as we made it, or not at all. Then it is
 // made again, but not at once: whoever took it away may do so again and again.
 var errTaken = errors.New("somebody has deleted or changed our znode")
 
-// calm is how long all must have been well before what goes wrong is something
-// new, and not the same trouble again.
-const calm = 10 * time.Second
+const (
+	// maxRetryPause is the longest between two attempts to put right what is
+	// wrong.
+	maxRetryPause = 3 * time.Second
+
+	// calm is how long all must have been well before what goes wrong is
+	// something new, and not the same trouble again.
+	calm = 10 * time.Second
+)
 
 // NewRegistrar prepares to register the endpoint under root, an absolute path
 // that is created if missing. It takes over the session.
@@ -63,8 +78,13 @@ func NewRegistrar(session *Session, root string, endpoint Endpoint) *Registrar {
 	data, _ := encode(endpoint) // a string and a number never fail
 	r := &Registrar{
 		ACL:     func(string) []zk.ACL { return zk.WorldACL(zk.PermAll) },
-		session: session, root: root, data: data, mine: make(map[int64]bool),
-		poke: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		session: session,
+		root:    root,
+		data:    data,
+		poke:    make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+		mine:    make(map[int64]bool),
 	}
 	go r.run()
 	return r
@@ -75,7 +95,7 @@ func (r *Registrar) SetServing(serving bool) {
 	r.wanted.Store(serving)
 	select {
 	case r.poke <- struct{}{}:
-	default:
+	default: // run has yet to see the last one, and will see this, too
 	}
 }
 
@@ -84,10 +104,13 @@ func (r *Registrar) SetServing(serving bool) {
 // confirmed or ctx ends.
 func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
 	r.close.Do(func() { close(r.closing) })
+
 	wasRegistered = r.registered.Load() || r.creating.Load()
-	if err := r.session.Close(ctx); err != nil && wasRegistered {
+	err := r.session.Close(ctx)
+	if err != nil && wasRegistered {
 		slog.Warn("the znode stays until its session times out", "err", err)
 	}
+
 	select {
 	case <-r.done:
 	case <-ctx.Done():
@@ -95,38 +118,38 @@ func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
 	return wasRegistered
 }
 
+// run takes the next step whenever it is woken, until the registrar is closed.
 func (r *Registrar) run() {
 	defer close(r.done)
-	failures, told := 0, ""
-	var lastFailure time.Time
+
+	var t trouble
 	for {
 		err := r.reconcile()
 		r.registered.Store(r.node != "")
 		r.creating.Store(r.doubt)
 
-		news := r.session.Changed()
 		var retry <-chan time.Time
 		if err == nil {
-			told = ""
+			t.warned = ""
 		} else {
-			if time.Since(lastFailure) > calm {
-				failures = 0
-			}
-			lastFailure = time.Now()
-			told = r.tell(err, failures, told)
-			retry = time.After(retryPause(failures, 3*time.Second))
+			t.log(err, r.node != "")
+			retry = time.After(retryPause(t.failures, maxRetryPause))
 		}
+
+		sessionChanged := r.session.Changed()
 		if errors.Is(err, errTaken) {
-			news = nil // the loss of the znode is news, too
+			// A watch that fires is a change of the session, too. Whoever had
+			// it fired is answered after the pause, not at once.
+			sessionChanged = nil
 		}
 
 		select {
-		case <-news:
+		case <-sessionChanged:
 		case <-r.touched:
 			r.watched, r.touched = "", nil // a watch fires once
 		case <-r.poke:
 		case <-retry:
-			failures++
+			t.failures++
 		case <-r.closing:
 			return
 		}
@@ -141,30 +164,44 @@ func retryPause(failures int, longest time.Duration) time.Duration {
 	return pause/2 + rand.N(pause/2)
 }
 
-// tell logs what reconcile failed with. Each trouble is worth one warning,
-// however long it lasts; told is the one that was given last, and tell returns
-// the one to remember. That there is no session yet is no trouble before it has
-// lasted for a while, nor while the znode is there.
-func (r *Registrar) tell(err error, failures int, told string) string {
-	trouble := err.Error()
-	noSession := errors.Is(err, ErrNoSession)
-	if noSession {
-		trouble = ErrNoSession.Error() // the reason may be another each time
+// A trouble is what reconcile fails with, again and again. Each is worth one
+// warning, however long it lasts.
+type trouble struct {
+	failures int       // retries that failed, since all was last well for a while
+	last     time.Time // when it last failed
+	warned   string    // what was warned of last; "": nothing since all was well
+}
+
+// log logs what went wrong, and counts from the beginning if that is something
+// new. registered says whether the znode is there all the same.
+func (t *trouble) log(err error, registered bool) {
+	if time.Since(t.last) > calm {
+		t.failures = 0
+	}
+	t.last = time.Now()
+
+	text := err.Error()
+	worthAWarning := true
+	if errors.Is(err, ErrNoSession) {
+		text = ErrNoSession.Error() // the reason may be another each time
+		// That there is no session yet is no trouble before it has lasted for a
+		// while, nor while the znode is there.
+		worthAWarning = !registered && t.failures >= 3
 	}
 	level := slog.LevelDebug
-	if trouble != told && (!noSession || failures >= 3 && r.node == "") {
-		level, told = slog.LevelWarn, trouble
+	if worthAWarning && text != t.warned {
+		level = slog.LevelWarn
+		t.warned = text
 	}
 
 	what := "not registered"
-	if r.node != "" {
+	if registered {
 		what = "registered, as far as we know"
 	}
 	if errors.Is(err, zk.ErrNoAuth) {
 		err = fmt.Errorf("not allowed, the ACL asks for credentials that we don't have: %w", err)
 	}
 	slog.Log(context.Background(), level, what, "err", err)
-	return told
 }
 
 // reconcile takes the steps from what is to what should be.
@@ -173,43 +210,120 @@ func (r *Registrar) reconcile() error {
 	if conn == nil {
 		return r.session.noSession()
 	}
-	session := conn.SessionID()
-	if session == 0 { // it has expired this moment
+	sessionID := conn.SessionID()
+	if sessionID == 0 { // it has expired this moment
 		return ErrNoSession
 	}
-	if r.owner != session {
+	if r.owner != sessionID {
 		r.node, r.watched = "", "" // they went with the session that owned them
 	}
 
 	if r.doubt {
-		if err := r.resolve(session); err != nil {
+		if err := r.resolve(sessionID); err != nil {
 			return fmt.Errorf("look for our znode: %w", err)
 		}
 	}
 
-	wanted := r.wanted.Load()
-	if wanted && r.node == "" {
-		if err := r.create(session); err != nil {
+	if !r.wanted.Load() {
+		return r.withdraw()
+	}
+	if r.node == "" {
+		if err := r.create(sessionID); err != nil {
 			return err
 		}
 	}
-	if wanted {
-		return r.guard(session)
+	return r.guard(sessionID)
+}
+
+// withdraw deletes our znode, if there is one. After an error it may be gone
+// all the same.
+func (r *Registrar) withdraw() error {
+	if r.node == "" {
+		return nil
 	}
-	if r.node != "" {
-		if err := r.remove(r.node); err != nil {
-			r.node, r.doubt = "", true // it may be gone
-			return fmt.Errorf("withdraw: %w", err)
+	node := r.node
+	r.node = ""
+	if err := r.remove(node); err != nil {
+		r.doubt = true
+		return fmt.Errorf("withdraw: %w", err)
+	}
+	slog.Info("withdrawn")
+	return nil
+}
+
+// create makes our znode. After an error it may exist all the same.
+func (r *Registrar) create(sessionID int64) error {
+	r.mine[sessionID] = true
+	r.creating.Store(true) // clients may know it before we do
+
+	path, err := r.createNode(sessionID)
+	if errors.Is(err, zk.ErrNoNode) {
+		if err := r.createRoot(); err != nil {
+			return fmt.Errorf("create %s: %w", r.root, err)
 		}
-		r.node = ""
-		slog.Info("withdrawn")
+		path, err = r.createNode(sessionID)
+	}
+	if err != nil {
+		r.doubt = isAmbiguous(err)
+		return fmt.Errorf("register under %s: %w", r.root, err)
+	}
+
+	r.node, r.owner = path, sessionID
+	slog.Info("registered", "znode", path, "data", string(r.data))
+	return nil
+}
+
+func (r *Registrar) createNode(sessionID int64) (path string, err error) {
+	acl := r.ACL(r.root + "/rpc")
+	return Do(r.session, func(c *zk.Conn) (string, error) {
+		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, acl)
+		if err == nil && c.SessionID() != sessionID {
+			err = zk.ErrSessionExpired // whose znode is it?
+		}
+		return path, err
+	})
+}
+
+// createRoot makes the root, level by level.
+func (r *Registrar) createRoot() error {
+	names := strings.Split(r.root, "/") // the first is empty
+	for i := range names[1:] {
+		path := strings.Join(names[:i+2], "/")
+		acl := r.ACL(path)
+		_, err := Do(r.session, func(c *zk.Conn) (string, error) { return c.Create(path, nil, 0, acl) })
+		if err != nil && !errors.Is(err, zk.ErrNodeExists) { // others may have been faster
+			return err
+		}
 	}
 	return nil
 }
 
+// isAmbiguous reports whether a request that ended with err may have been
+// carried out, or may be later. Any other error is ZooKeeper's refusal, or
+// ours.
+func isAmbiguous(err error) bool {
+	for _, maybe := range []error{
+		ErrUnanswered, zk.ErrConnectionClosed, zk.ErrSessionExpired, zk.ErrSessionMoved, zk.ErrClosing,
+	} {
+		if errors.Is(err, maybe) {
+			return true
+		}
+	}
+	return false
+}
+
+// remove deletes a znode. That it is gone already is no error.
+func (r *Registrar) remove(path string) error {
+	_, err := Do(r.session, func(c *zk.Conn) (any, error) { return nil, c.Delete(path, -1) })
+	if errors.Is(err, zk.ErrNoNode) {
+		return nil
+	}
+	return err
+}
+
 // guard watches our znode, with one watch at a time: the library can't take one
 // back. If the znode is gone, or not as it should be, the error is errTaken.
-func (r *Registrar) guard(session int64) error {
+func (r *Registrar) guard(sessionID int64) error {
 	if r.watched == r.node {
 		return nil
 	}
@@ -231,11 +345,13 @@ func (r *Registrar) guard(session int64) error {
 		return fmt.Errorf("watch %s: %w", node, err)
 	}
 
-	ours := err == nil && found.owner == session // a root that was made again numbers from 0, again
+	// The name doesn't tell: a root that was made again numbers from 0, again.
+	ours := err == nil && found.owner == sessionID
 	if ours && bytes.Equal(found.data, r.data) {
 		r.watched, r.touched = node, found.touched
 		return nil
 	}
+
 	if ours { // a client reads a znode only once: so the right data need a new one
 		if err := r.remove(node); err != nil {
 			return fmt.Errorf("remove %s, which was changed: %w", node, err)
@@ -245,76 +361,13 @@ func (r *Registrar) guard(session int64) error {
 	return fmt.Errorf("%w: %s", errTaken, node)
 }
 
-// create makes our znode. After an error it may exist all the same.
-func (r *Registrar) create(session int64) error {
-	r.mine[session] = true
-	r.creating.Store(true) // clients may know it before we do
-	path, err := r.createNode(session)
-	if errors.Is(err, zk.ErrNoNode) {
-		if err := r.createRoot(); err != nil {
-			return fmt.Errorf("create %s: %w", r.root, err)
-		}
-		path, err = r.createNode(session)
-	}
-	if err != nil {
-		r.doubt = isAmbiguous(err)
-		return fmt.Errorf("register under %s: %w", r.root, err)
-	}
-	r.node, r.owner = path, session
-	slog.Info("registered", "znode", path, "data", string(r.data))
-	return nil
-}
-
-func (r *Registrar) createNode(session int64) (path string, err error) {
-	acl := r.ACL(r.root + "/rpc")
-	return Do(r.session, func(c *zk.Conn) (string, error) {
-		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, acl)
-		if err == nil && c.SessionID() != session {
-			err = zk.ErrSessionExpired // whose znode is it?
-		}
-		return path, err
-	})
-}
-
-// isAmbiguous reports whether a request that ended with err may have been
-// carried out, or may be later. Any other error is ZooKeeper's refusal, or ours.
-func isAmbiguous(err error) bool {
-	for _, maybe := range []error{ErrUnanswered, zk.ErrConnectionClosed, zk.ErrSessionExpired, zk.ErrSessionMoved, zk.ErrClosing} {
-		if errors.Is(err, maybe) {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Registrar) createRoot() error {
-	for i := 1; i <= len(r.root); i++ {
-		if i < len(r.root) && r.root[i] != '/' {
-			continue
-		}
-		acl := r.ACL(r.root[:i])
-		_, err := Do(r.session, func(c *zk.Conn) (string, error) { return c.Create(r.root[:i], nil, 0, acl) })
-		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Registrar) remove(path string) error {
-	_, err := Do(r.session, func(c *zk.Conn) (any, error) { return nil, c.Delete(path, -1) })
-	if errors.Is(err, zk.ErrNoNode) {
-		return nil
-	}
-	return err
-}
-
 // resolve finds out what became of creates whose answer we never got. The
 // session may be with another member of ZooKeeper by now, which has yet to hear
-// of a create that is under way. A sync goes to the leader and comes back behind
-// everything that the leader had before; what the member that we left still
-// sends for our session is refused. So the list shows every create that worked.
-func (r *Registrar) resolve(session int64) error {
+// of a create that is under way. A sync goes to the leader and comes back
+// behind everything that the leader had before; what the member that we left
+// still sends for our session is refused. So the list shows every create that
+// worked.
+func (r *Registrar) resolve(sessionID int64) error {
 	names, err := Do(r.session, func(c *zk.Conn) ([]string, error) {
 		if _, err := c.Sync(r.root); err != nil {
 			return nil, err
@@ -325,29 +378,38 @@ func (r *Registrar) resolve(session int64) error {
 	if err != nil && !errors.Is(err, zk.ErrNoNode) {
 		return err
 	}
+
 	for _, name := range names {
-		path := r.root + "/" + name
-		owner, err := Do(r.session, func(c *zk.Conn) (int64, error) {
-			data, stat, err := c.Get(path)
-			if err != nil || !bytes.Equal(data, r.data) {
-				return 0, err
-			}
-			return stat.EphemeralOwner, nil
-		})
-		switch {
-		case errors.Is(err, zk.ErrNoNode), errors.Is(err, zk.ErrNoAuth): // gone meanwhile, or hidden and so not ours
-		case err != nil:
+		if err := r.settle(r.root+"/"+name, sessionID); err != nil {
 			return err
-		case owner == session && r.node == "":
-			r.node, r.owner = path, session
-			slog.Info("registered after all", "znode", path)
-		case owner != 0 && r.mine[owner] && path != r.node:
-			if err := r.remove(path); err != nil {
-				return err
-			}
 		}
 	}
 	r.doubt = false
+	return nil
+}
+
+// settle decides about one znode under the root, in doubt: it may be the one
+// that we made, or one that an earlier session of ours has left.
+func (r *Registrar) settle(path string, sessionID int64) error {
+	owner, err := Do(r.session, func(c *zk.Conn) (int64, error) {
+		data, stat, err := c.Get(path)
+		if err != nil || !bytes.Equal(data, r.data) {
+			return 0, err
+		}
+		return stat.EphemeralOwner, nil
+	})
+
+	switch {
+	case errors.Is(err, zk.ErrNoNode): // gone meanwhile
+	case errors.Is(err, zk.ErrNoAuth): // hidden, and so not ours
+	case err != nil:
+		return err
+	case owner == sessionID && r.node == "":
+		r.node, r.owner = path, sessionID
+		slog.Info("registered after all", "znode", path)
+	case owner != 0 && r.mine[owner] && path != r.node:
+		return r.remove(path)
+	}
 	return nil
 }
 
@@ -356,12 +418,14 @@ func (r *Registrar) resolve(session int64) error {
 func RegisterableHost(advertise, host string) (string, error) {
 	if advertise != "" {
 		host = advertise
-		if !isHost(host) || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		isAddrAndPort := strings.Contains(host, ":") && net.ParseIP(host) == nil
+		if !isHost(host) || isAddrAndPort {
 			return "", fmt.Errorf("-advertise %q must be a name or an address, without brackets or port", advertise)
 		}
 	}
 	if isUnspecified(host) {
-		return "", fmt.Errorf("clients can't call %q: say with -advertise under which name or address they reach this server", host)
+		return "", fmt.Errorf("clients can't call %q: "+
+			"say with -advertise under which name or address they reach this server", host)
 	}
 	return host, nil
 }
@@ -369,6 +433,9 @@ func RegisterableHost(advertise, host string) (string, error) {
 // isUnspecified reports whether host means all addresses of the machine that it
 // is on, however that is written: 0.0.0.0, ::, 0, ::ffff:0.0.0.0.
 func isUnspecified(host string) bool {
+	if strings.Trim(host, "0.:") == "" {
+		return true
+	}
 	addr, err := netip.ParseAddr(host)
-	return strings.Trim(host, "0.:") == "" || err == nil && addr.WithZone("").Unmap().IsUnspecified()
+	return err == nil && addr.WithZone("").Unmap().IsUnspecified()
 }

@@ -24,16 +24,20 @@ import (
 )
 
 const (
-	// headStart is for the library to send its watches when it has reconnected:
-	// no time at all, unless the machine is very busy.
+	// headStart is for the library to send its watches when it has
+	// reconnected: no time at all, unless the machine is very busy.
 	headStart = 150 * time.Millisecond
 
 	// handshakePatience is how long ZooKeeper may take to open a session before
 	// another member is asked: short, for one that hangs must not use up the
-	// session that we have. But all may be slow, and a new session waits for their
-	// disks: so it doubles, up to half of the session timeout, whenever as many as
-	// there are have kept us waiting.
+	// session that we have. But all may be slow, and a new session waits for
+	// their disks: so it doubles, up to half of the session timeout, whenever
+	// as many as there are have kept us waiting.
 	handshakePatience = time.Second
+
+	// closePatience is how long the library waits for an answer when it closes
+	// a session.
+	closePatience = time.Second
 )
 
 var (
@@ -56,15 +60,21 @@ type Session struct {
 	timeout time.Duration // as asked for
 	changed chan struct{} // holds one token when there is news
 
-	mu      sync.Mutex
-	conn    *zk.Conn      // nil: closed
-	tcp     *watched      // the latest TCP connection
-	granted time.Duration // the session timeout, once ZooKeeper has told it
-	made    int           // how many conns there have been
-	won     time.Time     // when the present session was won, or won back
+	mu sync.Mutex // guards what follows
 
-	// While there is no session:
-	lost    time.Time // when the last one was lost; zero: there is one
+	// The library's connection, which dials again and again by itself. One that
+	// we have given up may still do so: what comes of that has an older
+	// generation, and counts for nothing.
+	conn       *zk.Conn // nil: closed
+	generation int      // how many there have been
+	tcp        *watched // the latest TCP connection of this one; nil: none yet
+
+	// The session, which conn wins, loses and wins back.
+	granted time.Duration // its timeout, once ZooKeeper has told it; before that, the one asked for
+	won     time.Time     // when it was won, or won back
+
+	// While there is none. When there is one again, all but dialed are zero.
+	lost    time.Time // when the last one was lost, or conn made
 	dialed  int       // TCP connections made since then
 	hung    int       // connections in a row that kept us waiting for one in vain
 	trouble error     // why the latest one gave none, or couldn't be made
@@ -81,11 +91,18 @@ func NewSession(hosts string, timeout time.Duration) (*Session, error) {
 	}
 	s := &Session{
 		Prepare: func(*zk.Conn) error { return nil },
-		hosts:   addrs, timeout: timeout, granted: timeout, changed: make(chan struct{}, 1),
+		hosts:   addrs,
+		timeout: timeout,
+		granted: timeout,
+		changed: make(chan struct{}, 1),
 	}
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s, s.connect()
+	if err := s.connect(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // SplitAddrs returns the addresses in "host:port,host:port", without the space
@@ -93,25 +110,33 @@ func NewSession(hosts string, timeout time.Duration) (*Session, error) {
 func SplitAddrs(text string) (addrs []string, err error) {
 	for addr := range strings.SplitSeq(text, ",") {
 		addr = strings.TrimSpace(addr)
-		host, port, err := net.SplitHostPort(addr)
-		number, portErr := strconv.ParseUint(port, 10, 16)
-
-		switch {
-		case strings.Contains(addr, "/"):
-			err = errors.New("what comes behind a slash belongs to -root")
-		case err == nil && host == "":
-			err = errors.New("the host is missing")
-		case err == nil && (portErr != nil || number == 0):
-			err = errors.New("a port is a number from 1 to 65535")
-		case err == nil && !isHost(host):
-			err = errors.New("no host has such a name")
-		}
-		if err != nil {
+		if err := checkAddr(addr); err != nil {
 			return nil, fmt.Errorf("address %q must be host:port: %w", addr, err)
 		}
 		addrs = append(addrs, addr)
 	}
 	return addrs, nil
+}
+
+func checkAddr(addr string) error {
+	if strings.Contains(addr, "/") {
+		return errors.New("what comes behind a slash belongs to -root")
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+
+	number, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case host == "":
+		return errors.New("the host is missing")
+	case err != nil || number == 0:
+		return errors.New("a port is a number from 1 to 65535")
+	case !isHost(host):
+		return errors.New("no host has such a name")
+	}
+	return nil
 }
 
 // isHost reports whether text can be the name or address of a host. What moves
@@ -123,20 +148,24 @@ func isHost(text string) bool {
 
 // connect makes a new connection, with a new session. The caller holds mu.
 func (s *Session) connect() error {
-	s.made++
-	made := s.made // tells this connection's calls from those of one given up
+	s.generation++
+	generation := s.generation
+	dial := func(network, addr string, timeout time.Duration) (net.Conn, error) {
+		return s.dial(generation, network, addr, timeout)
+	}
+
 	conn, _, err := zk.Connect(s.hosts, s.timeout,
-		zk.WithDialer(func(network, addr string, timeout time.Duration) (net.Conn, error) {
-			return s.dial(made, network, addr, timeout)
-		}),
+		zk.WithDialer(dial),
 		zk.WithHostProvider(&hostList{}),
 		// Not the library's event channel: that drops what doesn't fit.
-		zk.WithEventCallback(func(ev zk.Event) { s.onEvent(made, ev) }),
+		zk.WithEventCallback(func(ev zk.Event) { s.onEvent(generation, ev) }),
 		zk.WithLogger(debugLog{}), zk.WithLogInfo(false))
 	if err != nil {
 		return fmt.Errorf("connect to ZooKeeper: %w", err)
 	}
-	s.conn, s.lost, s.dialed = conn, time.Now(), 0
+
+	s.conn, s.tcp = conn, nil
+	s.lost, s.dialed = time.Now(), 0
 	return nil
 }
 
@@ -179,16 +208,20 @@ func (s *Session) Age() time.Duration {
 	return time.Since(s.won)
 }
 
-// onEvent runs on the library's goroutine and must not block it.
-func (s *Session) onEvent(made int, ev zk.Event) {
+// onEvent takes note of what the library says. It runs on the library's
+// goroutine and must not block it.
+func (s *Session) onEvent(generation int, ev zk.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case made != s.made || s.conn == nil:
+	if generation != s.generation || s.conn == nil {
 		return
+	}
+
+	switch {
 	case ev.State == zk.StateHasSession && ev.Type == zk.EventSession:
 		slog.Info("ZooKeeper session", "server", ev.Server)
-		s.won, s.lost, s.hung, s.trouble = time.Now(), time.Time{}, 0, nil
+		s.won, s.lost = time.Now(), time.Time{}
+		s.hung, s.trouble = 0, nil
 		s.setGranted(s.tcp.granted())
 	case ev.State == zk.StateExpired:
 		slog.Warn("ZooKeeper session expired")
@@ -196,16 +229,25 @@ func (s *Session) onEvent(made int, ev zk.Event) {
 	case ev.State == zk.StateDisconnected && s.lost.IsZero():
 		slog.Warn("ZooKeeper connection lost", "server", ev.Server)
 		s.lost, s.dialed = time.Now(), 0
-	case ev.State == zk.StateDisconnected && time.Since(s.tcp.made) >= s.tcp.patience:
-		s.hung++
-		s.trouble = fmt.Errorf("%s accepts connections and says nothing", ev.Server)
 	case ev.State == zk.StateDisconnected:
-		s.trouble = fmt.Errorf("%s ends connections and opens no session", ev.Server)
+		s.setTrouble(ev.Server)
 	}
+
 	select {
 	case s.changed <- struct{}{}:
-	default:
+	default: // nobody has looked since the last news, and will find this, too
 	}
+}
+
+// setTrouble notes that the latest connection has ended and given no session.
+// The caller holds mu.
+func (s *Session) setTrouble(server string) {
+	if time.Since(s.tcp.opened) < s.tcp.patience {
+		s.trouble = fmt.Errorf("%s ends connections and opens no session", server)
+		return
+	}
+	s.hung++
+	s.trouble = fmt.Errorf("%s accepts connections and says nothing", server)
 }
 
 // setGranted notes the session timeout that ZooKeeper has granted, and says so
@@ -221,30 +263,39 @@ func (s *Session) setGranted(granted time.Duration) {
 // has given us no session for so long that ours must be over, we start anew: a
 // ZooKeeper that lost its data turns away, for ever and without a word, a
 // client that has seen more than it has.
-func (s *Session) dial(made int, network, addr string, timeout time.Duration) (net.Conn, error) {
+func (s *Session) dial(generation int, network, addr string, timeout time.Duration) (net.Conn, error) {
 	conn, err := net.DialTimeout(network, addr, timeout)
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if made == s.made {
-		s.trouble = err
+	if generation != s.generation { // given up: with a connection it would only be in the way
+		if err == nil {
+			conn.Close()
+		}
+		return nil, zk.ErrClosing
 	}
+	s.trouble = err
 	if err != nil {
 		return nil, err
 	}
 
 	s.dialed++
-	if made == s.made && s.conn != nil && s.dialed > 3 && time.Since(s.lost) > s.granted {
+	if s.conn != nil && s.dialed > 3 && time.Since(s.lost) > s.granted {
 		slog.Warn("no ZooKeeper session for too long: starting anew")
-		go s.conn.Close() // it may take a second
-		err = s.connect()
-	}
-	if made != s.made { // given up: with a connection it would only be in the way
 		conn.Close()
-		return nil, errors.Join(zk.ErrClosing, err)
+		go s.conn.Close() // it may take a second
+		return nil, errors.Join(zk.ErrClosing, s.connect())
 	}
-	patience := min(handshakePatience<<min(s.hung/len(s.hosts), 8), s.timeout/2)
-	s.tcp = &watched{Conn: conn, made: time.Now(), patience: patience}
+
+	s.tcp = &watched{Conn: conn, opened: time.Now(), patience: s.patience()}
 	return s.tcp, nil
+}
+
+// patience is how long ZooKeeper may take for a handshake now: see
+// handshakePatience. The caller holds mu.
+func (s *Session) patience() time.Duration {
+	rounds := s.hung / len(s.hosts) // in which every address kept us waiting
+	return min(handshakePatience<<min(rounds, 8), s.timeout/2)
 }
 
 // hostList gives the library the addresses in turn. The library's own list
@@ -265,10 +316,13 @@ func (h *hostList) Next() (host string, pause bool) {
 	return h.hosts[i], i == 0 && h.tries > 3*len(h.hosts)
 }
 
-// A watched connection limits how long a handshake may wait, and notes what
-// ZooKeeper grants in it and when the connection breaks. The library sets a deadline for the first bytes of the answer that is
-// longer than the session lasts, and then none for the rest. Its later
-// deadlines are good: they follow what ZooKeeper made of the session timeout.
+// A watched connection limits how long a handshake may take, and notes what
+// ZooKeeper grants in it, and when the connection breaks.
+//
+// It does so because the library sets a deadline for the first bytes of the
+// answer that is longer than the session lasts, and then none for the rest. Its
+// later deadlines are good: they follow what ZooKeeper made of the session
+// timeout.
 //
 // It also lets the library send its watches before the first answer comes in.
 // They go with the number of the last change seen, which the next answer
@@ -276,11 +330,32 @@ func (h *hostList) Next() (host string, pause bool) {
 // there was no connection could go unnoticed.
 type watched struct {
 	net.Conn
-	made      time.Time
-	patience  time.Duration
-	deadlines int    // set so far
-	answer    []byte // how ZooKeeper's answer to the handshake begins
-	broken    atomic.Bool
+	opened   time.Time
+	patience time.Duration // for the answer to the handshake
+	broken   atomic.Bool   // a read or a write has failed
+
+	// The library's goroutine that reads has these to itself.
+	deadlines int    // for reads, set so far
+	answer    []byte // how ZooKeeper's answer to the handshake begins: grantedEnd bytes
+}
+
+// Whose call is which: the library sets its read deadlines in this order, in
+// each connection. A test holds the version to it that go.mod asks for.
+const (
+	authenticateBegins = 1 // (*zk.Conn).authenticate, for the length of the answer
+	authenticateGoesOn = 2 // (*zk.Conn).authenticate, for the rest: it takes the deadline back
+	recvLoopBegins     = 3 // (*zk.Conn).recvLoop, for the first packet of the session
+)
+
+func (c *watched) SetReadDeadline(t time.Time) error {
+	c.deadlines++
+	switch c.deadlines {
+	case authenticateBegins, authenticateGoesOn:
+		t = time.Now().Add(c.patience)
+	case recvLoopBegins:
+		time.Sleep(headStart)
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // grantedEnd is where the session timeout ends in the answer to a handshake, in
@@ -292,27 +367,24 @@ func (c *watched) granted() time.Duration {
 	return time.Duration(binary.BigEndian.Uint32(c.answer[grantedEnd-4:])) * time.Millisecond
 }
 
-func (c *watched) SetReadDeadline(t time.Time) error {
-	switch c.deadlines++; {
-	case c.deadlines <= 2:
-		t = time.Now().Add(c.patience)
-	case c.deadlines == 3:
-		time.Sleep(headStart)
-	}
-	return c.Conn.SetReadDeadline(t)
-}
-
 func (c *watched) Read(b []byte) (int, error) {
-	n, err := c.note(c.Conn.Read(b))
-	c.answer = append(c.answer, b[:min(n, grantedEnd-len(c.answer))]...)
+	n, err := c.Conn.Read(b)
+	c.note(err)
+	missing := grantedEnd - len(c.answer)
+	c.answer = append(c.answer, b[:min(n, missing)]...)
 	return n, err
 }
 
-func (c *watched) Write(b []byte) (int, error) { return c.note(c.Conn.Write(b)) }
-
-func (c *watched) note(n int, err error) (int, error) {
-	c.broken.CompareAndSwap(false, err != nil) // once broken, always broken
+func (c *watched) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.note(err)
 	return n, err
+}
+
+func (c *watched) note(err error) {
+	if err != nil {
+		c.broken.Store(true)
+	}
 }
 
 // debugLog takes what the library says of itself.
@@ -324,9 +396,10 @@ func (debugLog) Printf(format string, args ...any) {
 
 // Do runs a request on the session's connection and waits for at most the
 // session timeout. The error is ErrNoSession if nothing was sent, and
-// ErrUnanswered if it took too long.
+// ErrUnanswered if it took too long; then the request may still go on, on a
+// goroutine of its own.
 func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
-	var value, none T
+	var none T
 	conn := s.Conn()
 	if conn == nil {
 		return none, s.noSession()
@@ -334,15 +407,20 @@ func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
 	if err := s.Prepare(conn); err != nil {
 		return none, err
 	}
-	done := make(chan error, 1)
+
+	type answer struct {
+		value T
+		err   error
+	}
+	answered := make(chan answer, 1) // with room for one that comes too late
 	go func() {
-		var err error
-		value, err = request(conn)
-		done <- err
+		value, err := request(conn)
+		answered <- answer{value, err}
 	}()
+
 	select {
-	case err := <-done:
-		return value, err
+	case a := <-answered:
+		return a.value, a.err
 	case <-time.After(s.timeout):
 		return none, ErrUnanswered
 	}
@@ -352,31 +430,33 @@ func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
 // whether ZooKeeper was told. When it could not be told before ctx ends, the
 // znodes stay until the session times out.
 func (s *Session) Close(ctx context.Context) error {
-	had := s.Conn() != nil
 	s.mu.Lock()
 	conn, tcp := s.conn, s.tcp
 	s.conn = nil
 	s.mu.Unlock()
 	if conn == nil {
-		return nil
+		return nil // closed already
 	}
-	closed, began := make(chan struct{}), time.Now()
+
+	hadSession := conn.State() == zk.StateHasSession
+	began, closed := time.Now(), make(chan struct{})
 	go func() {
 		conn.Close()
 		close(closed)
 	}()
-	if !had {
+	if !hadSession {
 		return ErrNoSession
 	}
+
 	select {
-	case <-closed:
-		// The library doesn't say whether it had an answer. It gives up after a
-		// second; and after an answer it doesn't read again.
-		if time.Since(began) >= time.Second || tcp.broken.Load() {
-			return ErrUnanswered
-		}
-		return nil
 	case <-ctx.Done():
 		return ErrUnanswered
+	case <-closed:
 	}
+	// The library doesn't say whether it had an answer. But when it has given
+	// up, its time is over; and without an answer it reads on until that fails.
+	if time.Since(began) >= closePatience || tcp.broken.Load() {
+		return ErrUnanswered
+	}
+	return nil
 }

@@ -4,11 +4,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
+	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -146,7 +146,7 @@ func TestSessionLeavesNoConnection(t *testing.T) {
 	harness.Eventually(t, soon, "a new start", func() (bool, string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.made > 1, "none"
+		return s.generation > 1, "none"
 	})
 	require.NoError(t, gate.Heal())
 	waitSession(t, s, soon)
@@ -174,10 +174,7 @@ func TestSessionTimeoutGranted(t *testing.T) {
 	zookeeper := zkdev.StartT(t, "minSessionTimeout=15000\nmaxSessionTimeout=20000")
 	hole := newBlackHole(t, zookeeper.Addr())
 	proxy := netproxy.StartT(t, hole.addr) // only to cut what is connected
-	var logged bytes.Buffer
-	before := slog.Default()
-	defer slog.SetDefault(before)
-	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	logged := harness.CaptureLog(t)
 
 	s := openSession(t, proxy.Addr(), time.Second)
 	require.Equal(t, 15*time.Second, s.Timeout())
@@ -196,7 +193,54 @@ func TestSessionTimeoutGranted(t *testing.T) {
 	require.NoError(t, s.Close(t.Context()))
 	require.NoError(t, long.Close(t.Context()))
 	waitQuiet(t)
-	slog.SetDefault(before)
-	require.Equal(t, 1, strings.Count(logged.String(), "asked=1s granted=15s"), "%s", &logged)
-	require.Equal(t, 1, strings.Count(logged.String(), "asked=1m0s granted=20s"), "%s", &logged)
+	require.Equal(t, 1, strings.Count(logged(), "asked=1s granted=15s"), "%s", logged())
+	require.Equal(t, 1, strings.Count(logged(), "asked=1m0s granted=20s"), "%s", logged())
+}
+
+// A deadlineLog is a connection that notes which functions set its read
+// deadlines.
+type deadlineLog struct {
+	net.Conn
+	set chan<- string
+}
+
+func (l deadlineLog) SetReadDeadline(t time.Time) error {
+	caller, _, _, _ := runtime.Caller(1)
+	l.set <- runtime.FuncForPC(caller).Name()
+	return l.Conn.SetReadDeadline(t)
+}
+
+// A watched connection counts the read deadlines that the library sets, and
+// knows by that where it is; and Close knows for how long the library waits.
+// With another version of the library, look whether zk.Conn's authenticate,
+// recvLoop and Close are still as zksession.go says, and enter that version
+// here.
+func TestTheLibraryIsAsItWas(t *testing.T) {
+	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "github.com/go-zookeeper/zk").Output()
+	require.NoError(t, err)
+	require.Equal(t, "v1.0.4", strings.TrimSpace(string(version)))
+
+	zookeeper := zkdev.StartT(t)
+	set := make(chan string, 100)
+	dial := func(network, addr string, timeout time.Duration) (net.Conn, error) {
+		conn, err := net.DialTimeout(network, addr, timeout)
+		return deadlineLog{conn, set}, err
+	}
+	conn, _, err := zk.Connect([]string{zookeeper.Addr()}, soon, zk.WithDialer(dial), zk.WithLogger(debugLog{}))
+	require.NoError(t, err)
+	defer conn.Close()
+
+	want := map[int]string{
+		authenticateBegins: "authenticate",
+		authenticateGoesOn: "authenticate",
+		recvLoopBegins:     "recvLoop",
+	}
+	for i := 1; i <= len(want); i++ {
+		select {
+		case function := <-set:
+			require.Equal(t, "github.com/go-zookeeper/zk.(*Conn)."+want[i], function, "deadline %d", i)
+		case <-time.After(soon):
+			require.FailNow(t, "no deadline", "%d", i)
+		}
+	}
 }

@@ -365,7 +365,7 @@ func TestSession(t *testing.T) {
 		waitSession(t, s, soon, id)
 		_, err := exists(s, "/")
 		require.NoError(t, err)
-		assert.Equal(t, 2, s.made)
+		assert.Equal(t, 2, s.generation)
 	})
 
 	t.Run("ZooKeeper killed and started again: the same session", func(t *testing.T) {
@@ -395,7 +395,7 @@ func TestSession(t *testing.T) {
 		harness.Eventually(t, soon, "the swallowed session started anew", func() (bool, string) {
 			states["swallowed"].mu.Lock()
 			defer states["swallowed"].mu.Unlock()
-			return states["swallowed"].made > 1, "not yet"
+			return states["swallowed"].generation > 1, "not yet"
 		})
 		for name, s := range states {
 			if err := s.Close(context.Background()); name == "open" {

@@ -18,10 +18,10 @@ var discovery = []Program{
 		Name:    "registered-once",
 		Mistake: "registers at the start, and leaves the rest to the library, which gives it a new session but no node in it",
 		Step:    "step5-discovery", Spec: 5,
-		Edits: []Edit{{"register.go", `	if r.owner != session {
+		Edits: []Edit{{"register.go", `	if r.owner != sessionID {
 		r.node, r.watched = "", "" // they went with the session that owned them
 	}
-`, ``}, {"register.go", `return r.guard(session)`, `return nil`}},
+`, ``}, {"register.go", `return r.guard(sessionID)`, `return nil`}},
 		Quick: []string{"5.2", "5.11", "5.20", "5.21"},
 		Why:   "5.14 would wait for 20 s more, and the others don't end the session",
 	},
@@ -29,7 +29,7 @@ var discovery = []Program{
 		Name:    "not-looked-after",
 		Mistake: "registers again when its session has ended, and never learns that somebody has deleted its node",
 		Step:    "step5-discovery", Spec: 5,
-		Edits: []Edit{{"register.go", `return r.guard(session)`, `return nil`}},
+		Edits: []Edit{{"register.go", `return r.guard(sessionID)`, `return nil`}},
 		Quick: []string{"5.11", "5.22"},
 		Why:   "in no other milestone is a node taken away",
 	},
