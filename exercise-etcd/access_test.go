@@ -90,7 +90,8 @@ func TestWhoIsNotAllowedSaysSo(t *testing.T) {
 	watch(t, d)
 	harness.Eventually(t, patience, "an error about the password", func() (bool, string) {
 		err := d.Err()
-		return err != nil && err.Error() == "connect to etcd: etcdserver: authentication failed, invalid user ID or password", fmt.Sprint(err)
+		const want = "connect to etcd: etcdserver: authentication failed, invalid user ID or password"
+		return err != nil && err.Error() == want, fmt.Sprint(err)
 	})
 }
 
@@ -111,7 +112,9 @@ func TestTLS(t *testing.T) {
 	r := NewRegistrar(with(ours), root, discoverytest.Session, rpc.Endpoint{Host: "127.0.0.1", Port: 1})
 	r.SetServing(true)
 	watch(t, NewDiscovery(with(ours), root, discoverytest.Session)).wait(t, "127.0.0.1:1")
-	for name, config := range map[string]clientv3.Config{"no certificate": with(anonymous), "another authority": with(&tls.Config{}), "no TLS": at(s.Addr())} {
+	for name, config := range map[string]clientv3.Config{
+		"no certificate": with(anonymous), "another authority": with(&tls.Config{}), "no TLS": at(s.Addr()),
+	} {
 		d := NewDiscovery(config, root, discoverytest.Session)
 		b := watch(t, d)
 		harness.Eventually(t, patience, name+": an error", func() (bool, string) { return d.Err() != nil, "none" })

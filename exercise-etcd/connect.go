@@ -27,7 +27,9 @@ const answerTime = time.Second
 // away for a while would be back long before we notice.
 func connect(config clientv3.Config) (*clientv3.Client, error) {
 	ours := []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
-		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: answerTime},
+		Backoff: backoff.Config{
+			BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: answerTime,
+		},
 		MinConnectTimeout: 2 * answerTime,
 	})}
 	config.DialOptions = append(ours, config.DialOptions...) // the last one counts: theirs

@@ -132,7 +132,8 @@ func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) erro
 	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
 	defer cancel(nil)
 	// Not the client's own watcher, whose one stream may hang.
-	watcher := clientv3.NewWatchFromWatchClient(&oneStream{WatchClient: pb.NewWatchClient(d.client.ActiveConnection())}, d.client)
+	stream := &oneStream{WatchClient: pb.NewWatchClient(d.client.ActiveConnection())}
+	watcher := clientv3.NewWatchFromWatchClient(stream, d.client)
 	defer watcher.Close()
 	patience := d.session * 2 / 3
 	silence := time.AfterFunc(patience, func() { cancel(errSilent) })

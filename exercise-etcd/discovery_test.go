@@ -74,7 +74,10 @@ func counted(config clientv3.Config) (_ clientv3.Config, count func(method strin
 	var mu sync.Mutex
 	calls := map[string]int{}
 	config.DialOptions = append(config.DialOptions, grpc.WithChainUnaryInterceptor(
-		func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption) error {
+		func(
+			ctx context.Context, method string, req, reply any,
+			conn *grpc.ClientConn, call grpc.UnaryInvoker, options ...grpc.CallOption,
+		) error {
 			mu.Lock()
 			calls[method]++
 			mu.Unlock()

@@ -45,14 +45,18 @@ func NewFlags(flags *flag.FlagSet) *Flags {
 		user.where = "$ETCD_USER"
 	}
 	f := &Flags{
-		Endpoints: flags.String("endpoints", endpoints, "etcd's addresses, `host:port,host:port`; also $ETCD_ENDPOINTS"),
-		Root:      flags.String("root", "/demo", "what the `keys` of servers begin with"),
-		Session:   flags.Duration("session", 6*time.Second, "time to live of a lease, in whole seconds: how long a dead server stays registered"),
-		user:      user, flags: flags,
+		Endpoints: flags.String("endpoints", endpoints,
+			"etcd's addresses, `host:port,host:port`; also $ETCD_ENDPOINTS"),
+		Root: flags.String("root", "/demo", "what the `keys` of servers begin with"),
+		Session: flags.Duration("session", 6*time.Second,
+			"time to live of a lease, in whole seconds: how long a dead server stays registered"),
+		user: user, flags: flags,
 	}
-	flags.Func("user", "credentials for etcd, `user:password`; better in $ETCD_USER: others on this machine can see the command line",
+	flags.Func("user",
+		"credentials for etcd, `user:password`; better in $ETCD_USER: others on this machine can see the command line",
 		func(text string) error { *user = secret{text, "-user"}; return nil })
-	flags.StringVar(&f.tls.TrustedCAFile, "cacert", "", "PEM `file` of the authority that etcd's certificate must be of; has TLS used")
+	flags.StringVar(&f.tls.TrustedCAFile, "cacert", "",
+		"PEM `file` of the authority that etcd's certificate must be of; has TLS used")
 	flags.StringVar(&f.tls.CertFile, "cert", "", "PEM `file` of our own certificate, if etcd asks for one; needs -key")
 	flags.StringVar(&f.tls.KeyFile, "key", "", "PEM `file` of the key to -cert")
 	return f

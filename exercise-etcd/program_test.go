@@ -26,13 +26,16 @@ import (
 func startServer(t *testing.T, endpoints string, flags ...string) *harness.Server {
 	t.Helper()
 	return harness.StartServer(t, harness.Build(t, "cmd/server"), func(host, port string) []string {
-		return append(append([]string{"-workers", "2", "-endpoints", endpoints, "-session", "2s"}, flags...), host, port)
+		args := append([]string{"-workers", "2", "-endpoints", endpoints, "-session", "2s"}, flags...)
+		return append(args, host, port)
 	}, harness.Options{})
 }
 
 func startClient(t *testing.T, endpoints string, flags ...string) *harness.Client {
 	t.Helper()
-	args := append([]string{"-endpoints", endpoints, "-session", "2s", "-n", "100000", "-interval", "1ms", "-wait", "20s"}, flags...)
+	args := append([]string{
+		"-endpoints", endpoints, "-session", "2s", "-n", "100000", "-interval", "1ms", "-wait", "20s",
+	}, flags...)
 	return &harness.Client{Program: harness.Start(t, harness.Build(t, "cmd/client"), nil, args...)}
 }
 

@@ -95,7 +95,8 @@ func (s *store) Entries(_ testing.TB, root string) (entries []discoverytest.Entr
 		return nil, err
 	}
 	for _, kv := range all.Kvs {
-		entries = append(entries, discoverytest.Entry{Name: strings.TrimPrefix(string(kv.Key), root+"/rpc/"), Data: string(kv.Value)})
+		name := strings.TrimPrefix(string(kv.Key), root+"/rpc/")
+		entries = append(entries, discoverytest.Entry{Name: name, Data: string(kv.Value)})
 	}
 	return entries, nil
 }
@@ -139,7 +140,9 @@ func (s *store) expire(root string) error {
 		if _, err := fmt.Sscanf(e.Name, "%x", &lease); err != nil {
 			return fmt.Errorf("the lease in %q: %w", e.Name, err)
 		}
-		_, err := ask(func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) { return s.Client().Revoke(ctx, lease) })
+		_, err := ask(func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
+			return s.Client().Revoke(ctx, lease)
+		})
 		if err != nil {
 			return err
 		}

@@ -86,7 +86,8 @@ func (t *Tree) WriteBudget(w io.Writer) error {
 		if part.Budget > 0 {
 			budget = fmt.Sprint(part.Budget)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\t%s\n", part.Step, part.Name, part.Lines, part.Statements, budget, strings.Join(files, ", "))
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\t%s\n",
+			part.Step, part.Name, part.Lines, part.Statements, budget, strings.Join(files, ", "))
 	}
 	fmt.Fprintf(table, "\nmain.go\tlines\tstatements\tgrowth\n")
 	before := 0

@@ -83,7 +83,10 @@ func TestBudget(t *testing.T) {
 	rules := func(first, given, written int) Rules {
 		return Rules{Budgets: map[int][]Budget{
 			1: {{Part: "written", Statements: first}},
-			2: {{Part: "given", Files: []string{"poller.go", "sys_*.go"}, Statements: given}, {Part: "written", Statements: written}},
+			2: {
+				{Part: "given", Files: []string{"poller.go", "sys_*.go"}, Statements: given},
+				{Part: "written", Statements: written},
+			},
 		}}
 	}
 	assert.Empty(t, check(t, root, rules(5, 10, 6)), "at its budget a chapter is fine")
@@ -121,6 +124,7 @@ func TestWorkbookBudgets(t *testing.T) {
 	assert.Equal(t, "given", rules.Budgets[1][rules.budget(1, "args.go")].Part)
 	assert.Equal(t, "given", rules.Budgets[5][rules.budget(5, "zksession.go")].Part)
 	for _, revision := range rules.Revisions {
-		assert.NotEmpty(t, revision.Reason, "%s in %s: say why the chapter must change it", revision.File, revision.Step)
+		assert.NotEmpty(t, revision.Reason,
+			"%s in %s: say why the chapter must change it", revision.File, revision.Step)
 	}
 }

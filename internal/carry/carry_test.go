@@ -170,9 +170,11 @@ func TestCarry(t *testing.T) {
 }
 
 func TestPackageClauseOnly(t *testing.T) {
-	got, err := setPackage([]byte("// package main\n/* package main */ package main // package main\n\nvar s = `\npackage main`\n"), "rpc")
+	source := "// package main\n/* package main */ package main // package main\n\nvar s = `\npackage main`\n"
+	got, err := setPackage([]byte(source), "rpc")
 	require.NoError(t, err)
-	assert.Equal(t, "// package main\n/* package main */ package rpc // package main\n\nvar s = `\npackage main`\n", string(got))
+	want := "// package main\n/* package main */ package rpc // package main\n\nvar s = `\npackage main`\n"
+	assert.Equal(t, want, string(got))
 
 	_, err = setPackage([]byte("no Go\n"), "rpc")
 	assert.ErrorContains(t, err, "package clause")

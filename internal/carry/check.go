@@ -28,7 +28,8 @@ func (t *Tree) Check() (problems []string, err error) {
 				copy, c.from))
 		case !bytes.Equal(want, got):
 			problems = append(problems, fmt.Sprintf(
-				"%s differs from %s: make the change in %s and run `make carry`, which copies it to the later steps\n%s",
+				"%s differs from %s: make the change in %s and run `make carry`, "+
+					"which copies it to the later steps\n%s",
 				copy, original, original, c.diff(want, got)))
 		}
 	}
@@ -51,7 +52,9 @@ func (t *Tree) Check() (problems []string, err error) {
 	for _, part := range parts {
 		if part.Budget > 0 && part.Statements > part.Budget {
 			problems = append(problems, fmt.Sprintf(
-				"%s has %d statements (%s), %d over its budget of %d; `make budget` shows the files. What the chapter doesn't need belongs in final; what makes it clearer is worth a larger budget in internal/carry/rules.go",
+				"%s has %d statements (%s), %d over its budget of %d; `make budget` shows the files. "+
+					"What the chapter doesn't need belongs in final; "+
+					"what makes it clearer is worth a larger budget in internal/carry/rules.go",
 				part.Step, part.Statements, part.Name, part.Statements-part.Budget, part.Budget))
 		}
 	}
@@ -61,7 +64,8 @@ func (t *Tree) Check() (problems []string, err error) {
 // revision says what is wrong with one; "" if it does what the table says.
 func (t *Tree) revision(r Revision) (problem string, err error) {
 	idle := func(why string) (string, error) {
-		return fmt.Sprintf("the revision of %s in %s has no effect (%s): take it out of the table in internal/carry/rules.go", r.File, r.Step, why), nil
+		return fmt.Sprintf("the revision of %s in %s has no effect (%s): "+
+			"take it out of the table in internal/carry/rules.go", r.File, r.Step, why), nil
 	}
 	without := Tree{root: t.root, steps: t.steps}
 	for _, other := range t.rules.Revisions {
@@ -85,7 +89,9 @@ func (t *Tree) revision(r Revision) (problem string, err error) {
 
 		lines := diff.Changed(diff.Unified(string(want), string(got)))
 		if lines != r.Lines {
-			return fmt.Sprintf("%s/%s revises %s/%s in %d lines, and not in %d: make the last change to the one in the other, too, or enter the new number in internal/carry/rules.go\n%s",
+			return fmt.Sprintf("%s/%s revises %s/%s in %d lines, and not in %d: "+
+				"make the last change to the one in the other, too, "+
+				"or enter the new number in internal/carry/rules.go\n%s",
 				r.Step, r.File, c.from, r.File, lines, r.Lines, c.diff(want, got)), nil
 		}
 		return "", nil

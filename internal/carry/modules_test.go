@@ -18,7 +18,8 @@ func TestThreeDirectDependencies(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	require.NoError(t, err)
 	var direct []string
-	for _, m := range regexp.MustCompile(`(?m)^(?:require )?\s*([a-z.]+\.[a-z]+/\S+) v\S+$`).FindAllStringSubmatch(string(text), -1) {
+	require := regexp.MustCompile(`(?m)^(?:require )?\s*([a-z.]+\.[a-z]+/\S+) v\S+$`)
+	for _, m := range require.FindAllStringSubmatch(string(text), -1) {
 		direct = append(direct, m[1])
 	}
 	assert.Equal(t, []string{"github.com/go-zookeeper/zk", "github.com/stretchr/testify", "golang.org/x/sys"}, direct)

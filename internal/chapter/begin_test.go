@@ -242,7 +242,9 @@ func TestChaptersOfTheWorkbook(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"step1-framing: given args.go; written frame.go message.go service.go",
-		"step2-asyncserver: given poller.go poller_epoll.go poller_poll.go process.go sys_linux.go sys_other.go; written conn.go loop.go server.go",
+		"step2-asyncserver: " +
+			"given poller.go poller_epoll.go poller_poll.go process.go sys_linux.go sys_other.go; " +
+			"written conn.go loop.go server.go",
 		"step3-prefork: given ; written prefork.go worker.go",
 		"step4-signals: given ; written supervise.go",
 		"step5-discovery: given zkflags.go zksession.go znodes.go; written register.go",

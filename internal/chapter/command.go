@@ -25,7 +25,9 @@ const patience = 10 * time.Second
 // to read, which must read all of it. It ends the command, and what the command
 // has started, when ctx ends: first as Ctrl-C does, so that the tests can clean
 // up. It returns what the command had to say on its standard error.
-func (b *Book) goCommand(ctx context.Context, read func(io.Reader) error, args ...string) (complaint string, err error) {
+func (b *Book) goCommand(
+	ctx context.Context, read func(io.Reader) error, args ...string,
+) (complaint string, err error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = b.root
 	// A group of its own: Ctrl-C in a terminal reaches us alone, and we pass it
@@ -99,7 +101,8 @@ func (b *Book) wantMain() (complaint string, err error) {
 		return "", nil // the rest, other names in other files too, is the compiler's
 	}
 	at := files.Position(file.Name.Pos())
-	return fmt.Sprintf("%s/%s:%d:%d: this is package %s; a program is package main", Mine, names[0], at.Line, at.Column, file.Name.Name), nil
+	return fmt.Sprintf("%s/%s:%d:%d: this is package %s; a program is package main",
+		Mine, names[0], at.Line, at.Column, file.Name.Name), nil
 }
 
 // unbegun says what a program lacks in which nothing starts, as right after

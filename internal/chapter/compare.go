@@ -22,7 +22,8 @@ import (
 // lines for a terminal, too.
 func (b *Book) Compare(c carry.Chapter, color bool) error {
 	if b.open(c) {
-		return fmt.Errorf("there is nothing to compare with: chapter %d is the one to work on, and its solution isn't here", c.Number)
+		return fmt.Errorf("there is nothing to compare with: "+
+			"chapter %d is the one to work on, and its solution isn't here", c.Number)
 	}
 	if err := b.wantProgram(c); err != nil {
 		return err

@@ -83,5 +83,6 @@ func TestCompareWithNothing(t *testing.T) {
 	write(t, root, small)
 	require.NoError(t, os.RemoveAll(filepath.Join(root, "final")))
 	b, _ := open(t, root, smallRules)
-	assert.ErrorContains(t, b.Compare(b.chapters[2], false), "chapter 3 is the one to work on, and its solution isn't here")
+	assert.ErrorContains(t, b.Compare(b.chapters[2], false),
+		"chapter 3 is the one to work on, and its solution isn't here")
 }

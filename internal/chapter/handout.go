@@ -226,8 +226,10 @@ func (h *handout) readme(c carry.Chapter) {
 	h.write("README.md", []byte(fmt.Sprintf(`%s
 
 **This is a handout: chapter %d, [%[3]s](%[3]s/README.md), is yours to write.** %s `+"`%[3]s`"+` has
-what you start from, and the specification. Work in `+"`_mine`"+`, with `+"`make begin STEP=%[2]d` and `make try STEP=%[2]d`"+`, or
-right there, with `+"`go test ./%[3]s -run Spec%[2]d`"+`. Later chapters and `+"`final`"+`, of which the text below speaks, are not here,
+what you start from, and the specification.
+Work in `+"`_mine`"+`, with `+"`make begin STEP=%[2]d` and `make try STEP=%[2]d`"+`,
+or right there, with `+"`go test ./%[3]s -run Spec%[2]d`"+`.
+Later chapters and `+"`final`"+`, of which the text below speaks, are not here,
 nor is what needs them.
 %[5]s`, title, c.Number, c.Dir, before, rest)))
 }
@@ -240,7 +242,8 @@ func commit(dir, message string) error {
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A", "-f"}, {"commit", "-q", "-m", message}} {
 		// Whatever the user's configuration says, and if there is none.
 		cmd := exec.Command("git", append([]string{
-			"-c", "init.defaultBranch=main", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false", "-c", "commit.gpgSign=false",
+			"-c", "init.defaultBranch=main", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false",
+			"-c", "commit.gpgSign=false",
 			"-c", "user.name=The workbook", "-c", "user.email=workbook@example.com",
 		}, args...)...)
 		cmd.Dir = dir

@@ -3,6 +3,7 @@
 package chapter
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -24,8 +25,10 @@ func whole(t *testing.T, more map[string]string) (root string) {
 	root = t.TempDir()
 	write(t, root, small)
 	write(t, root, map[string]string{
-		"README.md": "# The title\n\nThe text.\n", "AGENTS.md": "Hints.\n", "TEACHING.md": "Answers.\n", "Makefile": "all:\n", "LICENSE": "free\n", ".gitignore": "*.md\n/bin/\n",
-		"go.mod": "module example.com/rpcworkbook\n", "go.sum": "\n", ".ci/run": "make\n", "bin/x": "x", "_mine/a.go": "package main\n",
+		"README.md": "# The title\n\nThe text.\n", "AGENTS.md": "Hints.\n", "TEACHING.md": "Answers.\n",
+		"Makefile": "all:\n", "LICENSE": "free\n", ".gitignore": "*.md\n/bin/\n",
+		"go.mod": "module example.com/rpcworkbook\n", "go.sum": "\n",
+		".ci/run": "make\n", "bin/x": "x", "_mine/a.go": "package main\n",
 		"pictures/a.svg": "<svg/>", "pictures/demo.txt": "text",
 		"step1-a/testdata/fuzz/a":                "1",
 		"step1-a/a.svg":                          "<svg/>",
@@ -33,25 +36,30 @@ func whole(t *testing.T, more map[string]string) (root string) {
 		"step1-a/a.test":                         "a program",
 		"step1-a/.a.go.swp":                      "an editor's",
 		"step1-a/_old/a.go":                      "package main\n",
-		"step2-b/spec1_test.go":                  "package main\n\nimport _ \"example.com/rpcworkbook/internal/verbs\"\n",
+		"step2-b/spec1_test.go":                  importing("main", "example.com/rpcworkbook/internal/verbs"),
 		"step2-b/spec2_test.go":                  "package main\n",
 		"step2-b/program_test.go":                "package main\n",
 		"step2-b/testdata/golden":                "1",
-		"internal/verbs/verbs.go":                "package verbs\n\nimport _ \"example.com/rpcworkbook/internal/deep\"\n",
-		"internal/verbs/verbs_test.go":           "package verbs\n\nimport _ \"example.com/rpcworkbook/tools/broken\"\n",
+		"internal/verbs/verbs.go":                importing("verbs", "example.com/rpcworkbook/internal/deep"),
+		"internal/verbs/verbs_test.go":           importing("verbs", "example.com/rpcworkbook/tools/broken"),
 		"internal/verbs/testdata/server/main.go": "package main\n",
-		"internal/deep/deep.go":                  "package deep\n\nimport _ \"example.com/other\"\n",
+		"internal/deep/deep.go":                  importing("deep", "example.com/other"),
 		"tools/broken/broken.go":                 "package broken\n",
 		"internal/carry/carry.go":                "package carry\n",
 		"internal/carry/gate_test.go":            "package carry\n",
-		"internal/carry/cmd/carry/main.go":       "package main\n\nimport _ \"example.com/rpcworkbook/internal/carry\"\n",
+		"internal/carry/cmd/carry/main.go":       importing("main", "example.com/rpcworkbook/internal/carry"),
 		"internal/chapter/cmd/chapter/main.go":   "package main\n",
-		"internal/zkdev/cmd/zookeeper/main.go":   "package main\n\nimport _ \"example.com/rpcworkbook/internal/zkdev\"\n",
+		"internal/zkdev/cmd/zookeeper/main.go":   importing("main", "example.com/rpcworkbook/internal/zkdev"),
 		"internal/zkdev/zkdev.go":                "package zkdev\n",
 		"internal/zkdev/install.sh":              "exit\n",
 	})
 	write(t, root, more)
 	return root
+}
+
+// importing returns a file of that package which imports another.
+func importing(name, path string) string {
+	return fmt.Sprintf("package %s\n\nimport _ %q\n", name, path)
 }
 
 // handout writes one of chapter 2.
@@ -75,7 +83,8 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 		"internal/chapter/cmd/chapter/main.go", "internal/deep/deep.go", "internal/verbs/verbs.go",
 		"internal/zkdev/cmd/zookeeper/main.go", "internal/zkdev/install.sh", "internal/zkdev/zkdev.go",
 		"pictures/a.svg", "pictures/demo.txt",
-		"step1-a/README.md", "step1-a/a.go", "step1-a/a.svg", "step1-a/a_test.go", "step1-a/main.go", "step1-a/spec1_test.go", "step1-a/testdata/fuzz/a",
+		"step1-a/README.md", "step1-a/a.go", "step1-a/a.svg", "step1-a/a_test.go", "step1-a/main.go",
+		"step1-a/spec1_test.go", "step1-a/testdata/fuzz/a",
 		"step2-b/README.md", "step2-b/a.go", "step2-b/b.svg", "step2-b/given.go", "step2-b/main.go",
 		"step2-b/program_test.go", "step2-b/spec1_test.go", "step2-b/spec2_test.go",
 	}
@@ -84,7 +93,8 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 	assert.Equal(t, want, slices.Sorted(maps.Keys(has)))
 	assert.Equal(t, small["step1-a/main.go"], has["step2-b/main.go"], "the wiring is that of the step before")
 	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 33 files.\n")
-	assert.True(t, strings.HasPrefix(has["README.md"], "# The title\n\n**This is a handout: chapter 2, [step2-b](step2-b/README.md)"))
+	const begins = "# The title\n\n**This is a handout: chapter 2, [step2-b](step2-b/README.md)"
+	assert.True(t, strings.HasPrefix(has["README.md"], begins))
 	assert.True(t, strings.HasSuffix(has["README.md"], "\n\nThe text.\n"))
 
 	if _, err := exec.LookPath("git"); err != nil {
@@ -128,9 +138,10 @@ func TestHandoutWritesIntoNothingThatIsThere(t *testing.T) {
 }
 
 func TestHandoutGivesNoSolutionAway(t *testing.T) {
-	root := whole(t, map[string]string{"internal/deep/more.go": "package deep\n\nimport _ \"example.com/rpcworkbook/final\"\n"})
+	root := whole(t, map[string]string{"internal/deep/more.go": importing("deep", "example.com/rpcworkbook/final")})
 	_, err := handoutOf2(t, root, t.TempDir())
-	assert.ErrorContains(t, err, "internal/deep/more.go imports example.com/rpcworkbook/final, which a class must not get")
+	assert.ErrorContains(t, err,
+		"internal/deep/more.go imports example.com/rpcworkbook/final, which a class must not get")
 
 	root = whole(t, nil)
 	require.NoError(t, os.RemoveAll(filepath.Join(root, "final")))
@@ -190,6 +201,7 @@ func student(t *testing.T, class string) {
 	require.NoError(t, err)
 	assert.False(t, green)
 	_, report, _ := strings.Cut(out.String(), "2.1 ✗\n\n")
-	assert.Regexp(t, `(?s)^✗ 2\.1 [^\n]+\n  did .*\n  expected  .*\n  got  .*\n  usually .*\n  again     make try STEP=2 ONLY=2\.1\n$`, report)
+	assert.Regexp(t, `(?s)^✗ 2\.1 [^\n]+\n  did .*\n  expected  .*\n  got  .*\n  usually .*\n`+
+		`  again     make try STEP=2 ONLY=2\.1\n$`, report)
 	assert.NotContains(t, report, "_test.go")
 }

@@ -30,7 +30,8 @@ var milestoneText = regexp.MustCompile(`^([0-9]+\.[0-9]+) (.+)`)
 // is no matter here.
 func (b *Book) milestones(c carry.Chapter) ([]milestone, error) {
 	name := fmt.Sprintf("spec%d_test.go", c.Number)
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(b.root, c.Dir, name), nil, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(b.root, c.Dir, name), nil,
+		parser.SkipObjectResolution)
 	if err != nil {
 		return nil, fmt.Errorf("look for the milestones of chapter %d: %w", c.Number, err)
 	}
@@ -78,6 +79,6 @@ func (b *Book) only(c carry.Chapter, only string) (carry.Chapter, milestone, err
 		return of, milestone{}, fmt.Errorf("there is no milestone ONLY=%s: chapter %d has %s to %s",
 			only, of.Number, all[0].number, all[len(all)-1].number)
 	}
-	return c, milestone{}, fmt.Errorf("there is no milestone ONLY=%s for STEP=%d: it is a number such as %d.1, of this chapter or one before it",
-		only, c.Number, c.Number)
+	return c, milestone{}, fmt.Errorf("there is no milestone ONLY=%s for STEP=%d: "+
+		"it is a number such as %d.1, of this chapter or one before it", only, c.Number, c.Number)
 }

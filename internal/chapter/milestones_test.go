@@ -52,9 +52,10 @@ func TestOnly(t *testing.T) {
 	assert.Equal(t, "step2-b", c.Dir)
 	assert.Equal(t, "the last", m.sentence)
 	for only, want := range map[string]string{
-		"2.3":  "there is no milestone ONLY=2.3: chapter 2 has 2.1 to 2.10",
-		"2":    "there is no milestone ONLY=2: chapter 2 has 2.1 to 2.10",
-		"3.1":  "there is no milestone ONLY=3.1 for STEP=2: it is a number such as 2.1, of this chapter or one before it",
+		"2.3": "there is no milestone ONLY=2.3: chapter 2 has 2.1 to 2.10",
+		"2":   "there is no milestone ONLY=2: chapter 2 has 2.1 to 2.10",
+		"3.1": "there is no milestone ONLY=3.1 for STEP=2: " +
+			"it is a number such as 2.1, of this chapter or one before it",
 		"x":    "there is no milestone ONLY=x for STEP=2",
 		".*":   "there is no milestone ONLY=.* for STEP=2",
 		"02.1": "there is no milestone ONLY=02.1 for STEP=2",

@@ -87,7 +87,8 @@ func (s *stream) outer(test string) string {
 
 var (
 	// What go test says around the tests' own words.
-	noise = regexp.MustCompile(`^\s*(=== (RUN|PAUSE|CONT|NAME)|--- (PASS|FAIL|SKIP): )|^((PASS|FAIL|ok)(\s|$)|exit status )`)
+	noise = regexp.MustCompile(`^\s*(=== (RUN|PAUSE|CONT|NAME)|--- (PASS|FAIL|SKIP): )|` +
+		`^((PASS|FAIL|ok)(\s|$)|exit status )`)
 	// Where a test said something.
 	place = regexp.MustCompile(`^    [^\s:]+\.go:\d+: (.*)$`)
 )

@@ -43,7 +43,8 @@ func heard(t *testing.T, from io.Reader) (*stream, string) {
 func TestFollow(t *testing.T) {
 	s, told := heard(t, tell(t,
 		"A", "!run", "A/1.1_x", "!run", "A/1.1_x/inside", "!run", "A/1.1_x/inside", "!fail", "A/1.1_x", "!pause",
-		"A/1.1_x", "!pass", "A/1.2_1/(n+1)", "!run", "A/1.2_1/(n+1)/more", "!pass", "A/1.2_1/(n+1)", "!pass", "A", "!pass", "", "!skip"))
+		"A/1.1_x", "!pass", "A/1.2_1/(n+1)", "!run", "A/1.2_1/(n+1)/more", "!pass", "A/1.2_1/(n+1)", "!pass", "A",
+		"!pass", "", "!skip"))
 	assert.Equal(t, "A run, A/1.1_x run, A/1.1_x pass, A/1.2_1/(n+1) run, A/1.2_1/(n+1) pass, A pass,  skip", told)
 	assert.False(t, s.red)
 
@@ -67,8 +68,10 @@ func TestReport(t *testing.T) {
 	logged := []string{
 		name, "=== RUN   A/1.1_x\n", name, "    conn.go:12: the trace:\n        line\n",
 		name, "    spec1_test.go:3", name, "0: \n", // written in pieces
-		name, "        ✗ 1.1 x\n          did  0.1s  this\n          got  --- a\n               +++ b\n        \n          again  make\n",
-		name, "    process.go:1: stdout:\n            FAIL of the program\n", name, "--- FAIL: A/1.1_x (0.37s)\n", name, "!fail",
+		name, "        ✗ 1.1 x\n          did  0.1s  this\n          got  --- a\n               +++ b\n" +
+			"        \n          again  make\n",
+		name, "    process.go:1: stdout:\n            FAIL of the program\n",
+		name, "--- FAIL: A/1.1_x (0.37s)\n", name, "!fail",
 	}
 	s, _ := heard(t, tell(t, logged...))
 	text, ok := s.report(false)
@@ -95,10 +98,13 @@ func TestReportOfOtherFailures(t *testing.T) {
 		stream     []string
 	}{
 		{"a milestone in its own words", "panic: x\nin TestMain\ngoroutine 1",
-			[]string{"A/1.1_x", "panic: x\n", "A/1.1_x", "!fail", "A", "--- FAIL: A (0.00s)\n", "A", "in TestMain\n", "", "goroutine 1\n", "", "FAIL\n", "", "!fail"}},
+			[]string{"A/1.1_x", "panic: x\n", "A/1.1_x", "!fail", "A", "--- FAIL: A (0.00s)\n", "A", "in TestMain\n",
+				"", "goroutine 1\n", "", "FAIL\n", "", "!fail"}},
 		{"around the milestones", "set up\nexit",
-			[]string{"A", "=== RUN   A\n", "A", "    a.go:3: set up\n", "A", "!fail", "", "exit\n", "", "FAIL\tx\t0.1s\n", "", "exit status 1\n", "", "!fail"}},
-		{"the package", "x.go:3: undefined", []string{"", "x.go:3: undefined\n", "", "FAIL\tx [build failed]\n", "", "!fail"}},
+			[]string{"A", "=== RUN   A\n", "A", "    a.go:3: set up\n", "A", "!fail", "", "exit\n", "",
+				"FAIL\tx\t0.1s\n", "", "exit status 1\n", "", "!fail"}},
+		{"the package", "x.go:3: undefined",
+			[]string{"", "x.go:3: undefined\n", "", "FAIL\tx [build failed]\n", "", "!fail"}},
 	} {
 		s, _ := heard(t, tell(t, c.stream...))
 		text, ok := s.report(false)

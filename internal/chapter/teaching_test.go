@@ -16,7 +16,8 @@ import (
 
 var (
 	// | 2 the event loop | 8–12 | 367 + `main.go` | 159 | 13 | 11 s |
-	teachingRow = regexp.MustCompile("(?m)^\\| ([0-9]) [^|]+ \\| ([0-9]+–[0-9]+) \\| ([0-9]+) \\+ `main.go` \\| ([0-9–]+) \\| ([0-9]+) \\|")
+	teachingRow = regexp.MustCompile("(?m)^\\| ([0-9]) [^|]+ \\| ([0-9]+–[0-9]+) \\| " +
+		"([0-9]+) \\+ `main.go` \\| ([0-9–]+) \\| ([0-9]+) \\|")
 	// In the box on top of a chapter's README.
 	hours = regexp.MustCompile(`\*\*Hours:?\*\*:? *([0-9]+)[^0-9]+([0-9]+)`)
 )
@@ -38,7 +39,9 @@ func TestTeachingTable(t *testing.T) {
 		}
 		milestones, err := b.milestones(c)
 		require.NoError(t, err)
-		want := []string{fmt.Sprint(c.Number), rows[i][2], lines["written"], lines["given"], fmt.Sprint(len(milestones))}
+		want := []string{
+			fmt.Sprint(c.Number), rows[i][2], lines["written"], lines["given"], fmt.Sprint(len(milestones)),
+		}
 		readme, err := os.ReadFile(filepath.Join(b.root, c.Dir, "README.md"))
 		require.NoError(t, err)
 		if box := hours.FindStringSubmatch(string(readme)); box != nil {

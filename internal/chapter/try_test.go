@@ -207,12 +207,14 @@ func TestTryFailuresWithoutAReport(t *testing.T) {
 	said, green, err := try(t, reader(t, "1.2 curse", nil), "1", How{})
 	require.NoError(t, err)
 	assert.False(t, green)
-	assert.Equal(t, "1.1 ✓ 1.2 ✗ (2 of 4)\n\n✗ 1.2 two\n  trace of 1.2\n  curse\n  and more\n  again     make try STEP=1 ONLY=1.2\n", said)
+	assert.Equal(t, "1.1 ✓ 1.2 ✗ (2 of 4)\n\n"+
+		"✗ 1.2 two\n  trace of 1.2\n  curse\n  and more\n  again     make try STEP=1 ONLY=1.2\n", said)
 
 	said, green, err = try(t, reader(t, "1.2 panic", nil), "1", How{})
 	require.NoError(t, err)
 	assert.False(t, green)
-	assert.True(t, strings.HasPrefix(said, "1.1 ✓ 1.2 ✗ (2 of 4)\n\n✗ 1.2 two\n  trace of 1.2\n  panic: out of order"), said)
+	const want = "1.1 ✓ 1.2 ✗ (2 of 4)\n\n✗ 1.2 two\n  trace of 1.2\n  panic: out of order"
+	assert.True(t, strings.HasPrefix(said, want), said)
 
 	root := reader(t, "", map[string]string{"step1-a/b_test.go": "package main\n\nvar x int = \"\"\n"})
 	said, green, err = try(t, root, "1", How{})
@@ -220,7 +222,9 @@ func TestTryFailuresWithoutAReport(t *testing.T) {
 	assert.False(t, green)
 	assert.Contains(t, said, "step1-a/b_test.go:3:13: cannot use")
 
-	root = reader(t, "", map[string]string{"step1-a/spec1_test.go": "package main\n\nimport \"fmt\"\n\nvar _ = fmt.Sprint(\"1.1 one\")\n"})
+	root = reader(t, "", map[string]string{
+		"step1-a/spec1_test.go": "package main\n\nimport \"fmt\"\n\nvar _ = fmt.Sprint(\"1.1 one\")\n",
+	})
 	_, _, err = try(t, root, "1", How{})
 	assert.ErrorContains(t, err, "milestone 1.1 was not run by go test")
 }
@@ -245,7 +249,8 @@ func TestTryAProgramThatDoesNotCompile(t *testing.T) {
 	said, green, err = try(t, root, "1", How{})
 	require.NoError(t, err)
 	assert.False(t, green)
-	assert.Equal(t, "Your program doesn't compile:\n\n_mine/main.go:1:9: this is package mine; a program is package main\n", said)
+	assert.Equal(t,
+		"Your program doesn't compile:\n\n_mine/main.go:1:9: this is package mine; a program is package main\n", said)
 }
 
 // As right after make begin, which gives a file or two. The linker would speak
@@ -259,7 +264,8 @@ func TestTryBeforeThereIsAMain(t *testing.T) {
 	assert.False(t, green)
 	assert.Equal(t, "There is no main.go in _mine yet: you write it. step1-a/README.md says what it is to do.\n", said)
 
-	write(t, root, map[string]string{"_mine/main.go": "package main\n\nfunc (server) main() {}\n\ntype server struct{}\n"})
+	write(t, root,
+		map[string]string{"_mine/main.go": "package main\n\nfunc (server) main() {}\n\ntype server struct{}\n"})
 	said, green, err = try(t, root, "1", How{})
 	require.NoError(t, err)
 	assert.False(t, green)

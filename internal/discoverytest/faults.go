@@ -50,7 +50,9 @@ func (b Backend) faults(t *testing.T, store Store) {
 			do()
 			harness.Eventually(t, soon, v.addr+" off the client's list, and on it again", func() (bool, string) {
 				snapshots, _ := client.all(known)
-				off := slices.IndexFunc(snapshots, func(s rpc.Snapshot) bool { return !slices.Contains(s.Servers, v.addr) })
+				off := slices.IndexFunc(snapshots, func(s rpc.Snapshot) bool {
+					return !slices.Contains(s.Servers, v.addr)
+				})
 				return off >= 0 && slices.Contains(snapshots[len(snapshots)-1].Servers, v.addr), fmt.Sprint(snapshots)
 			})
 			s.waitEntries(v.addr, other.addr)
@@ -66,7 +68,8 @@ func (b Backend) faults(t *testing.T, store Store) {
 		s.waitNone(soon)
 	})
 
-	t.Run("who takes registrations away as fast as they come doesn't have them come faster and faster", func(t *testing.T) {
+	t.Run("who takes registrations away as fast as they come "+
+		"doesn't have them come faster and faster", func(t *testing.T) {
 		s := b.stage(t, store)
 		v := s.serving(addr, 2092)
 		removed := 0
@@ -128,7 +131,8 @@ func (b Backend) faults(t *testing.T, store Store) {
 		harness.Check(t, slices.Equal(names, again), fmt.Sprint(names), "%v", again)
 	})
 
-	t.Run("nothing gets through for longer than a session lasts: the list stays, marked stale, and all comes back", func(t *testing.T) {
+	t.Run("nothing gets through for longer than a session lasts: the list stays, marked stale, "+
+		"and all comes back", func(t *testing.T) {
 		s := b.stage(t, store).doubtful()
 		link := b.Link(t, store)
 		v := s.serving(link.Addr(), 2005)
@@ -158,7 +162,8 @@ func (b Backend) faults(t *testing.T, store Store) {
 		s.waitNone(expired)
 	})
 
-	t.Run("it hangs for longer than a session lasts, and goes on: registered, once; no list was believed meanwhile", func(t *testing.T) {
+	t.Run("it hangs for longer than a session lasts, and goes on: registered, once; "+
+		"no list was believed meanwhile", func(t *testing.T) {
 		s := b.stage(t, store).doubtful()
 		v, client := s.serving(addr, 2008), s.watch(addr)
 		client.wait(false, v.addr)
@@ -261,7 +266,8 @@ func (b Backend) faults(t *testing.T, store Store) {
 
 	// It takes ZooKeeper longer than our session to notice that: a server may
 	// have to register anew.
-	t.Run("a leader that hangs: every server is registered in the end, every change found, and no list was lost", func(t *testing.T) {
+	t.Run("a leader that hangs: every server is registered in the end, every change found, "+
+		"and no list was lost", func(t *testing.T) {
 		b.leader(t, false, Store.Pause, func(s Store) error { s.Resume(); return nil })
 	})
 

@@ -44,7 +44,10 @@ func (s *stage) patient() *stage {
 var roots atomic.Int64
 
 func (b Backend) stage(t testing.TB, store Store) *stage {
-	s := &stage{t: t, b: b, store: store, root: fmt.Sprintf("/suite-%d", roots.Add(1)), session: Session, doubt: Session}
+	s := &stage{
+		t: t, b: b, store: store, root: fmt.Sprintf("/suite-%d", roots.Add(1)),
+		session: Session, doubt: Session,
+	}
 	harness.Scene(t, func() string {
 		switch entries, err := s.store.Entries(t, s.root); {
 		case err != nil:
@@ -159,7 +162,8 @@ func (s *stage) watch(addr string) *view {
 		d.Watch(ctx, func(snapshot rpc.Snapshot) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
-			v.snapshots = append(v.snapshots, rpc.Snapshot{Servers: slices.Clone(snapshot.Servers), Stale: snapshot.Stale})
+			v.snapshots = append(v.snapshots,
+				rpc.Snapshot{Servers: slices.Clone(snapshot.Servers), Stale: snapshot.Stale})
 		})
 	}()
 	s.t.Cleanup(func() { v.close() })

@@ -85,7 +85,9 @@ func (b Backend) Run(t *testing.T) {
 			c.wait(false, two.addr)
 		}
 		snapshots, _ := late.all(0)
-		lists := slices.CompactFunc(snapshots, func(a, b rpc.Snapshot) bool { return slices.Equal(a.Servers, b.Servers) })
+		lists := slices.CompactFunc(snapshots, func(a, b rpc.Snapshot) bool {
+			return slices.Equal(a.Servers, b.Servers)
+		})
 		harness.Check(t, len(lists) == 2, "a list with both and one without the one that left", "%v", snapshots)
 	})
 
@@ -115,7 +117,9 @@ func (b Backend) Run(t *testing.T) {
 	t.Run("what is no endpoint is skipped", func(t *testing.T) {
 		s := b.stage(t, store)
 		v := s.serving(addr, 1010)
-		for i, data := range []string{"", "gibberish", "[]", `{"port":80}`, `{"host":"a","port":0}`, `{"host":"a","port":"80"}`, "\xff\xfe"} {
+		for i, data := range []string{
+			"", "gibberish", "[]", `{"port":80}`, `{"host":"a","port":0}`, `{"host":"a","port":"80"}`, "\xff\xfe",
+		} {
 			store.Plant(s.t, s.root, fmt.Sprintf("bad%d", i), data)
 		}
 		client := s.watch(addr)
@@ -163,7 +167,8 @@ func (b Backend) Run(t *testing.T) {
 		defer client.Close()
 		s.must(client.Wait(t.Context(), 1))
 		reply, server, err := client.Call(t.Context(), "ping", "hello")
-		harness.Check(t, err == nil && server == stub.Addr && string(reply.Result) == `"hello"`, "the echo", "%v %s %v", reply, server, err)
+		harness.Check(t, err == nil && server == stub.Addr && string(reply.Result) == `"hello"`,
+			"the echo", "%v %s %v", reply, server, err)
 	})
 
 	t.Run("the end of a context ends the watching", func(t *testing.T) {

@@ -48,7 +48,8 @@ func Reserve() (port int, release func(), err error) {
 		}
 		return port, release, nil
 	}
-	return 0, nil, fmt.Errorf("reserve a port between %d and %d: all are taken, the last one tried says: %w", first, last, cause)
+	return 0, nil, fmt.Errorf("reserve a port between %d and %d: all are taken, the last one tried says: %w",
+		first, last, cause)
 }
 
 // lock holds the port of that number of UDP, where nobody else's business is.

@@ -102,7 +102,9 @@ func TestStub(t *testing.T) {
 	other.SendRequest("ping", 1)
 	other.WantPong("1")
 	assert.Equal(t, 2, s.Conns())
-	Eventually(t, 10*time.Second, "1 open connection", func() (bool, string) { return s.Open() == 1, strconv.Itoa(s.Open()) })
+	Eventually(t, 10*time.Second, "1 open connection", func() (bool, string) {
+		return s.Open() == 1, strconv.Itoa(s.Open())
+	})
 
 	s.Close()
 	other.WantEOF()

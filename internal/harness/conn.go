@@ -183,11 +183,14 @@ func (c *Conn) TryReply() (Reply, error) {
 	}
 	body := make([]byte, length)
 	if n, err := io.ReadFull(c.in, body); err != nil {
-		return Reply{}, fmt.Errorf("%w\n%s", cutShort(err, n, fmt.Sprintf("%d bytes announced", length)), pointAtLength(append(header[:], body[:n]...)))
+		announced := fmt.Sprintf("%d bytes announced", length)
+		return Reply{}, fmt.Errorf("%w\n%s",
+			cutShort(err, n, announced), pointAtLength(append(header[:], body[:n]...)))
 	}
 	var reply Reply
 	if err := json.Unmarshal(body, &reply); err != nil {
-		return Reply{}, fmt.Errorf("a reply that is not JSON: %w: %s\n%s", err, clip(string(body)), pointAtLength(append(header[:], body...)))
+		return Reply{}, fmt.Errorf("a reply that is not JSON: %w: %s\n%s",
+			err, clip(string(body)), pointAtLength(append(header[:], body...)))
 	}
 	if reply.Kind == "" || reply.Result == nil {
 		return Reply{}, fmt.Errorf(`a reply without "out" or "result": %s`, clip(string(body)))

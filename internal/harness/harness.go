@@ -101,7 +101,8 @@ func Main(m *testing.M) int {
 	if value, ok := os.LookupEnv(workerMarker); ok {
 		fmt.Fprintf(os.Stderr, "%s: this is a test binary, started as a worker (%s=%s).\n"+
 			"The code under test starts its own executable again, and in a unit test that is the test binary.\n"+
-			"Let the test build the program and start that (harness.Build), or pass the program's path to the master.\n",
+			"Let the test build the program and start that (harness.Build), "+
+			"or pass the program's path to the master.\n",
 			os.Args[0], workerMarker, value)
 		os.Exit(3)
 	}

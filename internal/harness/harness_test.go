@@ -165,7 +165,8 @@ func TestEverythingDiesWithTheTest(t *testing.T) {
 		require.False(t, p.Gone(child))
 		Check(t, false, "another end", "this one")
 	})
-	assert.Regexp(t, fmt.Sprintf(`%d gone ─── %d worker \(1, (running|sleeping|waiting), child of `, p.PID, child), log, "the tree")
+	tree := fmt.Sprintf(`%d gone ─── %d worker \(1, (running|sleeping|waiting), child of `, p.PID, child)
+	assert.Regexp(t, tree, log, "the tree")
 	waitGone(t, child)
 }
 

@@ -38,7 +38,8 @@ func StartServer(t testing.TB, bin string, args func(host, port string) []string
 		t.Fatal(err)
 	}
 	t.Cleanup(release)
-	s := newServer(&launch{bin: bin, args: args("127.0.0.1", strconv.Itoa(port)), output: o.Output, ignored: o.Ignored}, port, o.Env)
+	l := &launch{bin: bin, args: args("127.0.0.1", strconv.Itoa(port)), output: o.Output, ignored: o.Ignored}
+	s := newServer(l, port, o.Env)
 	s.start(t)
 	return s
 }
@@ -63,7 +64,8 @@ func (s *Server) start(t testing.TB) {
 	Eventually(t, startTimeout, what, func() (bool, string) {
 		if s.Ended() { // asked before dialing: somebody else may listen there
 			Usually(t, "it doesn't know a flag that it was started with, or can't listen: its own words tell")
-			fail(t, what, fmt.Sprintf("the program ended with exit code %d before it accepted a connection", s.exitCode()))
+			fail(t, what,
+				fmt.Sprintf("the program ended with exit code %d before it accepted a connection", s.exitCode()))
 		}
 		conn, err := net.DialTimeout("tcp", s.Addr, startTimeout)
 		if err != nil {

@@ -115,8 +115,9 @@ func TestAnotherProgram(t *testing.T) {
 
 func TestCommandsThatCanNotBe(t *testing.T) {
 	for command, want := range map[string]string{
-		"server {port}":                 "-program: the command must contain {host}: server {port}",
-		"server {host} {port} {color}":  "unknown placeholder {color}; known are {advertise} {grace} {host} {port} {root} {session} {workers} {zk}",
+		"server {port}": "-program: the command must contain {host}: server {port}",
+		"server {host} {port} {color}": "unknown placeholder {color}; " +
+			"known are {advertise} {grace} {host} {port} {root} {session} {workers} {zk}",
 		"server {host} {port} {worker}": "the command must contain {workers}",
 	} {
 		aim(t, command)
@@ -126,7 +127,8 @@ func TestCommandsThatCanNotBe(t *testing.T) {
 		}
 		assert.Contains(t, log, want)
 	}
-	filled, err := fill("s {workers} {session} {host}", map[string]string{"workers": "3", "session": "1.5", "host": "h"}, nil)
+	filled, err := fill("s {workers} {session} {host}",
+		map[string]string{"workers": "3", "session": "1.5", "host": "h"}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "s 3 1.5 h", filled)
 }

@@ -23,7 +23,8 @@ var targets struct {
 	again                   string
 }
 
-const targetUsage = "a `DIR` with a Go program, relative to the package or to the module's root, or a command such as 'python3 server.py {host} {port} {workers}'"
+const targetUsage = "a `DIR` with a Go program, relative to the package or to the module's root, " +
+	"or a command such as 'python3 server.py {host} {port} {workers}'"
 
 // parseFlags adds our flags to those of package testing and parses all of
 // them. With another program under test, only the specifications are run: the
@@ -31,8 +32,10 @@ const targetUsage = "a `DIR` with a Go program, relative to the package or to th
 func parseFlags() error {
 	flag.StringVar(&targets.program, "program", "", "ask the specification of another program: "+targetUsage)
 	flag.StringVar(&targets.server, "server", "", "the same for the server alone")
-	flag.StringVar(&targets.client, "client", "", "the same for the client alone, such as 'python3 client.py {zk} {root} {n} {interval}'")
-	flag.StringVar(&targets.again, "again", "", "what a report names as the command that tries a milestone again, without the milestone's number")
+	flag.StringVar(&targets.client, "client", "",
+		"the same for the client alone, such as 'python3 client.py {zk} {root} {n} {interval}'")
+	flag.StringVar(&targets.again, "again", "",
+		"what a report names as the command that tries a milestone again, without the milestone's number")
 	flag.Parse()
 	if targets.program == "" && targets.server == "" && targets.client == "" {
 		return nil
@@ -73,7 +76,8 @@ func findDir(name string) (string, error) {
 		}
 	}
 	here, _ := os.Getwd()
-	return "", fmt.Errorf("there is no directory %s in %s or in the module's root; a command must have placeholders such as {port}", name, here)
+	return "", fmt.Errorf("there is no directory %s in %s or in the module's root; "+
+		"a command must have placeholders such as {port}", name, here)
 }
 
 // A role is what a program is for: what to start when nothing else is named.
@@ -188,7 +192,8 @@ func fill(command string, values map[string]string, required []string) (string, 
 			known = append(known, "{"+name+"}")
 		}
 		slices.Sort(known)
-		return "", fmt.Errorf("unknown placeholder %s; known are %s", strings.Join(unknown, " "), strings.Join(known, " "))
+		return "", fmt.Errorf("unknown placeholder %s; known are %s",
+			strings.Join(unknown, " "), strings.Join(known, " "))
 	}
 	return filled, nil
 }

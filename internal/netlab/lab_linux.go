@@ -30,7 +30,8 @@ func Missing() string {
 	h, err := newHost("trial", 0)
 	switch {
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-		const needs = "it needs root, or the capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, to make network namespaces (%v)"
+		const needs = "it needs root, or the capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, " +
+			"to make network namespaces (%v)"
 		return fmt.Sprintf(needs, err)
 	case err != nil:
 		return fmt.Sprintf("this kernel can't make hosts of network namespaces and TUN devices: %v", err)

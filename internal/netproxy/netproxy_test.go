@@ -360,7 +360,8 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 			p.Refuse()
 		}
 		for _, conn := range conns {
-			conn.SetWriteDeadline(time.Now().Add(quiet / 5)) // nobody reads the echo: this fills every buffer on the way
+			// Nobody reads the echo: this fills every buffer on the way.
+			conn.SetWriteDeadline(time.Now().Add(quiet / 5))
 			conn.Write(make([]byte, 16<<20))
 		}
 		if i != 3 {
@@ -377,12 +378,14 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 		}
 	}
 	// Not require.Eventually: it runs its condition on one more goroutine.
-	for deadline := time.Now().Add(soon); runtime.NumGoroutine() > goroutines || openFiles(t) > files; time.Sleep(time.Millisecond) {
+	deadline := time.Now().Add(soon)
+	for runtime.NumGoroutine() > goroutines || openFiles(t) > files {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<16)
-			t.Fatalf("goroutines: %d before, %d now; descriptors: %d before, %d now\n%s", goroutines, runtime.NumGoroutine(),
-				files, openFiles(t), stacks[:runtime.Stack(stacks, true)])
+			t.Fatalf("goroutines: %d before, %d now; descriptors: %d before, %d now\n%s",
+				goroutines, runtime.NumGoroutine(), files, openFiles(t), stacks[:runtime.Stack(stacks, true)])
 		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

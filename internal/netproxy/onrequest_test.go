@@ -15,7 +15,8 @@ func TestOnRequest(t *testing.T) {
 	p.OnRequest("magic", p.DropReplies)
 	talk(t, conn)
 	send(t, conn, "a magic word")
-	require.Eventually(t, func() bool { return p.Dropped() == int64(len("a magic word")) }, soon, time.Millisecond, "it was lost whole")
+	lost := func() bool { return p.Dropped() == int64(len("a magic word")) }
+	require.Eventually(t, lost, soon, time.Millisecond, "it was lost whole")
 	require.NoError(t, p.Heal())
 
 	conn = dial(t, p.Addr())

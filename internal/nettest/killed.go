@@ -37,8 +37,10 @@ func (b Backend) RunKilled(t *testing.T, test string) {
 				last = lines.Text()
 			}
 			processes, namespaces := marked(mark)
-			if len(processes) < memberCount+serverCount+clientCount || len(namespaces) <= castCount { // and the machine's own
-				t.Errorf("processes %v in namespaces %v: not what a run is; it said last: %s", processes, namespaces, last)
+			// And the machine's own.
+			if len(processes) < memberCount+serverCount+clientCount || len(namespaces) <= castCount {
+				t.Errorf("processes %v in namespaces %v: not what a run is; it said last: %s",
+					processes, namespaces, last)
 			}
 
 			must(t, syscall.Kill(-cmd.Process.Pid, sig))

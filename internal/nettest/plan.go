@@ -119,7 +119,9 @@ func (p *plan) next() round {
 func (p *plan) add(r *round, c class) {
 	deck := &p.decks[c]
 	if len(*deck) == 0 {
-		*deck = slices.DeleteFunc(slices.Clone(kinds), func(k *kind) bool { return k.class != c || k.disks && !p.disks })
+		*deck = slices.DeleteFunc(slices.Clone(kinds), func(k *kind) bool {
+			return k.class != c || k.disks && !p.disks
+		})
 		p.rng.Shuffle(len(*deck), func(i, j int) { (*deck)[i], (*deck)[j] = (*deck)[j], (*deck)[i] })
 	}
 	k := (*deck)[0]

@@ -112,7 +112,8 @@ func (b Backend) Run(t *testing.T, target string) {
 			fmt.Fprintf(t.Output(), "The same faults again: %s\n", r.again)
 		}
 	})
-	fmt.Fprintf(t.Output(), "%s on a network that breaks, for %v. The same faults again: %s\n", b.Name, *length, r.again)
+	fmt.Fprintf(t.Output(),
+		"%s on a network that breaks, for %v. The same faults again: %s\n", b.Name, *length, r.again)
 
 	r.start()
 	began := time.Now()
@@ -468,7 +469,8 @@ func (r *run) judge() (failed, broken int) {
 				continue
 			}
 			broken++
-			r.complain("a call of %s that began at %.1fs and took %.1fs failed, though %s could be reached all the time: %s",
+			r.complain("a call of %s that began at %.1fs and took %.1fs failed, "+
+				"though %s could be reached all the time: %s",
 				c.name, call.At.Sub(r.began).Seconds(), call.Took.Seconds(), r.names([]string{server}), call.Error)
 		}
 	}

@@ -181,6 +181,7 @@ func asksForDisk(tid int) bool {
 		_      [7]uint64
 	}
 	size := unsafe.Sizeof(info)
-	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(tid), size, uintptr(unsafe.Pointer(&info)), 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE,
+		getSyscallInfo, uintptr(tid), size, uintptr(unsafe.Pointer(&info)), 0, 0)
 	return errno == 0 && info.op == entry && (info.number == unix.SYS_FDATASYNC || info.number == unix.SYS_FSYNC)
 }

@@ -137,7 +137,9 @@ func StartEnsembleAt(ctx context.Context, places [members]Place, settings ...str
 }
 
 // seatEnsemble owns the seats' ports from here on.
-func seatEnsemble(ctx context.Context, seats []seat, settings string, link func(addr string) string) (*Ensemble, error) {
+func seatEnsemble(
+	ctx context.Context, seats []seat, settings string, link func(addr string) string,
+) (*Ensemble, error) {
 	const common = "initLimit=20\nsyncLimit=10\n" // ticks; a paused member is lost after the second
 	peers := make([]string, len(seats))
 	for i := range seats {
@@ -159,7 +161,9 @@ func seatEnsemble(ctx context.Context, seats []seat, settings string, link func(
 	var starts sync.WaitGroup
 	for i, m := range seats {
 		starts.Go(func() {
-			if e.Members[i], errs[i] = start(ctx, m.place, m.client, i+1, common+peers[i]+settings, m.release); errs[i] != nil {
+			lines := common + peers[i] + settings
+			e.Members[i], errs[i] = start(ctx, m.place, m.client, i+1, lines, m.release)
+			if errs[i] != nil {
 				cancel()
 			}
 		})

@@ -70,7 +70,8 @@ func release(lib string) (Installation, bool) {
 		isZooKeeper = isZooKeeper || strings.HasPrefix(name, "zookeeper-") && !strings.HasPrefix(name, "zookeeper-jute")
 		// Without its logger's back end a release logs nothing. With it, and
 		// without its conf directory, it logs everything.
-		if !strings.HasPrefix(name, "logback-") && !strings.HasPrefix(name, "slf4j-log4j") && !strings.HasPrefix(name, "slf4j-reload4j") {
+		if !strings.HasPrefix(name, "logback-") && !strings.HasPrefix(name, "slf4j-log4j") &&
+			!strings.HasPrefix(name, "slf4j-reload4j") {
 			kept = append(kept, jar)
 		}
 	}
@@ -89,7 +90,8 @@ func withJava(found Installation, candidates ...string) (Installation, error) {
 		found.Java, err = filepath.Abs(path)
 		return found, err
 	}
-	return Installation{}, fmt.Errorf("ZooKeeper is installed in %s, but no Java to run it. %s", found.Dir, howToInstall())
+	return Installation{}, fmt.Errorf("ZooKeeper is installed in %s, but no Java to run it. %s",
+		found.Dir, howToInstall())
 }
 
 // The tests of the texts need ps, which a small system hasn't.

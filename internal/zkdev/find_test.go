@@ -39,7 +39,8 @@ func TestFindDebian(t *testing.T) {
 
 func TestFindHomebrew(t *testing.T) {
 	const java = "/opt/homebrew/opt/openjdk/bin/java"
-	root := machine(t, brewLib+"/zookeeper-3.9.4.jar", brewLib+"/zookeeper-jute-3.9.4.jar", brewLib+"/logback-core-1.jar", java)
+	root := machine(t, brewLib+"/zookeeper-3.9.4.jar", brewLib+"/zookeeper-jute-3.9.4.jar",
+		brewLib+"/logback-core-1.jar", java)
 	found, err := find(root)
 	require.NoError(t, err)
 	assert.Equal(t, Installation{Java: root + java, Dir: root + brewLib,

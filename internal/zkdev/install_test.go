@@ -43,7 +43,8 @@ func TestInstall(t *testing.T) {
 	}
 	const options = " -q -y -o DPkg::Lock::Timeout=120 "
 	const update = "apt-get" + options + "update\n"
-	const install = "apt-get" + options + "install --no-install-recommends libzookeeper-java default-jre-headless procps\n"
+	const install = "apt-get" + options +
+		"install --no-install-recommends libzookeeper-java default-jre-headless procps\n"
 
 	for _, c := range []struct {
 		name     string
@@ -58,23 +59,30 @@ func TestInstall(t *testing.T) {
 		{name: "as root", programs: debian, calls: update + install, says: "installing"},
 		{name: "it shows that it works", programs: debian, calls: update + install, says: "two.\n.\n"},
 		{name: "with sudo", says: "installing",
-			programs: with(map[string]string{"id": "echo 1000", "sudo": `[ "$1" = -n ] && shift && exec "$@"`}), calls: update + install},
-		{name: "one of the lists can't be had", programs: with(map[string]string{"apt-get": fakeApt + "\ncase $* in *update*) exit 100;; esac"}),
-			calls: update + install, says: "installing"},
+			programs: with(map[string]string{"id": "echo 1000", "sudo": `[ "$1" = -n ] && shift && exec "$@"`}),
+			calls:    update + install},
+		{name: "one of the lists can't be had",
+			programs: with(map[string]string{"apt-get": fakeApt + "\ncase $* in *update*) exit 100;; esac"}),
+			calls:    update + install, says: "installing"},
 		{name: "sudo wants a password", fails: true, says: "type this",
 			programs: with(map[string]string{"id": "echo 1000", "sudo": "exit 1"})},
 		{name: "no sudo", programs: with(map[string]string{"id": "echo 1000"}), fails: true, says: "type this"},
-		{name: "what works without it", programs: with(map[string]string{"id": "echo 1000"}), fails: true, says: "make begin STEP=1\n" +
-			"The demo with etcd needs neither root nor Java: make demo-etcd\n"},
+		{name: "what works without it", programs: with(map[string]string{"id": "echo 1000"}), fails: true,
+			says: "make begin STEP=1\n" +
+				"The demo with etcd needs neither root nor Java: make demo-etcd\n"},
 		{name: "no apt-get", programs: with(map[string]string{"apt-get": ""}), fails: true, says: "type this"},
 		{name: "apt-get fails", fails: true, says: "no network\nno network\ntype this",
 			programs: with(map[string]string{"apt-get": "echo no network; exit 1"})},
 		{name: "macOS", says: "Homebrew", calls: "brew install zookeeper\n", programs: with(map[string]string{
 			"uname": "echo Darwin", "brew": `echo "brew $*" >>"$STATE/calls"; touch "$STATE/installed"`})},
-		{name: "macOS without Homebrew", programs: with(map[string]string{"uname": "echo Darwin"}), fails: true, says: "type this"},
-		{name: "a wrong ZOOKEEPER_HOME", programs: debian, env: "ZOOKEEPER_HOME=/nowhere", fails: true, says: "type this"},
-		{name: "the lookup does not compile", programs: with(map[string]string{"go": "echo syntax error; exit 1"}), fails: true, says: "syntax error"},
-		{name: "the lookup can't be run", programs: with(map[string]string{"go": fakeGo + "; chmod -x \"$4\""}), fails: true, says: "denied"},
+		{name: "macOS without Homebrew",
+			programs: with(map[string]string{"uname": "echo Darwin"}), fails: true, says: "type this"},
+		{name: "a wrong ZOOKEEPER_HOME",
+			programs: debian, env: "ZOOKEEPER_HOME=/nowhere", fails: true, says: "type this"},
+		{name: "the lookup does not compile", programs: with(map[string]string{"go": "echo syntax error; exit 1"}),
+			fails: true, says: "syntax error"},
+		{name: "the lookup can't be run", programs: with(map[string]string{"go": fakeGo + "; chmod -x \"$4\""}),
+			fails: true, says: "denied"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bin, state, root := t.TempDir(), t.TempDir(), t.TempDir()
@@ -157,7 +165,8 @@ func TestMakeTestWithoutZooKeeper(t *testing.T) {
 			command.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "TESTED=" + filepath.Join(root, "tested")}
 			output, err := command.CombinedOutput()
 			assert.Equal(t, c.zookeeper, err == nil, "%s", output)
-			assert.Equal(t, !c.zookeeper, strings.Contains(string(output), "not tested, for want of ZooKeeper"), "%s", output)
+			untested := strings.Contains(string(output), "not tested, for want of ZooKeeper")
+			assert.Equal(t, !c.zookeeper, untested, "%s", output)
 			tested, err := os.ReadFile(filepath.Join(root, "tested"))
 			require.NoError(t, err, "%s", output)
 			assert.Contains(t, string(tested), "step4-signals")
@@ -165,7 +174,8 @@ func TestMakeTestWithoutZooKeeper(t *testing.T) {
 			assert.Contains(t, string(tested), "/exercise-etcd\n")
 			for line := range strings.Lines(string(tested)) {
 				wants := strings.HasPrefix(line, "test ") && !strings.Contains(line, "internal/carry")
-				assert.True(t, !wants || strings.Contains(line, "^TestNet"), "it needs neither root nor Linux: %s", line)
+				assert.True(t, !wants || strings.Contains(line, "^TestNet"),
+					"it needs neither root nor Linux: %s", line)
 			}
 		})
 	}

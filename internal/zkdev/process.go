@@ -32,7 +32,9 @@ var javaFlags = []string{
 	"-Xms16m", "-Xmx64m", "-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // small, and up in half a second
 	"-XX:-UsePerfData", // its file in the temporary directory would survive SIGKILL
 	"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", // enough to say why it does not start
-	"-Dzookeeper.forceSync=no",                       // what the kernel holds survives SIGKILL; fsync only adds the disk's stalls
+	// What the kernel holds survives SIGKILL; fsync only adds the disk's
+	// stalls.
+	"-Dzookeeper.forceSync=no",
 }
 
 // process is a JVM that was started. Its methods are called by one goroutine at

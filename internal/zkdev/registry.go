@@ -215,7 +215,8 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 func (r *Registry) makeRoot(c *zk.Conn) error {
 	for i, letter := range r.Root + "/" {
 		if i > 0 && letter == '/' {
-			if _, err := c.Create(r.Root[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+			_, err := c.Create(r.Root[:i], nil, 0, zk.WorldACL(zk.PermAll))
+			if err != nil && !errors.Is(err, zk.ErrNodeExists) {
 				return err
 			}
 		}
@@ -259,7 +260,8 @@ func (r *Registry) connect(within time.Duration) error {
 	// The library sleeps for a second when it has tried its whole list. So it
 	// gets a long one.
 	line := &line{}
-	conn, _, err := zk.Connect(slices.Repeat([]string{r.zk}, 100), 30*time.Second, zk.WithLogger(nowhere{}), zk.WithDialer(line.dial),
+	conn, _, err := zk.Connect(slices.Repeat([]string{r.zk}, 100), 30*time.Second, zk.WithLogger(nowhere{}),
+		zk.WithDialer(line.dial),
 		zk.WithEventCallback(func(event zk.Event) {
 			if event.State == zk.StateHasSession {
 				select {

@@ -192,7 +192,8 @@ func (s *Server) launch(ctx context.Context) error {
 		}
 		select {
 		case <-jvm.done:
-			return fmt.Errorf("%w (%v) instead of serving on %s:\n%s", errExited, jvm.cmd.ProcessState, s.Addr(), s.Output())
+			return fmt.Errorf("%w (%v) instead of serving on %s:\n%s",
+				errExited, jvm.cmd.ProcessState, s.Addr(), s.Output())
 		case <-ctx.Done():
 			jvm.kill()
 			return fmt.Errorf("wait for ZooKeeper to serve on %s: %w; it said:\n%s", s.Addr(), ctx.Err(), s.Output())

@@ -111,7 +111,8 @@ func (c *client) count(state zk.State) (n int) {
 // await waits until the client has been in the state n times.
 func (c *client) await(t *testing.T, state zk.State, n int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.count(state) >= n }, soon, time.Millisecond, "%v for the time number %d", state, n)
+	enough := func() bool { return c.count(state) >= n }
+	require.Eventually(t, enough, soon, time.Millisecond, "%v for the time number %d", state, n)
 }
 
 func (c *client) exists(t *testing.T, path string) bool {
@@ -283,7 +284,8 @@ func TestDiesWithItsParent(t *testing.T) {
 			}
 			parent.Wait()
 			for i := range servers {
-				require.Eventually(t, func() bool { return gone(t, pids[i]) }, soon, 10*time.Millisecond, "the JVM lives on")
+				ended := func() bool { return gone(t, pids[i]) }
+				require.Eventually(t, ended, soon, 10*time.Millisecond, "the JVM lives on")
 				require.Eventually(t, func() bool {
 					_, err := net.DialTimeout("tcp4", addrs[i], time.Second)
 					return err != nil

@@ -54,7 +54,8 @@ func build(ctx context.Context) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(dir, "server")
-	command := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, "example.com/rpcworkbook/exercise-etcd/cmd/server")
+	command := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path,
+		"example.com/rpcworkbook/exercise-etcd/cmd/server")
 	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the server: %w: %s", err, output)
 	}

@@ -167,7 +167,8 @@ func (s *Server) launch(ctx context.Context) error {
 			return fmt.Errorf("etcd exited (%v) instead of serving on %s: %s", cmd.ProcessState, s.Addr(), s.Output())
 		case <-ctx.Done():
 			s.Kill()
-			return fmt.Errorf("wait for etcd to serve on %s: %w (%w); it said: %s", s.Addr(), context.Cause(ctx), err, s.Output())
+			return fmt.Errorf("wait for etcd to serve on %s: %w (%w); it said: %s",
+				s.Addr(), context.Cause(ctx), err, s.Output())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -85,9 +85,13 @@ func (m *member) run(stop <-chan os.Signal, ready func()) error {
 	config := embed.NewConfig()
 	config.Name, config.Dir = m.Name, filepath.Join(m.Dir, "data")
 	config.LogLevel, config.LogOutputs = "fatal", []string{"stderr"} // its errors include every orderly end
-	config.TickMs, config.ElectionMs = 50, 500                       // leases of a second, and elections that a test can wait for
-	config.UnsafeNoFsync = true                                      // what the kernel holds survives SIGKILL; fsync only adds the disk's stalls
-	config.BcryptCost = 4                                            // passwords as quick as can be: the race detector makes them slow
+	// Leases of a second, and elections that a test can wait for.
+	config.TickMs, config.ElectionMs = 50, 500
+	// What the kernel holds survives SIGKILL; fsync only adds the disk's
+	// stalls.
+	config.UnsafeNoFsync = true
+	// Passwords as quick as can be: the race detector makes them slow.
+	config.BcryptCost = 4
 	config.InitialCluster = m.Cluster
 	scheme := "http"
 	if m.TLS != nil {

@@ -52,7 +52,8 @@ func main() {
 		if err := discovery.Err(); err != nil {
 			why = fmt.Sprintf(": %v", zookeeper.Explain(err))
 		}
-		fmt.Fprintf(os.Stderr, "client: %v under %s in ZooKeeper at %s%s\n", err, *zookeeper.Root, *zookeeper.Hosts, why)
+		fmt.Fprintf(os.Stderr,
+			"client: %v under %s in ZooKeeper at %s%s\n", err, *zookeeper.Root, *zookeeper.Hosts, why)
 		os.Exit(1)
 	}
 }

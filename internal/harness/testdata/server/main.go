@@ -79,7 +79,8 @@ func answer(conn net.Conn) {
 			return
 		}
 		reply := fmt.Appendf(nil, `{"out":"pong","result":%s}`, request.Params)
-		if _, err := conn.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(reply))), reply...)); err != nil {
+		frame := append(binary.LittleEndian.AppendUint32(nil, uint32(len(reply))), reply...)
+		if _, err := conn.Write(frame); err != nil {
 			return
 		}
 	}

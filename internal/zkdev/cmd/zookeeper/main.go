@@ -17,7 +17,8 @@ import (
 
 func main() {
 	port := flag.Int("port", 2181, "port to listen on, on 127.0.0.1")
-	find := flag.Bool("find", false, "don't run anything: print where ZooKeeper is installed, or how to install it and exit 1")
+	find := flag.Bool("find", false,
+		"don't run anything: print where ZooKeeper is installed, or how to install it and exit 1")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), `usage: zookeeper [-port 2181] [-find]
 
@@ -28,7 +29,8 @@ Runs a real ZooKeeper on 127.0.0.1 until Ctrl-C. Its data is temporary: every ru
 	}
 	flag.Parse()
 	if flag.NArg() > 0 || *port < 1 || *port > 65535 {
-		fmt.Fprintf(os.Stderr, "zookeeper: want a -port between 1 and 65535 and no other arguments; got -port %d %q\n", *port, flag.Args())
+		fmt.Fprintf(os.Stderr,
+			"zookeeper: want a -port between 1 and 65535 and no other arguments; got -port %d %q\n", *port, flag.Args())
 		os.Exit(2)
 	}
 	var err error
@@ -65,11 +67,13 @@ func run(port int) error {
 	case err != nil:
 		return err
 	}
-	fmt.Printf("ZooKeeper runs on %s (pid %d). Its data is temporary: every run starts empty.\n", server.Addr(), server.PID())
+	fmt.Printf("ZooKeeper runs on %s (pid %d). Its data is temporary: every run starts empty.\n",
+		server.Addr(), server.PID())
 	if port == 2181 {
 		fmt.Println("The workbook's programs look for it there, so they need no -zk.")
 	} else {
-		fmt.Printf("Point programs at it with -zk %s, or for a whole shell: export ZK_HOSTS=%s\n", server.Addr(), server.Addr())
+		fmt.Printf("Point programs at it with -zk %s, or for a whole shell: export ZK_HOSTS=%s\n",
+			server.Addr(), server.Addr())
 	}
 	fmt.Println("Ctrl-C ends it.")
 	select {
