@@ -53,6 +53,7 @@ type Conn struct {
 	processing bool     // process is on the stack
 	waiting    []byte   // a long request that is here, and unanswered, but not handled yet
 	out        []byte   // replies not yet sent
+	cancel     func()   // ends the context of the method that answers on a goroutine of its own; nil: none does
 
 	// The end. The quota is 0 while the connection is open.
 	state     connState

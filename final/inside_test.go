@@ -8,6 +8,7 @@ package rpc
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ type inside struct {
 	t      testing.TB
 	addr   string
 	server *Server
-	tasks  *Tasks
+	tasks  *dispatcher
 	waits  *atomic.Int64 // how often the loop went to sleep, or looked
 	ended  chan error
 }
@@ -45,7 +46,7 @@ func (p *waitCounter) Wait(timeout time.Duration) ([]Event, error) {
 
 // startInside runs a worker with these limits and, besides the service, these
 // tasks. At the end of the test it must drain.
-func startInside(t testing.TB, limits Limits, methods map[string]TaskMethod) *inside {
+func startInside(t testing.TB, limits Limits, methods Service) *inside {
 	t.Helper()
 	listener, addr, err := Listen("127.0.0.1", "0")
 	require.NoError(t, err)
@@ -54,13 +55,15 @@ func startInside(t testing.TB, limits Limits, methods map[string]TaskMethod) *in
 	counter := &waitCounter{Poller: poller}
 	loop, err := NewLoop(counter)
 	require.NoError(t, err)
+	service := NewService()
+	maps.Copy(service, methods)
 	w := &inside{
-		Loop: loop, t: t, addr: addr.String(), tasks: NewTasks(loop, NewService(), methods),
+		Loop: loop, t: t, addr: addr.String(), tasks: newDispatcher(t.Context(), loop, service),
 		waits: &counter.n, ended: make(chan error, 1),
 	}
-	w.server, err = NewServer(loop, listener, w.tasks.Handle)
+	w.server, err = NewServer(loop, listener, w.tasks.handle)
 	require.NoError(t, err)
-	w.server.OnClose = w.tasks.Drop
+	w.server.OnClose = w.tasks.drop
 	limits.Apply(w.server)
 	go func() { w.ended <- w.Run() }()
 	t.Cleanup(func() {
@@ -142,7 +145,7 @@ func (w *inside) ping(c *harness.Conn) {
 }
 
 // underWay returns how many computations have begun and not ended.
-func (t *Tasks) underWay() int { return len(t.fresh) + len(t.long) }
+func (t *dispatcher) underWay() int { return len(t.fresh) + len(t.long) }
 
 // A lab has the computations of the tests. Its fields belong to the loop.
 type lab struct {
@@ -169,19 +172,19 @@ func (l *lab) step(name string) (counts bool) {
 	return counts
 }
 
-func (l *lab) methods() map[string]TaskMethod {
-	return map[string]TaskMethod{
-		"pi": PiTask,
+func (l *lab) methods() Service {
+	return Service{
+		"pi": TaskMethod(PiTask),
 		// A computation that takes as long as the test wants.
-		"compute": func(params json.RawMessage) (Task, error) {
+		"compute": TaskMethod(func(params json.RawMessage) (Task, error) {
 			l.running++
 			return func() (Reply, bool) {
 				l.step(string(params))
 				return NewReply("computed", params), l.finish
 			}, nil
-		},
+		}),
 		// One of so many steps: params are its name, a number, and how many.
-		"work": func(params json.RawMessage) (Task, error) {
+		"work": TaskMethod(func(params json.RawMessage) (Task, error) {
 			var work [2]int
 			err := json.Unmarshal(params, &work)
 			name, left, before := work[0], work[1], len(l.steps)
@@ -196,9 +199,9 @@ func (l *lab) methods() map[string]TaskMethod {
 				l.done = append(l.done, worked{name, before, len(l.steps)})
 				return NewReply("worked", name), true
 			}, err
-		},
+		}),
 		// One that breaks at its n-th step.
-		"break": func(params json.RawMessage) (Task, error) {
+		"break": TaskMethod(func(params json.RawMessage) (Task, error) {
 			left, err := PiTerms(params)
 			return func() (Reply, bool) {
 				if left--; left <= 0 {
@@ -206,6 +209,6 @@ func (l *lab) methods() map[string]TaskMethod {
 				}
 				return Reply{}, false
 			}, err
-		},
+		}),
 	}
 }

@@ -167,7 +167,7 @@ func TestReadmeExample(t *testing.T) {
 	assert.Regexp(t, `(?m)^127\.0\.0\.1:\d+ HELLO, WORLD$`, said)
 	said, code = call("")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, said, "upper: params must be a string, not empty")
+	assert.Contains(t, said, "upper: params must not be empty")
 	server.Signal(syscall.SIGTERM)
 	assert.Zero(t, server.Wait(soon), server.Stderr())
 }

@@ -40,8 +40,7 @@ type Config struct {
 	Limits      Limits // in each worker
 	Verbose     bool   // log every call
 
-	Service Service               // the methods
-	Tasks   map[string]TaskMethod // methods that compute for long
+	Service Service // the methods
 
 	// Register, if set, is called once, in the master, with the address that
 	// the server listens on.

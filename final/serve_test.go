@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"log/slog"
 	"net"
 	"os"
@@ -48,9 +49,11 @@ func init() {
 }
 
 func serveConfig() Config {
+	service := NewService()
+	maps.Copy(service, (&lab{}).methods())
 	return Config{
 		Host: "127.0.0.1", Port: "0", Workers: 2, Grace: time.Minute,
-		Limits: Limits{FrameTimeout: 100 * time.Millisecond}, Service: NewService(), Tasks: (&lab{}).methods(),
+		Limits: Limits{FrameTimeout: 100 * time.Millisecond}, Service: service,
 	}
 }
 

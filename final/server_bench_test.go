@@ -55,8 +55,7 @@ func BenchmarkParseReply(b *testing.B) {
 func BenchmarkWorker(b *testing.B) {
 	for _, shape := range []struct{ conns, depth int }{{1, 1}, {1, 64}, {64, 64}} {
 		b.Run(fmt.Sprintf("%d connections, %d at once", shape.conns, shape.depth), func(b *testing.B) {
-			w := startInside(b, Limits{IdleTimeout: time.Minute, FrameTimeout: 30 * time.Second},
-				map[string]TaskMethod{"pi": PiTask})
+			w := startInside(b, Limits{IdleTimeout: time.Minute, FrameTimeout: 30 * time.Second}, nil)
 			var conns []net.Conn
 			for range shape.conns {
 				conn, err := net.Dial("tcp", w.addr)

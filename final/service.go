@@ -5,6 +5,7 @@
 package rpc
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -16,16 +17,12 @@ import (
 // computing.
 const MaxPiTerms = 100_000_000
 
-// A Method computes the reply to one call from its params, any JSON. An error
-// becomes an error reply.
-type Method func(params json.RawMessage) (Reply, error)
-
 // A Service is a set of methods by name.
 type Service map[string]Method
 
 // NewService returns the service of this workbook: ping and pi.
 func NewService() Service {
-	return Service{"ping": Ping, "pi": Pi}
+	return Service{"ping": Func(Ping), "pi": TaskMethod(PiTask)}
 }
 
 // Idempotent reports whether a method of NewService may run twice for one call.
@@ -45,20 +42,26 @@ func (s Service) Answer(body []byte) Reply {
 	return s.Call(req)
 }
 
-// Call returns the reply to a request.
+// Call returns the reply to a request, and blocks until it is there. A server
+// doesn't wait for it: see dispatch.go.
 func (s Service) Call(req Request) Reply {
-	method, ok := s[req.Method]
-	if !ok {
-		return ErrorReply(fmt.Errorf("unknown method %q", clip(req.Method)))
-	}
-	if req.Params == nil {
-		return ErrorReply(fmt.Errorf(`%s: "params" is missing`, req.Method))
-	}
-	reply, err := method(req.Params)
+	method, err := s.method(req)
 	if err != nil {
-		return ErrorReply(fmt.Errorf("%s: %w", req.Method, err))
+		return ErrorReply(err)
 	}
-	return reply
+	return method.answer(context.Background(), req)
+}
+
+// method returns the method that a request is for. Its params are there.
+func (s Service) method(req Request) (Method, error) {
+	method, ok := s[req.Method]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("unknown method %q", clip(req.Method))
+	case req.Params == nil:
+		return nil, fmt.Errorf(`%s: "params" is missing`, req.Method)
+	}
+	return method, nil
 }
 
 // LogCall writes one line about a request body to the log.

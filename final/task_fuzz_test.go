@@ -6,6 +6,7 @@
 package rpc
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"testing"
@@ -36,14 +37,14 @@ func FuzzTasks(f *testing.F) {
 		return json.RawMessage(strconv.Itoa(n % 1000)), err
 	}
 	service := NewService()
-	service["pi"] = func(params json.RawMessage) (Reply, error) {
+	service["pi"] = Func(func(params json.RawMessage) (Reply, error) {
 		params, err := few(params)
 		if err != nil {
 			return Reply{}, err
 		}
 		return Pi(params)
-	}
-	tasks := NewTasks(loop, service, map[string]TaskMethod{"pi": func(params json.RawMessage) (Task, error) {
+	})
+	inSteps := Service{"ping": Func(Ping), "pi": TaskMethod(func(params json.RawMessage) (Task, error) {
 		params, err := few(params)
 		if err != nil {
 			return nil, err
@@ -54,10 +55,11 @@ func FuzzTasks(f *testing.F) {
 			steps--
 			return NewReply("pi_r", PiSum(n)), steps < 0
 		}, err
-	}})
+	})}
+	tasks := newDispatcher(context.Background(), loop, inSteps)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := &Conn{unanswered: true, processing: true} // as in a visit; nothing is sent
-		tasks.Handle(c, body)
+		tasks.handle(c, body)
 		for tasks.underWay() > 0 {
 			require.True(t, c.unanswered)
 			require.Empty(t, c.out)

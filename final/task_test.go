@@ -210,7 +210,7 @@ func TestManyShortTasksLeaveTimeForOthers(t *testing.T) {
 			return NewReply("computed", params), true
 		}, nil
 	}
-	w.on(func() { w.tasks.methods = map[string]TaskMethod{"short": short} })
+	w.on(func() { w.tasks.service["short"] = TaskMethod(short) })
 	c := w.dial()
 	var frames []byte
 	for i := range calls {

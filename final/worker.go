@@ -6,6 +6,7 @@
 package rpc
 
 import (
+	"context"
 	"os"
 	"os/signal"
 	"syscall"
@@ -27,18 +28,18 @@ func (config *Config) work() error {
 		return err
 	}
 
-	tasks := NewTasks(loop, config.Service, config.Tasks)
+	dispatch := newDispatcher(context.Background(), loop, config.Service)
 	server, err := NewServer(loop, listenerFD, func(c *Conn, body []byte) {
 		if config.Verbose {
 			LogCall(body)
 		}
-		tasks.Handle(c, body)
+		dispatch.handle(c, body)
 	})
 	if err != nil {
 		return err
 	}
 
-	server.OnClose = tasks.Drop
+	server.OnClose = dispatch.drop
 	config.Limits.Apply(server)
 	beat(loop, config.HangTimeout)
 	return RunWorker(loop, wishes, config.Grace)

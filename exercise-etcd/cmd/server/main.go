@@ -36,7 +36,6 @@ func main() {
 	pos := rpc.ParseArgs(flags, os.Args[1:], "HOST", "PORT")
 	config, host := server.Config(pos[0], pos[1])
 	config.Service = rpc.NewService()
-	config.Tasks = map[string]rpc.TaskMethod{"pi": rpc.PiTask}
 	client := store.Config()
 	config.Register = func(addr *net.TCPAddr) (rpc.Registration, error) {
 		return etcd.NewRegistrar(client, *store.Root, *store.Session, rpc.Endpoint{Host: host, Port: addr.Port}), nil

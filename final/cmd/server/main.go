@@ -40,7 +40,6 @@ func main() {
 	pos := rpc.ParseArgs(flags, os.Args[1:], "HOST", "PORT")
 	config, host := server.Config(pos[0], pos[1])
 	config.Service = rpc.NewService()
-	config.Tasks = map[string]rpc.TaskMethod{"pi": rpc.PiTask}
 	config.Register = func(addr *net.TCPAddr) (rpc.Registration, error) {
 		return zookeeper.Register(rpc.Endpoint{Host: host, Port: addr.Port}), nil
 	}

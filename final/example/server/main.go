@@ -6,7 +6,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"flag"
 	"net"
@@ -16,13 +16,12 @@ import (
 	rpc "example.com/rpcworkbook/final"
 )
 
-// upper answers with its params, a text, in capitals.
-func upper(params json.RawMessage) (rpc.Reply, error) {
-	var text *string // a pointer, because null is no text: into a string it would pass as ""
-	if err := json.Unmarshal(params, &text); err != nil || text == nil || *text == "" {
-		return rpc.Reply{}, errors.New("params must be a string, not empty")
+// upper answers with a text in capitals.
+func upper(_ context.Context, text string) (string, error) {
+	if text == "" {
+		return "", errors.New("params must not be empty")
 	}
-	return rpc.NewReply("upper_r", strings.ToUpper(*text)), nil
+	return strings.ToUpper(text), nil
 }
 
 func main() {
@@ -30,10 +29,10 @@ func main() {
 	server := rpc.NewServerFlags(flags)
 	zookeeper := rpc.NewZKFlags(flags)
 	pos := rpc.ParseArgs(flags, os.Args[1:], "HOST", "PORT")
+
 	config, host := server.Config(pos[0], pos[1])
 	config.Service = rpc.NewService() // ping and pi
-	config.Service["upper"] = upper
-	config.Tasks = map[string]rpc.TaskMethod{"pi": rpc.PiTask}
+	config.Service["upper"] = rpc.Handle(upper)
 	config.Register = func(addr *net.TCPAddr) (rpc.Registration, error) {
 		return zookeeper.Register(rpc.Endpoint{Host: host, Port: addr.Port}), nil
 	}
