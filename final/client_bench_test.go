@@ -20,7 +20,7 @@ import (
 func BenchmarkClient(b *testing.B) {
 	for _, callers := range []int{1, 64, 512} {
 		b.Run(fmt.Sprintf("%d callers", callers), func(b *testing.B) {
-			client := NewClient(only(startPonger(b)))
+			client := NewClient(Static{startPonger(b)})
 			defer client.Close()
 			require.NoError(b, client.Wait(b.Context(), 1))
 			var params any = "hello" // made once: not a cost of the call
@@ -45,14 +45,6 @@ func BenchmarkClient(b *testing.B) {
 			all.Wait()
 		})
 	}
-}
-
-// only is a Discovery of one server.
-type only string
-
-func (o only) Watch(ctx context.Context, publish func(Snapshot)) {
-	publish(Snapshot{Servers: []string{string(o)}})
-	<-ctx.Done()
 }
 
 // startPonger returns the address of a server that answers every frame with

@@ -19,17 +19,9 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 )
 
-// onlyServer is the Discovery of one server, which is always there.
-type onlyServer string
-
-func (s onlyServer) Watch(ctx context.Context, publish func(Snapshot)) {
-	publish(Snapshot{Servers: []string{string(s)}})
-	<-ctx.Done()
-}
-
 // clientOf returns a client that knows this server alone.
 func clientOf(t *testing.T, addr string) *Client {
-	client := NewClient(onlyServer(addr))
+	client := NewClient(Static{addr})
 	t.Cleanup(client.Close)
 	require.NoError(t, client.Wait(within(t), 1))
 	return client

@@ -19,28 +19,11 @@ func (config *Config) work() error {
 	wishes := make(chan os.Signal, 1)
 	signal.Notify(wishes, syscall.SIGTERM)
 
-	poller, err := NewPoller()
-	if err != nil {
-		return err
-	}
-	loop, err := NewLoop(poller)
+	loop, _, err := config.begin(context.Background(), listenerFD)
 	if err != nil {
 		return err
 	}
 
-	dispatch := newDispatcher(context.Background(), loop, config.Service)
-	server, err := NewServer(loop, listenerFD, func(c *Conn, body []byte) {
-		if config.Verbose {
-			LogCall(body)
-		}
-		dispatch.handle(c, body)
-	})
-	if err != nil {
-		return err
-	}
-
-	server.OnClose = dispatch.drop
-	config.Limits.Apply(server)
 	beat(loop, config.HangTimeout)
 	return RunWorker(loop, wishes, config.Grace)
 }

@@ -82,13 +82,20 @@ func Listen(host, port string) (fd int, addr *net.TCPAddr, err error) {
 	// As long as ln lives, Go's own poller wakes this process for every
 	// connection, so keep a duplicate of its descriptor and close ln.
 	defer ln.Close()
-	raw, err := ln.(*net.TCPListener).SyscallConn()
-	if err == nil {
-		var dupErr error
-		err = raw.Control(func(s uintptr) { fd, dupErr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
-		err = errors.Join(err, dupErr)
-	}
+	fd, err = duplicate(ln.(*net.TCPListener))
 	return fd, ln.Addr().(*net.TCPAddr), err
+}
+
+// duplicate returns another descriptor of a listener's socket.
+func duplicate(ln *net.TCPListener) (fd int, err error) {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+
+	var dupErr error
+	err = raw.Control(func(s uintptr) { fd, dupErr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(err, dupErr)
 }
 
 // NewServer starts serving on loop what comes in at listener, which the server

@@ -120,7 +120,7 @@ func TestFaultSlowLink(t *testing.T) {
 			t.Parallel()
 			proxy := netproxy.StartT(t, s.Addr)
 			proxy.Bandwidth(link.bitsPerSecond / 8)
-			client := rpc.NewClient(srvList{proxy.Addr()})
+			client := rpc.NewClient(rpc.Static{proxy.Addr()})
 			defer client.Close()
 			assert.NoError(t, loadCall(client, 60*time.Second, "ping", strings.Repeat("x", link.bytes)))
 		})
@@ -201,7 +201,7 @@ func TestFaultSlowServer(t *testing.T) {
 	}{{2, 0.05}, {10, 0.02}} {
 		t.Run(fmt.Sprint("one of ", c.servers), func(t *testing.T) {
 			t.Parallel()
-			var list srvList
+			var list rpc.Static
 			for i := range c.servers {
 				takes := work
 				if i == 0 {
@@ -252,7 +252,7 @@ func TestFaultServerSilentForLong(t *testing.T) {
 			t.Parallel()
 			good, bad := startServer(t, harness.Options{Workers: 1}), startServer(t, harness.Options{Workers: 1})
 			proxy := netproxy.StartT(t, bad.Addr)
-			client := rpc.NewClient(srvList{good.Addr, proxy.Addr()})
+			client := rpc.NewClient(rpc.Static{good.Addr, proxy.Addr()})
 			defer client.Close()
 			require.NoError(t, client.Wait(t.Context(), 2))
 
@@ -298,7 +298,7 @@ func TestFaultMostServersHang(t *testing.T) {
 	proxy := netproxy.StartT(t, ok.Addr)
 	proxy.Delay(150 * time.Millisecond)
 	hung := startServer(t, harness.Options{Workers: 1})
-	list := srvList{proxy.Addr()}
+	list := rpc.Static{proxy.Addr()}
 	for range 9 { // as many addresses of the same
 		list = append(list, netproxy.StartT(t, hung.Addr).Addr())
 	}

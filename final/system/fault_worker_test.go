@@ -9,7 +9,6 @@ package system
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,18 +23,10 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 )
 
-// A srvList is a Discovery that knows its servers from the beginning.
-type srvList []string
-
-func (l srvList) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
-	publish(rpc.Snapshot{Servers: slices.Sorted(slices.Values(l))})
-	<-ctx.Done()
-}
-
 // srvClient returns a client of these servers, which the test must close.
 func srvClient(t *testing.T, servers ...*harness.Server) *rpc.Client {
 	t.Helper()
-	var list srvList
+	var list rpc.Static
 	for _, s := range servers {
 		list = append(list, s.Addr)
 	}

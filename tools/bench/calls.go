@@ -190,21 +190,13 @@ func shared(job Job) (Result, error) {
 	return closedLoop(job, steps, func() { c.Close() })
 }
 
-// these is a Discovery that finds these servers.
-type these []string
-
-func (addrs these) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
-	publish(rpc.Snapshot{Servers: addrs})
-	<-ctx.Done()
-}
-
 // client drives one of our clients, which Depth goroutines share.
 func client(job Job) (Result, error) {
 	addrs := job.Addrs
 	if addrs == nil {
 		addrs = []string{job.Addr}
 	}
-	return callers(job, rpc.NewClient(these(addrs)))
+	return callers(job, rpc.NewClient(rpc.Static(addrs)))
 }
 
 // atRandom does the same with a client for each server, and chance as to which
@@ -212,7 +204,7 @@ func client(job Job) (Result, error) {
 func atRandom(job Job) (Result, error) {
 	var clients []*rpc.Client
 	for _, addr := range job.Addrs {
-		clients = append(clients, rpc.NewClient(these{addr}))
+		clients = append(clients, rpc.NewClient(rpc.Static{addr}))
 	}
 	return callers(job, clients...)
 }
