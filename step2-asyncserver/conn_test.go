@@ -133,20 +133,26 @@ func TestConnClientThatNeverReads(t *testing.T) {
 func TestConnRepliesAreBounded(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		const calls, length = 300, 100_000
-		long, most := strings.Repeat("x", length), 0
+		long, made, most := strings.Repeat("x", length), 0, 0
 		s.on(func() {
 			s.server.handler = func(c *Conn, _ []byte) {
 				c.Reply(NewReply("long", long))
+				made++
 				most = max(most, len(c.out))
 			}
 		})
 		c := s.dialDeaf()
-		frames := slices.Repeat(harness.Frame(harness.Request("a", 1)), calls)
+		conn := s.conn()
+		frame := harness.Frame(harness.Request("a", 1))
+		frames := slices.Repeat(frame, calls)
 		require.Less(t, len(frames), chunkSize)
 		c.Send(frames)
 		for i := range calls {
 			c.WantReply("long", `"`+long+`"`)
 			if i == 0 {
+				s.eventually("all requests", func() bool {
+					return made*len(frame)+conn.decoder.Buffered()+unreadBytes(conn) == len(frames)
+				})
 				s.Drain() // all that has come in is answered
 			}
 		}
