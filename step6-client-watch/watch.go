@@ -42,13 +42,31 @@ type Discovery interface {
 type ZKDiscovery struct {
 	session *Session
 	root    string
-	read    map[string]string // address by znode name, "" for data that is none
-	reader  int64             // the session in which that was read
-	known   map[string]string // the same when everything listed had been read; nil: never yet
-	err     atomic.Pointer[error]
+	err     atomic.Pointer[error] // of the latest look; points to nil when all was well
 
-	published bool
+	// What follows belongs to Watch.
+
+	// The names, as last listed. The watch that came with them is the only one
+	// armed, for the library can't take one back.
+	listed listing
+
+	// What is behind the names that were listed last, as far as we could read
+	// it. In one session a name stays the same server's, and is read once.
+	read   map[string]string // address by name, "" for data that is none
+	reader int64             // the session in which that was read
+
+	// The latest set of which all could be read.
+	known map[string]string // address by name; nil: none yet
+
 	last      Snapshot // what was published last
+	published bool     // there was such a thing
+}
+
+// A listing is what ZooKeeper says of the names below the root.
+type listing struct {
+	names   []string
+	session int64           // in which it was said
+	changed <-chan zk.Event // delivers when the list is out of date; nil: list again
 }
 
 // NewZKDiscovery returns a Discovery of what is registered under root. It
@@ -65,38 +83,26 @@ func (z *ZKDiscovery) Err() error { return *z.err.Load() }
 
 // Watch implements Discovery.
 func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
-	closed := make(chan struct{})
-	context.AfterFunc(ctx, func() { // at once: it ends a request that we may be waiting for
-		defer close(closed)
-		bounded, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = z.session.Close(bounded)
-	})
+	closed := z.closeAfter(ctx)
 	defer func() { <-closed }()
-	var list listing // its watch is the only one armed: the library can't take one back
-	hidden := 0      // looks in a row at what we aren't allowed to read
+
+	hidden := 0 // looks in a row at what we aren't allowed to read
 	for {
-		var err error
-		if list.changed == nil {
-			list, err = Do(z.session, z.list)
-		}
-		if err == nil {
-			err = z.fetch(&list)
-		}
+		err := z.look()
 		z.err.Store(&err)
 		hold := z.publish(publish)
 
+		sessionChanged := z.session.Changed()
 		var retry <-chan time.Time
-		news := z.session.Changed()
 		switch {
 		case errors.Is(err, zk.ErrNoAuth):
 			retry = time.After(retryPause(hidden, hiddenPause))
 			hidden++
+		case errors.Is(err, ErrNoSession):
+			retry = time.After(retryPause(0, time.Second))
 		case err != nil:
 			retry = time.After(retryPause(0, time.Second))
-			if !errors.Is(err, ErrNoSession) {
-				news = nil // what fails is tried again after the pause, not before
-			}
+			sessionChanged = nil // what fails is tried again after the pause, not before
 		default:
 			hidden = 0
 			if hold > 0 {
@@ -105,9 +111,9 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 		}
 
 		select {
-		case <-list.changed:
-			list.changed = nil
-		case <-news:
+		case <-z.listed.changed:
+			z.listed.changed = nil // a watch fires once
+		case <-sessionChanged:
 		case <-retry:
 		case <-ctx.Done():
 			return
@@ -115,10 +121,41 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 	}
 }
 
-type listing struct {
-	names   []string
-	session int64
-	changed <-chan zk.Event // delivers when the list is out of date
+// closeAfter ends the session when ctx ends, and with it a request that Watch
+// may be waiting for. Then it closes the channel that it has returned.
+func (z *ZKDiscovery) closeAfter(ctx context.Context) <-chan struct{} {
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(closed)
+		bounded, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = z.session.Close(bounded)
+	})
+	return closed
+}
+
+// look brings what we know up to date: it lists, unless the last list still
+// holds, and reads what it doesn't know yet.
+func (z *ZKDiscovery) look() error {
+	if z.listed.changed == nil {
+		listed, err := Do(z.session, z.list)
+		if err != nil {
+			return err
+		}
+		z.listed = listed
+	}
+
+	current, complete, err := z.fetch(z.listed)
+	z.read, z.reader = current, z.listed.session
+	if !complete {
+		// Part of the servers is no set. It is listed again, too: answers to
+		// what we ask now may keep the library from noticing what changed
+		// while there was no connection.
+		z.listed.changed = nil
+		return err
+	}
+	z.known = current
+	return err
 }
 
 // list reads the names and sets the watch.
@@ -126,7 +163,8 @@ func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 	names, _, changed, err := c.ChildrenW(z.root)
 	if errors.Is(err, zk.ErrNoNode) { // no server has ever registered: watch for the root
 		var exists bool
-		if exists, _, changed, err = c.ExistsW(z.root); exists && err == nil {
+		exists, _, changed, err = c.ExistsW(z.root)
+		if err == nil && exists {
 			err = errors.New("the root has just appeared")
 		}
 	}
@@ -136,54 +174,65 @@ func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 	return listing{names, c.SessionID(), changed}, nil
 }
 
-// fetch reads what it doesn't know yet, all at once, and forgets what is gone.
-func (z *ZKDiscovery) fetch(list *listing) error {
-	if z.reader != list.session { // a ZooKeeper that lost its data gives the old names to other servers
-		z.read, z.reader = nil, list.session
+// fetch returns the address behind each listed name. It reads those that it
+// doesn't know yet, all at once. A znode that we aren't allowed to read makes
+// an error, but holds up nobody: the set is complete without it. If another one
+// could not be read, it isn't.
+func (z *ZKDiscovery) fetch(listed listing) (current map[string]string, complete bool, err error) {
+	read := z.read
+	if z.reader != listed.session {
+		read = nil // a ZooKeeper that lost its data gives the old names to other servers
 	}
-	var mu sync.Mutex
-	var wait sync.WaitGroup
-	var errs error
-	partial := false
-	current := make(map[string]string, len(list.names))
-	mu.Lock() // until all have begun
-	for _, name := range list.names {
-		if addr, ok := z.read[name]; ok {
+
+	current = make(map[string]string, len(listed.names))
+	var unread []string
+	for _, name := range listed.names {
+		if addr, ok := read[name]; ok {
 			current[name] = addr
-			continue
+		} else {
+			unread = append(unread, name)
 		}
-		wait.Go(func() {
-			data, err := Do(z.session, func(c *zk.Conn) ([]byte, error) {
-				data, _, err := c.Get(z.root + "/" + name)
-				return data, err
-			})
-			mu.Lock()
-			defer mu.Unlock()
-			switch addr, bad := ParseEndpoint(data); {
-			case errors.Is(err, zk.ErrNoNode): // it left between list and get
-			case errors.Is(err, zk.ErrNoAuth): // hidden from us
-				errs = cmp.Or(errs, err)
-			case err != nil:
-				errs, partial = err, true // any one will do; this name is tried again
-			default:
-				if bad != nil {
-					slog.Warn("znode skipped", "znode", z.root+"/"+name, "err", bad)
-				}
-				current[name] = addr
-			}
-		})
 	}
-	mu.Unlock()
+
+	addrs, errs := make([]string, len(unread)), make([]error, len(unread))
+	var wait sync.WaitGroup
+	for i, name := range unread {
+		wait.Go(func() { addrs[i], errs[i] = z.address(name) })
+	}
 	wait.Wait()
-	if z.read = current; partial {
-		// Part of the servers is no set. It is listed again, too: answers to
-		// what we ask now may keep the library from noticing what changed
-		// while there was no connection.
-		list.changed = nil
-	} else { // one that is hidden from us holds up nobody
-		z.known = current
+
+	var hidden, failed error // one of each kind will do
+	for i, name := range unread {
+		switch err := errs[i]; {
+		case errors.Is(err, zk.ErrNoNode): // it left between list and get
+		case errors.Is(err, zk.ErrNoAuth):
+			hidden = err
+		case err != nil:
+			failed = err
+		default:
+			current[name] = addrs[i]
+		}
 	}
-	return errs
+	return current, failed == nil, cmp.Or(failed, hidden)
+}
+
+// address returns the address in the znode of that name, "" if its data is
+// none.
+func (z *ZKDiscovery) address(name string) (string, error) {
+	path := z.root + "/" + name
+	data, err := Do(z.session, func(c *zk.Conn) ([]byte, error) {
+		data, _, err := c.Get(path)
+		return data, err
+	})
+	if err != nil {
+		return "", err
+	}
+
+	addr, err := ParseEndpoint(data)
+	if err != nil {
+		slog.Warn("znode skipped", "znode", path, "err", err)
+	}
+	return addr, nil
 }
 
 // publish publishes the known set if it differs from the last. An empty list
@@ -194,19 +243,26 @@ func (z *ZKDiscovery) publish(publish func(Snapshot)) (hold time.Duration) {
 	if z.known == nil {
 		return 0
 	}
-	servers := slices.Compact(slices.Sorted(maps.Values(z.known))) // one server may have two znodes for a while
-	if len(servers) > 0 && servers[0] == "" {
-		servers = servers[1:]
-	}
-	now := Snapshot{Servers: servers, Stale: z.session.Conn() == nil}
-	if len(servers) == 0 && len(z.last.Servers) > 0 {
-		if hold = z.session.Timeout() - z.session.Age(); hold > 0 || now.Stale {
+
+	now := Snapshot{Servers: z.servers(), Stale: z.session.Conn() == nil}
+	if len(now.Servers) == 0 && len(z.last.Servers) > 0 {
+		hold = z.session.Timeout() - z.session.Age()
+		if hold > 0 || now.Stale {
 			now = Snapshot{Servers: z.last.Servers, Stale: true}
 		}
 	}
-	if !z.published || z.last.Stale != now.Stale || !slices.Equal(z.last.Servers, now.Servers) {
+
+	isNew := now.Stale != z.last.Stale || !slices.Equal(now.Servers, z.last.Servers)
+	if isNew || !z.published {
 		z.last, z.published = now, true
 		publish(now)
 	}
 	return hold
+}
+
+// servers returns the addresses of the known set, sorted, each once.
+func (z *ZKDiscovery) servers() []string {
+	addrs := slices.Sorted(maps.Values(z.known))
+	addrs = slices.Compact(addrs) // one server may have two znodes for a while
+	return slices.DeleteFunc(addrs, func(addr string) bool { return addr == "" })
 }

@@ -108,6 +108,11 @@ func (w *lookout) remove(name string) {
 // at returns the data of a server on that port.
 func at(port int) string { return fmt.Sprintf(`{"host":"h","port":%d}`, port) }
 
+// listedBefore is a list of these names whose watch has not fired.
+func listedBefore(names ...string) listing {
+	return listing{names: names, session: 1, changed: make(chan zk.Event)}
+}
+
 func TestWatch(t *testing.T) {
 	zookeeper := zkdev.StartT(t)
 	const session = 2 * time.Second
@@ -211,7 +216,8 @@ func TestWatch(t *testing.T) {
 		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) {
 			return z.session.Conn() != nil, "none"
 		})
-		assert.NoError(t, z.fetch(&listing{names: []string{"rpc0", "rpc1"}, session: 1}))
+		z.listed = listedBefore("rpc0", "rpc1")
+		assert.NoError(t, z.look())
 		assert.Equal(t, map[string]string{"rpc0": "h:1"}, z.known)
 	})
 
@@ -294,12 +300,14 @@ func TestWatch(t *testing.T) {
 		published := 0
 		publish := func(Snapshot) { published++ }
 		z := NewZKDiscovery(silent, "/silent")
-		assert.Error(t, z.fetch(&listing{names: []string{"rpc0"}}))
+		z.listed = listedBefore("rpc0")
+		assert.Error(t, z.look())
 		z.publish(publish)
 		assert.Zero(t, published, "nothing is known yet")
 		z.read = map[string]string{"rpc0": "h:1", "rpc1": "h:2"}
 		z.known, z.published, z.last = z.read, true, Snapshot{[]string{"h:1", "h:2"}, true}
-		assert.Error(t, z.fetch(&listing{names: []string{"rpc1", "rpc2"}}), "rpc0 has left, rpc2 can't be read")
+		z.listed = listedBefore("rpc1", "rpc2")
+		assert.Error(t, z.look(), "rpc0 has left, rpc2 can't be read")
 		z.publish(publish)
 		assert.Zero(t, published, "the set stays")
 	})

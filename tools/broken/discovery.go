@@ -95,9 +95,9 @@ var discovery = []Program{
 		Name:    "dies-of-a-vanished-znode",
 		Mistake: "takes it for a catastrophe when a znode is gone between the list and the look at it",
 		Step:    "step6-client-watch", Spec: 6,
-		Edits: []Edit{{"watch.go", `			case errors.Is(err, zk.ErrNoNode): // it left between list and get
-`, `			case errors.Is(err, zk.ErrNoNode):
-				panic(err)
+		Edits: []Edit{{"watch.go", `		case errors.Is(err, zk.ErrNoNode): // it left between list and get
+`, `		case errors.Is(err, zk.ErrNoNode):
+			panic(err)
 `}},
 		Quick: []string{"6.7", "6.9", "6.10"},
 		Why:   "no other milestone hits that moment",
