@@ -141,6 +141,7 @@ func TestSpec4(t *testing.T) {
 			c.WantPong(fmt.Sprint(i))
 			idle = append(idle, c)
 		}
+
 		s.Signal(syscall.SIGTERM)
 		for _, c := range idle {
 			c.WantEOF()
@@ -159,9 +160,11 @@ func TestSpec4(t *testing.T) {
 			for c.TrySend(frames) == nil {
 			}
 		}()
+
 		for range 1000 {
 			c.WantPong(`"` + more + `"`)
 		}
+
 		begin := time.Now()
 		s.Signal(syscall.SIGTERM)
 		_, err := c.TryReply()
@@ -170,6 +173,7 @@ func TestSpec4(t *testing.T) {
 		}
 		harness.Check(t, err == io.EOF,
 			"replies, and then the end of the connection", "%v after %v", err, time.Since(begin))
+
 		c.Close()
 		clean(t, s, grace)
 		took := time.Since(begin)
@@ -207,6 +211,7 @@ func TestSpec4(t *testing.T) {
 			"or the port was closed before the queue was empty")
 		s := start(t, 2, 0)
 		l := harness.StartLoad(t, s.Addr, 6)
+
 		for range 3 {
 			l.WaitCalls(200)
 			s.Signal(syscall.SIGTERM)
@@ -238,12 +243,14 @@ func TestSpec4(t *testing.T) {
 		grace := theServer.Settle("grace", 1500*time.Millisecond, 5*time.Second)
 		s := start(t, 2, grace)
 		s.Freeze(s.Workers(t)[0])
+
 		begin := time.Now()
 		s.Signal(syscall.SIGTERM)
 		for !s.Ended() && time.Since(begin) < grace+3500*time.Millisecond {
 			s.Refuses(t) // or else fails the test
 			time.Sleep(10 * time.Millisecond)
 		}
+
 		clean(t, s, 5*time.Second)
 		took := time.Since(begin)
 		harness.Check(t, took > grace-100*time.Millisecond,
@@ -269,14 +276,17 @@ func TestSpec4(t *testing.T) {
 			`→ step4 README, "Die young, wait longer"`)
 		t.Parallel()
 		s := start(t, 1, 0)
+
 		const length, most = 2 * time.Second, 10
 		seen := map[int]bool{}
-		for begin := time.Now(); time.Since(begin) < length; time.Sleep(time.Millisecond) {
+		for begin := time.Now(); time.Since(begin) < length; {
 			for _, pid := range s.Workers(t) {
 				seen[pid] = true
 				s.SignalEach(syscall.SIGKILL, pid)
 			}
+			time.Sleep(time.Millisecond)
 		}
+
 		harness.Check(t, len(seen) > 2 && len(seen) <= most,
 			fmt.Sprintf("3 to %d workers started in %v, all killed young", most, length), "%d", len(seen))
 		s.WaitServing(t, 1)
@@ -288,6 +298,7 @@ func TestSpec4(t *testing.T) {
 			`→ step4 README, "Die young, wait longer"`)
 		t.Parallel()
 		s := start(t, 1, 0)
+
 		for range 5 { // the pause before the next one grows
 			harness.Eventually(t, 5*time.Second, "a worker, to be killed", func() (bool, string) {
 				return len(s.Workers(t)) > 0, "none"
@@ -298,6 +309,7 @@ func TestSpec4(t *testing.T) {
 				return s.Gone(worker...), "alive, or a zombie"
 			})
 		}
+
 		s.Signal(syscall.SIGTERM)
 		clean(t, s, 2*time.Second)
 	})
@@ -309,13 +321,16 @@ func TestSpec4(t *testing.T) {
 		reader, log, err := os.Pipe()
 		harness.Check(t, err == nil, "a pipe", "%v", err)
 		defer reader.Close()
+
 		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: grace, Output: log})
 		log.Close() // only the server has it now
 		workers := s.WaitServing(t, 2)
+
 		reader.Close()
 		s.SignalEach(syscall.SIGKILL, workers[0]) // which is worth a line
 		s.WaitWorkers(t, 5*time.Second, 2, workers[0])
 		s.WaitServing(t, 2)
+
 		c := begin(t, s)
 		s.Signal(syscall.SIGTERM)
 		finish(t, c)

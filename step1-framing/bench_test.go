@@ -42,6 +42,7 @@ func BenchmarkDecoder(b *testing.B) {
 			d := NewDecoder(MaxRequest)
 			b.ReportAllocs()
 			b.SetBytes(int64(len(stream)))
+
 			for b.Loop() {
 				frames := 0
 				for _, piece := range pieces {
@@ -105,10 +106,12 @@ func BenchmarkRoundTrip(b *testing.B) {
 			require.NoError(b, err)
 			defer listener.Close()
 			go echoFrames(listener, len(frame))
+
 			conn, err := net.Dial("tcp", listener.Addr().String())
 			require.NoError(b, err)
 			defer conn.Close()
 			require.NoError(b, conn.(*net.TCPConn).SetNoDelay(false)) // as other languages have it by default
+
 			got := make([]byte, len(frame))
 			for b.Loop() {
 				for _, piece := range bench.writes {
@@ -131,6 +134,7 @@ func echoFrames(listener net.Listener, size int) {
 		return
 	}
 	defer conn.Close()
+
 	for frame := make([]byte, size); ; {
 		if _, err := io.ReadFull(conn, frame); err != nil {
 			return

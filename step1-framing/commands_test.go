@@ -156,6 +156,7 @@ func fakeServer(t *testing.T, reply string, piece int) (host, port string, reque
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+
 		var stream []byte
 		buf := make([]byte, 4096)
 		for decoder := NewDecoder(MaxRequest); ; {

@@ -32,6 +32,7 @@ func decode(d *Decoder, chunks ...[]byte) (bodies []string, err error) {
 			}
 			bodies = append(bodies, string(body))
 		}
+
 		for i := range buf {
 			buf[i] = 0xEE
 		}
@@ -137,6 +138,7 @@ func TestLengthLimit(t *testing.T) {
 			if c.ok {
 				stream = append(stream, make([]byte, c.length)...)
 			}
+
 			got, err := decode(NewDecoder(c.limit), pieces(stream, size)...)
 			if c.ok {
 				require.NoError(t, err, name)
@@ -148,6 +150,7 @@ func TestLengthLimit(t *testing.T) {
 			assert.Len(t, got, 1, "the frame before the bad one still counts: %s", name)
 		}
 	}
+
 	assert.EqualError(t, &FrameTooLongError{Length: math.MaxUint32, Limit: MaxRequest},
 		"frame of 4294967295 bytes is over the limit of 1048576")
 }
@@ -263,6 +266,7 @@ func TestStoppingKeepsTheRest(t *testing.T) {
 	for _, body := range bodies {
 		stream = AppendFrame(stream, []byte(body))
 	}
+
 	for _, size := range []int{1, 6, 7, 8, 15, len(stream)} {
 		d := NewDecoder(10)
 		var got []string
@@ -276,6 +280,7 @@ func TestStoppingKeepsTheRest(t *testing.T) {
 			}
 			return false
 		}
+
 		for _, chunk := range pieces(stream, size) {
 			chunk = bytes.Clone(chunk)
 			more := one(chunk)
@@ -284,6 +289,7 @@ func TestStoppingKeepsTheRest(t *testing.T) {
 				more = one(nil)
 			}
 		}
+
 		assert.Equal(t, bodies, got, "pieces of %d", size)
 		assert.Zero(t, d.Buffered(), "pieces of %d", size)
 	}
@@ -306,6 +312,7 @@ func TestBodyInPiecesStaysValid(t *testing.T) {
 	d := NewDecoder(100)
 	stream := slices.Concat(
 		AppendFrame(nil, []byte("first")), AppendFrame(nil, []byte("second")), AppendFrame(nil, []byte("third")))
+
 	var kept []byte
 	for i := 0; i < len(stream); i += 7 {
 		chunk := bytes.Clone(stream[i:min(i+7, len(stream))])
@@ -316,9 +323,11 @@ func TestBodyInPiecesStaysValid(t *testing.T) {
 				break // what follows is kept behind it
 			}
 		}
+
 		clear(chunk)
 		assert.Equal(t, "first"[:len(kept)], string(kept), "after %d bytes", i+7)
 	}
+
 	assert.Len(t, kept, 5)
 }
 
@@ -386,11 +395,14 @@ func FuzzDecoder(f *testing.F) {
 			for stopped := true; stopped; chunk = nil {
 				stopped = false
 				for body, frameErr := range d.Frames(chunk) {
-					if err = frameErr; err != nil {
+					err = frameErr
+					if err != nil {
 						continue
 					}
+
 					got = append(got, string(body))
-					if stopped = random.IntN(4) == 0; stopped {
+					stopped = random.IntN(4) == 0
+					if stopped {
 						break
 					}
 				}

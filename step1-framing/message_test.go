@@ -90,10 +90,12 @@ func TestParseRequestErrors(t *testing.T) {
 		_, err := ParseRequest([]byte(body))
 		assert.ErrorContains(t, err, "bad request: not JSON: ", name)
 	}
+
 	for _, body := range notObjects {
 		_, err := ParseRequest([]byte(body))
 		assert.EqualError(t, err, "bad request: not a JSON object", body)
 	}
+
 	for body, want := range map[string]string{
 		`{}`:                       `bad request: "in" must name a method`,
 		`{"params":1}`:             `bad request: "in" must name a method`,
@@ -115,14 +117,17 @@ func TestParseReply(t *testing.T) {
 		require.NoError(t, err, name)
 		assert.Equal(t, Reply{Kind: "pong", Result: json.RawMessage(result)}, r, name)
 	}
+
 	for name, body := range notJSON {
 		_, err := ParseReply([]byte(body))
 		assert.ErrorContains(t, err, "bad reply: not JSON: ", name)
 	}
+
 	for _, body := range notObjects {
 		_, err := ParseReply([]byte(body))
 		assert.EqualError(t, err, "bad reply: not a JSON object", body)
 	}
+
 	for body, want := range map[string]string{
 		`{}`:                     `bad reply: "out" or "result" is missing`,
 		`{"out":"pong"}`:         `bad reply: "out" or "result" is missing`,

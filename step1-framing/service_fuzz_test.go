@@ -44,11 +44,13 @@ func FuzzAnswer(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
+
 	service := NewService()
 	service["pi"] = func(params json.RawMessage) (Reply, error) {
 		n, err := PiTerms(params)
 		return NewReply("pi_r", PiSum(min(n, 100))), err // to compute for long would find nothing more
 	}
+
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if len(body) > MaxRequest {
 			return // no server gets to see it
@@ -58,6 +60,7 @@ func FuzzAnswer(f *testing.F) {
 		assert.Equal(t, given, string(body), "the body is only read")
 		reply := string(answered.Append(nil))
 		assert.LessOrEqual(t, len(reply), MaxReply)
+
 		members, ok := parseMembers(reply)
 		require.True(t, ok, "the reply is a JSON object: %s", reply)
 		require.Len(t, members, 2, reply)
@@ -72,6 +75,7 @@ func FuzzAnswer(f *testing.F) {
 			assert.Equal(t, want, reply)
 			return
 		}
+
 		require.Equal(t, `"error"`, members[0].value, "to a bad request: %s", reply)
 		var text string
 		require.NoError(t, json.Unmarshal([]byte(members[1].value), &text))
@@ -97,6 +101,7 @@ func rightAnswer(body string) (reply string, good bool) {
 			method = unquote(m.value)
 		}
 	}
+
 	switch {
 	case !ok || params == "":
 		return "", false
@@ -150,35 +155,43 @@ func parseValue(text string, depth int, found func(key, value string)) (rest str
 		match := scalar.FindString(text)
 		return text[len(match):], match != ""
 	}
+
 	object, end := text[0] == '{', string(text[0]+2) // ] and } come two behind [ and {
 	text = skip(text[1:])
 	if rest, ok := strings.CutPrefix(text, end); ok {
 		return rest, true
 	}
+
 	for {
 		key := text
 		if object {
-			if text, ok = parseString(text); !ok {
+			text, ok = parseString(text)
+			if !ok {
 				return "", false
 			}
 			key = key[:len(key)-len(text)]
-			if text, ok = strings.CutPrefix(skip(text), ":"); !ok {
+			text, ok = strings.CutPrefix(skip(text), ":")
+			if !ok {
 				return "", false
 			}
 			text = skip(text)
 		}
+
 		value := text
-		if text, ok = parseValue(text, depth+1, func(string, string) {}); !ok {
+		text, ok = parseValue(text, depth+1, func(string, string) {})
+		if !ok {
 			return "", false
 		}
 		if object {
 			found(key, value[:len(value)-len(text)])
 		}
+
 		text = skip(text)
 		if rest, ok := strings.CutPrefix(text, end); ok {
 			return rest, true
 		}
-		if text, ok = strings.CutPrefix(text, ","); !ok {
+		text, ok = strings.CutPrefix(text, ",")
+		if !ok {
 			return "", false
 		}
 		text = skip(text)
@@ -190,6 +203,7 @@ func parseString(text string) (rest string, ok bool) {
 	if !strings.HasPrefix(text, `"`) {
 		return "", false
 	}
+
 	for i := 1; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '"':
@@ -205,6 +219,7 @@ func parseString(text string) (rest string, ok bool) {
 			i += 5
 		}
 	}
+
 	return "", false
 }
 

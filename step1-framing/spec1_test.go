@@ -191,6 +191,7 @@ func TestSpec1(t *testing.T) {
 			`→ step1 README, "End your side first"`)
 		s := theServer.Serve(t, harness.Options{})
 		body := bytes.Repeat([]byte("x"), spec1Limit) // zeros would pass for empty frames
+
 		for _, length := range []uint32{spec1Limit + 1, 1 << 24, 1 << 31, 0xFFFFFFFF} {
 			c := s.Dial(t)
 			header := []byte{byte(length), byte(length >> 8), byte(length >> 16), byte(length >> 24)}
@@ -207,6 +208,7 @@ func TestSpec1(t *testing.T) {
 			<-sent
 			c.Close()
 		}
+
 		s.Call(t, "ping", "the server goes on")
 	})
 

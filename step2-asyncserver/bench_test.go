@@ -51,6 +51,7 @@ func callInBatches(b *testing.B, conn net.Conn, depth int) {
 	replies := bytes.Repeat(harness.Frame(`{"out":"pong","result":"hello"}`), depth)
 	got := make([]byte, len(replies))
 	b.ResetTimer()
+
 	for done := 0; done < b.N; done += depth {
 		if _, err := conn.Write(requests); err != nil {
 			b.Fatal(err)
@@ -59,6 +60,7 @@ func callInBatches(b *testing.B, conn net.Conn, depth int) {
 			b.Fatal(err)
 		}
 	}
+
 	require.Equal(b, string(replies), string(got))
 }
 

@@ -78,11 +78,13 @@ func TestProgramWhoseLogNobodyReads(t *testing.T) {
 					t.Skip("no /dev/full:", err)
 				}
 			}
+
 			s := theServer.Serve(t, harness.Options{Flags: []string{"-v"}, Output: log})
 			log.Close() // only the server has it now
 			if how == "closed" {
 				reader.Close()
 			}
+
 			c := s.Dial(t)
 			const calls = 3000 // some 60 bytes of log each: a pipe holds 64 KiB
 			go func() { _ = c.TrySend(slices.Repeat(harness.Frame(harness.Request("ping", 1)), calls)) }()

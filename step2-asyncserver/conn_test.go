@@ -115,12 +115,14 @@ func TestConnClientThatNeverReads(t *testing.T) {
 		go func() { _ = deaf.TrySend(slices.Repeat(frame, 1000)) }() // more than it can get rid of
 		s.eventually("a reply that can't be sent", func() bool { return len(conn.out) > 0 })
 		s.wantSleep()
+
 		assert.Equal(t, Writable, s.waits(conn))
 		assert.Positive(t, s.unread(conn))
 		s.on(func() {
 			assert.Less(t, len(conn.out), chunkSize+3*length)
 			assert.Less(t, cap(conn.out), 4*(chunkSize+3*length))
 		})
+
 		s.ping(s.dial())
 		deaf.Reset()
 		s.wantConns(1)
@@ -141,6 +143,7 @@ func TestConnRepliesAreBounded(t *testing.T) {
 				most = max(most, len(c.out))
 			}
 		})
+
 		c := s.dialDeaf()
 		conn := s.conn()
 		frame := harness.Frame(harness.Request("a", 1))
@@ -156,6 +159,7 @@ func TestConnRepliesAreBounded(t *testing.T) {
 				s.Drain() // all that has come in is answered
 			}
 		}
+
 		c.WantEOF()
 		c.Close()
 		s.wantEnd()
@@ -379,6 +383,7 @@ func TestConnClosedHoldsNoMemory(t *testing.T) {
 		var closed []*Conn // which stay
 		s.on(func() { s.server.OnClose = func(c *Conn) { closed = append(closed, c) } })
 		before := heapInUse()
+
 		for range conns {
 			c := s.dial()
 			s.ping(c)
@@ -392,6 +397,7 @@ func TestConnClosedHoldsNoMemory(t *testing.T) {
 			c.Close()
 			s.wantConns(0)
 		}
+
 		s.on(func() {})
 		assert.Len(t, closed, conns)
 		assert.Less(t, int64(heapInUse())-int64(before), int64(conns*length/4), "more bytes in use")
@@ -415,12 +421,14 @@ func TestConnTooLongAFrameIsAnsweredAndEnded(t *testing.T) {
 		tooLong := harness.Frame(strings.Repeat("x", MaxRequest+1))
 		sent := make(chan error, 1)
 		go func() { sent <- c.TrySend(slices.Concat(pings(3), slices.Repeat(tooLong, 4))) }()
+
 		for i := range 3 {
 			c.WantPong(fmt.Sprint(i))
 		}
 		c.WantReply("error", fmt.Sprintf(`"frame of %d bytes is over the limit of %d"`, MaxRequest+1, MaxRequest))
 		c.WantEOF()
 		require.NoError(t, receive(t, sent), "all was taken, and thrown away")
+
 		s.on(func() { s.timers = nil }) // so that only the peer's end can end it
 		c.Close()
 		s.wantConns(0)
@@ -492,11 +500,13 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 		s.eventually("our side to end, replies being on their way", func() bool {
 			return conn.state == stateLingering && unacknowledged(conn) > 0
 		})
+
 		s.on(func() {
 			s.timers = nil // so that nothing but the bytes can end it
 			assert.Equal(t, lingerBytes, conn.quota)
 			conn.quota = 1000
 		})
+
 		c.Send(make([]byte, 999))
 		s.eventually("999 bytes taken", func() bool { return conn.quota == 1 })
 		assert.Equal(t, Readable, s.waits(conn))
@@ -504,16 +514,19 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 		s.eventually("the last byte taken", func() bool {
 			return conn.state == stateClosed || s.watches[conn.fd].mask == 0
 		})
+
 		s.wantConns(1)
 		c.Send(make([]byte, 1000))
 		s.eventually("more, and nobody to read it", func() bool { return unreadBytes(conn) == 1000 })
 		s.wantSleep()
 		s.wantConns(1)
+
 		for i := range 400 {
 			c.WantPong(fmt.Sprint(i))
 		}
 		c.WantError()
 		c.WantEOF()
+
 		s.on(func() { conn.closeUnlessTaken(math.MaxInt, time.Now().Add(time.Hour)) })
 		s.wantConns(0)
 	})

@@ -29,6 +29,7 @@ func TestServerDrainAcceptsWhatIsQueued(t *testing.T) {
 			c.SendRequest("ping", i)
 			queued = append(queued, c)
 		}
+
 		s.Drain()
 		release()
 		for i, c := range queued {
@@ -36,6 +37,7 @@ func TestServerDrainAcceptsWhatIsQueued(t *testing.T) {
 			c.WantEOF()
 			c.Close()
 		}
+
 		s.wantEnd()
 		_, err := net.DialTimeout("tcp", s.addr, patience)
 		assert.ErrorIs(t, err, unix.ECONNREFUSED)
@@ -134,12 +136,14 @@ func TestServerDrainTellsTheBusyTheEnd(t *testing.T) {
 			}
 		}()
 		defer close(stop)
+
 		c.WantPong(params)
 		s.Drain()
 		var err error
 		for deadline := time.Now().Add(patience); err == nil && time.Now().Before(deadline); {
 			_, err = c.TryReply()
 		}
+
 		assert.Equal(t, io.EOF, err, "not a reset, and not inside a reply")
 		c.Close()
 		s.wantEnd()
@@ -153,14 +157,17 @@ func TestServerDrainLeavesASharedListener(t *testing.T) {
 		other, err := unix.FcntlInt(uintptr(s.server.listener), unix.F_DUPFD_CLOEXEC, 0)
 		require.NoError(t, err)
 		defer unix.Close(other)
+
 		c := s.dial()
 		conn := s.later(c) // keeps the loop running
 		s.Drain()
 		s.on(func() {})
+
 		waiting := s.dial() // in the queue of the other one
 		s.wantSleep()
 		s.on(func() { assert.Len(t, s.server.conns, 1) })
 		waiting.WantSilence()
+
 		s.on(func() { conn.Reply(NewReply("late", 1)) })
 		c.WantReply("late", "1")
 	})
@@ -172,6 +179,7 @@ func TestServerDrainDuringAPause(t *testing.T) {
 		s := newServing(t, p)
 		s.server.Pause = func(int, error) time.Duration { return time.Millisecond }
 		s.start()
+
 		c := s.dial()
 		conn := s.later(c)
 		release := s.block()
@@ -179,11 +187,13 @@ func TestServerDrainDuringAPause(t *testing.T) {
 		queued := s.dial()
 		s.Drain()
 		release()
+
 		queued.WantEOF()
 		passed := make(chan struct{})
 		s.on(func() { s.AfterFunc(5*time.Millisecond, func() { close(passed) }) })
 		s.wait(passed, "the end of the pause")
 		s.on(func() { assert.NotContains(t, s.watches, -1) })
+
 		s.on(func() { conn.Reply(NewReply("late", 1)) })
 		c.WantReply("late", "1")
 	})

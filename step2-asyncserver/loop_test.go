@@ -37,21 +37,25 @@ func TestLoopWatch(t *testing.T) {
 			pipe.take(t)
 			events <- ev
 		}
+
 		r.Watch(pipe.r, Readable, nobody(t, "the function that was replaced"))
 		r.Watch(pipe.r, Readable, take)
 		r.start()
 		r.wantSleep()
+
 		pipe.put(t)
 		pipe.put(t)
 		assert.Equal(t, Readable, receive(t, events))
 		assert.Equal(t, Readable, receive(t, events), "it was still readable")
 		r.wantSleep()
+
 		r.on(func() { r.Watch(pipe.r, 0, take) })
 		pipe.put(t)
 		r.wantSleep()
 		assert.Empty(t, events, "not asked for")
 		r.on(func() { r.Watch(pipe.r, Readable, take) })
 		receive(t, events)
+
 		r.on(func() {
 			r.Watch(pipe.r, 0, func(ev Events) {
 				events <- ev
@@ -106,9 +110,11 @@ func TestLoopDescriptorIsNotReusedWithinABatch(t *testing.T) {
 				closed <- other
 			}
 		}
+
 		r.Watch(a.r, Readable, ready(a.r, b.r))
 		r.Watch(b.r, Readable, ready(b.r, a.r))
 		r.start()
+
 		fd, open := receive(t, closed), true
 		r.on(func() {}) // then the batch's turn is over
 		r.on(func() { open = fdsInUse()[fd] })
@@ -169,14 +175,17 @@ func TestLoopAfterFunc(t *testing.T) {
 				order <- i
 			})
 		}
+
 		nested := make(chan struct{})
 		r.AfterFunc(4*ms, func() { r.AfterFunc(ms, func() { close(nested) }) })
 		r.start()
+
 		var got []int
 		for range delays {
 			got = append(got, receive(t, order))
 		}
 		assert.Equal(t, []int{6, 3, 4, 1, 2, 0, 7, 5}, got, "by time, and by age at equal times")
+
 		r.wait(nested, "a timer that another one started")
 		r.wantSleep()
 		assert.Empty(t, order, "each is called once")
@@ -196,10 +205,12 @@ func TestLoopTimerStop(t *testing.T) {
 		second = r.AfterFunc(time.Millisecond, never)
 		third = r.AfterFunc(0, never)
 		hour := r.AfterFunc(time.Hour, never)
+
 		third.Stop()
 		third.Stop()
 		hour.Stop()
 		(*Timer)(nil).Stop() // nobody has to remember whether there is one
+
 		r.start()
 		receive(t, fired)
 		r.on(func() { assert.Empty(t, r.timers) })
@@ -219,6 +230,7 @@ func TestLoopTimersHoldNothing(t *testing.T) {
 			stopped := make([]byte, length)
 			r.AfterFunc(time.Hour, func() { stopped[0]++ }).Stop()
 		}
+
 		r.start()
 		r.on(func() {})
 		r.eventually("no timer", func() bool { return len(r.timers) == 0 })
@@ -239,7 +251,8 @@ func TestLoopManyTimersStarveNobody(t *testing.T) {
 		}))
 		for range timers {
 			r.AfterFunc(0, func() {
-				if ran++; ran == 1 {
+				ran++
+				if ran == 1 {
 					pipe.put(t)
 				}
 			})
@@ -258,7 +271,8 @@ func TestLoopSleepsUntilATimerIsDue(t *testing.T) {
 		left, done := timers, make(chan struct{})
 		var next func()
 		next = func() {
-			if left--; left == 0 {
+			left--
+			if left == 0 {
 				close(done)
 				return
 			}
@@ -297,16 +311,19 @@ func TestLoopDrain(t *testing.T) {
 		r.OnDrain(func() { told++ })
 		r.OnDrain(func() { assert.Equal(t, 1, told, "called in the order in which they came"); told++ })
 		r.start()
+
 		var callers sync.WaitGroup
 		for range 10 {
 			callers.Go(r.Drain)
 		}
 		r.on(r.Drain) // on the loop's goroutine, too
 		callers.Wait()
+
 		r.on(func() {})
 		r.on(func() { assert.Equal(t, 2, told, "each is called once") })
 		r.wantSleep()
 		assert.Empty(t, r.ended, "something is still watched")
+
 		r.Post(func() { r.CloseFD(pipe.r) })
 		r.wantEnd()
 	})
@@ -368,6 +385,7 @@ func TestNewLoopFails(t *testing.T) {
 func TestLoopLeavesNothingBehind(t *testing.T) {
 	eachPoller(t, func(*testing.T, Poller) {}) // whatever the first poller makes Go open
 	before, goroutines := fdsInUse(), runtime.NumGoroutine()
+
 	for name, newPoller := range pollers {
 		for range 3 {
 			p, err := newPoller()
@@ -382,6 +400,7 @@ func TestLoopLeavesNothingBehind(t *testing.T) {
 			l.Drain()
 			require.NoError(t, l.Run(), name)
 		}
+
 		p, err := newPoller()
 		require.NoError(t, err)
 		l, err := NewLoop(brokenPoller{p})
@@ -390,6 +409,7 @@ func TestLoopLeavesNothingBehind(t *testing.T) {
 		assert.True(t, errors.Is(err, unix.EIO), "%v", err)
 		assert.ErrorContains(t, err, "wait for events")
 	}
+
 	assert.Equal(t, before, fdsInUse())
 	harness.Eventually(t, patience, "as many goroutines as before", func() (bool, string) {
 		return runtime.NumGoroutine() <= goroutines, string(allStacks())

@@ -30,6 +30,7 @@ func TestEpollWaitsForLessThanAMillisecond(t *testing.T) {
 	p, err := NewEpollPoller()
 	require.NoError(t, err)
 	defer p.Close()
+
 	inTime := 0
 	for range 1000 { // most of them may be late, on a busy machine
 		began := time.Now()
@@ -42,6 +43,7 @@ func TestEpollWaitsForLessThanAMillisecond(t *testing.T) {
 			return
 		}
 	}
+
 	if p.(*epollPoller).coarse {
 		t.Skip("this kernel has no epoll_pwait2")
 	}
@@ -59,6 +61,7 @@ func TestPollerSignalIsNoError(t *testing.T) {
 		pipe.put(t)
 		require.Len(t, look(t, p), 1) // what could be reported once more by mistake
 		pipe.take(t)
+
 		returned, stopped := make(chan struct{}), make(chan struct{})
 		go func(thread int) {
 			defer close(stopped)
@@ -71,12 +74,14 @@ func TestPollerSignalIsNoError(t *testing.T) {
 				}
 			}
 		}(unix.Gettid())
+
 		const long = 30 * time.Second
 		began := time.Now()
 		events, err := p.Wait(long)
 		took := time.Since(began)
 		close(returned)
 		<-stopped
+
 		require.NoError(t, err)
 		assert.Empty(t, events)
 		assert.Less(t, took, long, "no signal interrupted it")

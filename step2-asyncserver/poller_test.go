@@ -101,11 +101,13 @@ func TestPollerIsLevelTriggered(t *testing.T) {
 		pipe := newTestPipe(t)
 		require.NoError(t, p.Set(pipe.r, Readable))
 		assert.Empty(t, look(t, p))
+
 		pipe.put(t)
 		pipe.put(t)
 		ready := map[int]Events{pipe.r: Readable}
 		assert.Equal(t, ready, look(t, p))
 		assert.Equal(t, ready, look(t, p), "nothing was read: still ready")
+
 		pipe.take(t)
 		assert.Equal(t, ready, look(t, p), "not all was read: still ready")
 		pipe.take(t)
@@ -133,10 +135,12 @@ func TestPollerReportsHangupUnasked(t *testing.T) {
 			defer p.Close()
 			ours, peer := newPair(t)
 			require.NoError(t, p.Set(ours, mask))
+
 			_, err := unix.Write(peer, []byte("x"))
 			require.NoError(t, err)
 			require.NoError(t, unix.Shutdown(peer, unix.SHUT_WR))
 			assert.Zero(t, look(t, p)[ours]&^mask, "the peer can still read: not hung up")
+
 			require.NoError(t, unix.Close(peer))
 			for range 2 {
 				got := look(t, p)[ours]
@@ -158,12 +162,14 @@ func TestPollerRemove(t *testing.T) {
 			require.NoError(t, p.Set(pipe.r, Readable))
 			pipes, ready[pipe.r] = append(pipes, pipe), Readable
 		}
+
 		for _, i := range []int{2, 0, 4, 1} { // in the middle, first, last
 			require.NoError(t, p.Remove(pipes[i].r))
 			delete(ready, pipes[i].r)
 			assert.Equal(t, ready, look(t, p))
 			assert.ErrorIs(t, p.Remove(pipes[i].r), unix.ENOENT, "removed already")
 		}
+
 		require.NoError(t, p.Set(pipes[2].r, Readable))
 		ready[pipes[2].r] = Readable
 		assert.Equal(t, ready, look(t, p), "back again")
@@ -203,6 +209,7 @@ func TestPollerReportsAllInTurn(t *testing.T) {
 			missing[fd] = true
 			require.NoError(t, p.Set(fd, Readable))
 		}
+
 		for range 3 {
 			for fd := range look(t, p) {
 				delete(missing, fd)
@@ -217,6 +224,7 @@ func TestPollerNeverReturnsEarly(t *testing.T) {
 		defer p.Close()
 		pipe := newTestPipe(t)
 		require.NoError(t, p.Set(pipe.r, Readable))
+
 		for _, timeout := range []time.Duration{
 			1, time.Microsecond, 20 * time.Microsecond, 999 * time.Microsecond,
 			time.Millisecond, 1001 * time.Microsecond, 1999 * time.Microsecond, 5500 * time.Microsecond,
@@ -232,6 +240,7 @@ func TestPollerNeverReturnsEarly(t *testing.T) {
 				require.NoError(t, err)
 				assert.Empty(t, events)
 			}
+
 			assert.LessOrEqual(t, early, tries/3,
 				"of %d waits for %v (a signal, from Go's own runtime, may end one early)", tries, timeout)
 		}

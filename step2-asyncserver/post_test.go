@@ -29,7 +29,8 @@ func TestLoopPostFromManyGoroutines(t *testing.T) {
 							t.Errorf("goroutine %d: post %d came when %d was due", g, i, next[g])
 						}
 						next[g]++
-						if sum++; sum == goroutines*posts {
+						sum++
+						if sum == goroutines*posts {
 							close(done)
 						}
 					})
@@ -50,7 +51,8 @@ func TestLoopPostFromTheLoop(t *testing.T) {
 		done, left := make(chan struct{}), 100
 		var again func()
 		again = func() {
-			if left--; left == 0 {
+			left--
+			if left == 0 {
 				close(done)
 				return
 			}
@@ -85,20 +87,24 @@ func TestLoopPostStarvesNobody(t *testing.T) {
 		runs, stop := 0, false
 		var again func()
 		again = func() {
-			if runs++; !stop {
+			runs++
+			if !stop {
 				r.Post(again)
 			}
 		}
+
 		read, timer := make(chan int, 100), make(chan int, 1)
 		r.Watch(pipe.r, Readable, func(Events) {
 			pipe.take(t)
 			read <- runs
 		})
+
 		r.start()
 		r.on(func() {
 			r.Post(again)
 			r.AfterFunc(time.Millisecond, func() { timer <- runs })
 		})
+
 		receive(t, timer)
 		var put int
 		r.on(func() { put = runs; pipe.put(t) })
@@ -115,6 +121,7 @@ func TestLoopPostAfterRun(t *testing.T) {
 		r.start()
 		r.Drain()
 		r.wantEnd()
+
 		other := newTestPipe(t)
 		for fd := 0; fd < 100; { // fill every gap: one of these has the number
 			var err error
@@ -122,6 +129,7 @@ func TestLoopPostAfterRun(t *testing.T) {
 			require.NoError(t, err)
 			defer unix.Close(fd)
 		}
+
 		for range 3 {
 			r.Post(func() { t.Error("called after Run") })
 			r.Drain()

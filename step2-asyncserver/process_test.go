@@ -71,15 +71,18 @@ func TestOutputThatNobodyReadsDropsAndCounts(t *testing.T) {
 	s.mu.Lock() // as if the pipe were full
 	fmt.Fprintln(o, "first")
 	<-s.began
+
 	const lines = maxLines + 10
 	for i := range lines {
 		fmt.Fprintln(o, i)
 	}
+
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	o.Flush(ctx) // waits no longer
 	s.mu.Unlock()
 	flushed(t, o)
+
 	fmt.Fprintln(o, "last")
 	flushed(t, o)
 	text := s.text.String()
@@ -97,11 +100,13 @@ func TestOutputWithoutRoomSaysSoLater(t *testing.T) {
 		assert.NoError(t, err)
 		flushed(t, o)
 	}
+
 	s.mu.Lock()
 	s.err = nil
 	s.mu.Unlock()
 	flushed(t, o)
 	assert.Equal(t, "(3 lines could not be written here)\n", s.text.String(), "the end is told, too")
+
 	fmt.Fprintln(o, "kept")
 	flushed(t, o)
 	assert.True(t, strings.HasSuffix(s.text.String(), ")\nkept\n"), s.text.String())

@@ -110,6 +110,7 @@ func TestSpreadPauseGrowsWithTheConnectionsHeld(t *testing.T) {
 	assert.Zero(t, SpreadPause(0, nil))
 	assert.Equal(t, 20*time.Microsecond, SpreadPause(1, nil))
 	assert.Equal(t, 100*time.Microsecond, SpreadPause(5, nil))
+
 	var storm time.Duration // of 10,000 connections on two workers
 	for held := range 5000 {
 		pause := SpreadPause(held, nil)
@@ -118,6 +119,7 @@ func TestSpreadPauseGrowsWithTheConnectionsHeld(t *testing.T) {
 	}
 	assert.Less(t, storm, time.Second)
 	assert.Empty(t, log())
+
 	assert.GreaterOrEqual(t, SpreadPause(1, unix.EMFILE), 10*time.Millisecond)
 	assert.Contains(t, log(), unix.EMFILE.Error())
 }
@@ -132,6 +134,7 @@ func TestServerPausesAfterEachAccept(t *testing.T) {
 		q, err := NewPoller()
 		require.NoError(t, err)
 		b := newServingOn(t, q, listener, a.addr)
+
 		pauses := make(chan int, 100)
 		resume := make(chan struct{})
 		for _, s := range []*serving{a, b} {
@@ -150,6 +153,7 @@ func TestServerPausesAfterEachAccept(t *testing.T) {
 			s.start()
 		}
 		defer close(resume)
+
 		first, second, third := a.dial(), a.dial(), a.dial()
 		a.wantConns(1)
 		b.wantConns(1)
@@ -159,6 +163,7 @@ func TestServerPausesAfterEachAccept(t *testing.T) {
 		b.wantConns(1)
 		assert.Equal(t, 1, receive(t, pauses))
 		assert.Equal(t, 1, receive(t, pauses))
+
 		a.ping(first)
 		a.ping(second)
 		third.WantSilence()
@@ -265,6 +270,7 @@ func noMoreDescriptors(t testing.TB) (restore func()) {
 	// Not less: poll(2) refuses to look at more descriptors than the limit. And
 	// fill up to it, because the lowest free number is the next.
 	limit.Cur = 64
+
 	var filled []int
 	for fd := 0; fd < int(limit.Cur); {
 		var err error
@@ -272,6 +278,7 @@ func noMoreDescriptors(t testing.TB) (restore func()) {
 		require.NoError(t, err)
 		filled = append(filled, fd)
 	}
+
 	restored := false
 	restore = func() {
 		if restored {
@@ -283,6 +290,7 @@ func noMoreDescriptors(t testing.TB) (restore func()) {
 			_ = unix.Close(fd)
 		}
 	}
+
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	return restore
 }
@@ -303,6 +311,7 @@ func TestServerLeavesNothingBehind(t *testing.T) {
 			case 3:
 				c.Send(pings(1000))
 			}
+
 			if i%8 < 4 {
 				c.Reset()
 			} else {

@@ -52,6 +52,7 @@ func newServingOn(t testing.TB, p Poller, listener int, addr string) *serving {
 			if len(body) > longBody {
 				time.Sleep(5 * time.Millisecond)
 			}
+
 			c.Reply(NewReply("noted", json.RawMessage(note)))
 		case "both":
 			c.Reply(NewReply("first", 1))

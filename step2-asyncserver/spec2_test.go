@@ -50,6 +50,7 @@ func TestSpec2(t *testing.T) {
 			c.Send(frame[:cut])
 			halves = append(halves, c)
 		}
+
 		ping(t, s.Dial(t))
 		for i, c := range halves {
 			c.Send(frame[1+i:])
@@ -64,6 +65,7 @@ func TestSpec2(t *testing.T) {
 		for i := range conns {
 			conns[i] = s.Dial(t)
 		}
+
 		for round := range 3 {
 			for i, c := range conns {
 				c.SendRequest("ping", []int{round, i})
@@ -106,6 +108,7 @@ func TestSpec2(t *testing.T) {
 		params := `"` + strings.Repeat("x", 500_000) + `"`
 		frame := harness.Frame(`{"in":"ping","params":` + params + `}`)
 		conns := []*harness.Conn{s.Dial(t), s.Dial(t), s.Dial(t), s.Dial(t)}
+
 		for _, c := range conns {
 			go func() {
 				for range rounds {
@@ -113,6 +116,7 @@ func TestSpec2(t *testing.T) {
 				}
 			}()
 		}
+
 		for range rounds {
 			for _, c := range conns {
 				c.WantPong(params)
@@ -129,6 +133,7 @@ func TestSpec2(t *testing.T) {
 		frame := harness.Frame(`{"in":"ping","params":` + params + `}`)
 		c := s.Dial(t)
 		c.Timeout = 2 * time.Second // for a frame: the server may stop reading until we do
+
 		sent := make(chan int)
 		go func() {
 			n := 0
@@ -137,6 +142,7 @@ func TestSpec2(t *testing.T) {
 			}
 			sent <- n
 		}()
+
 		ping(t, s.Dial(t))
 		n := <-sent
 		c.Timeout = 10 * time.Second
@@ -173,6 +179,7 @@ func TestSpec2(t *testing.T) {
 		ping(t, s.Dial(t))
 		before := s.RSS()
 		frames := []byte(strings.Repeat(string(harness.Frame(harness.Request("ping", strings.Repeat("x", 8000)))), 8))
+
 		var deaf []*harness.Conn
 		taken := make(chan int)
 		for range 8 {
@@ -187,6 +194,7 @@ func TestSpec2(t *testing.T) {
 				taken <- n
 			}()
 		}
+
 		other := s.Dial(t)
 		ping(t, other)
 		sum := 0
@@ -194,11 +202,13 @@ func TestSpec2(t *testing.T) {
 			sum += <-taken
 			ping(t, other)
 		}
+
 		grown := s.RSS() - before
 		// Who reads on takes up to 256 MiB. The race detector multiplies what
 		// the others need for a moment.
 		harness.Check(t, grown < 128<<20, "less than 128 MiB more memory with eight clients that never read",
 			"%d MiB more, after taking %d MiB of requests", grown>>20, sum>>20)
+
 		for _, c := range deaf[:4] {
 			c.CloseWrite() // the server is told, and can't do anything about it yet
 		}
@@ -226,6 +236,7 @@ func TestSpec2(t *testing.T) {
 		ping(t, s.Dial(t))
 		before := s.Open(t)
 		pings := spec2Pings(20_000)
+
 		for i := range 40 {
 			c := harness.DialSmall(t, s.Addr)
 			switch i % 4 {
@@ -244,6 +255,7 @@ func TestSpec2(t *testing.T) {
 				c.Close()
 			}
 		}
+
 		expected := fmt.Sprintf("%d open files, as before 40 clients came and went", before)
 		harness.Eventually(t, 5*time.Second, expected, func() (bool, string) {
 			now := s.Open(t)
@@ -258,9 +270,11 @@ func TestSpec2(t *testing.T) {
 		idle, busy := s.Dial(t), s.Dial(t)
 		ping(t, idle)
 		idle.Timeout = 3 * time.Second // to be ended now, not when a grace period is over
+
 		long := harness.Frame(harness.Request("pi", 50_000_000))
 		busy.Send(append(append(long, long...), spec2Pings(100)...))
 		s.WaitRead(t, busy)
+
 		s.SignalGroup(syscall.SIGINT)
 		for range 2 {
 			reply := busy.ReadReply()
@@ -273,6 +287,7 @@ func TestSpec2(t *testing.T) {
 		busy.Close()
 		idle.WantEOF()
 		idle.Close()
+
 		code := s.Wait(5 * time.Second)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)
 		s.WaitRefused(t, time.Second)

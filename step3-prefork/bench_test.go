@@ -21,6 +21,7 @@ func BenchmarkWorkers(b *testing.B) {
 			for range 8 {
 				callers = append(callers, s.Dial(b))
 			}
+
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			var all sync.WaitGroup

@@ -35,17 +35,20 @@ func startMaster(t testing.TB, program, part string) *masterProcess {
 	cmd := exec.Command(program, "an argument")
 	cmd.Env = append(os.Environ(), partVar+"="+part, reportVar+"="+t.TempDir()+"/report", "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = &m.stderr
+
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
+
 	tooLate := time.AfterFunc(patience, func() { stdout.Close() }) // so that wantLine doesn't wait for ever
 	t.Cleanup(func() {
 		tooLate.Stop()
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+
 	m.stdin, m.stdout = stdin, bufio.NewScanner(stdout)
 	return m
 }

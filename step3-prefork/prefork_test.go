@@ -215,16 +215,19 @@ func TestWorkerSeesToThePortIfItsMasterDiesInAStop(t *testing.T) {
 		if !busy {
 			half.Close()
 		}
+
 		w.Tell(wordStop)
 		sibling.Tell(wordStop)
 		assert.Equal(t, byte(saysDrained), hear(t, w))
 		assert.False(t, c.ended(w), "it waits for the end of the lifeline")
+
 		conn := harness.Dial(t, c.addr) // waits in the queue, where nobody will take it
 		_ = unix.Close(c.listener)      // as the master's death does
 		w.Close()
 		sibling.Close()
 		_, err := conn.TryReply()
 		assert.ErrorIs(t, err, unix.ECONNRESET)
+
 		if busy {
 			c.finish(half)
 		}
@@ -248,6 +251,7 @@ func TestWorkerSeesToThePortIfTheWordIsTheMastersLast(t *testing.T) {
 				w.Close()
 				require.NoError(t, unix.Kill(w.PID, unix.SIGCONT))
 				assert.Equal(t, "exit 0", c.wantEnd(w))
+
 				conn, err := net.DialTimeout("tcp", c.addr, patience)
 				if err == nil {
 					conn.Close()
@@ -290,12 +294,14 @@ func TestWorkerGivesUpAfterTheGracePeriod(t *testing.T) {
 			t.Setenv(graceVar, itoa(grace))
 			w := c.spawnReady()
 			c.halfARequest()
+
 			began := time.Now()
 			if how == "told to" {
 				w.Tell(wordRetire)
 			} else {
 				w.Close()
 			}
+
 			assert.Equal(t, "exit 1", c.wantEnd(w))
 			assert.GreaterOrEqual(t, time.Since(began), grace*time.Millisecond)
 			log, err := os.ReadFile(c.report)

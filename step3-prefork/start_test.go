@@ -51,11 +51,13 @@ func TestTheMarkerIsTheOnlyOneInAWorkersEnvironment(t *testing.T) {
 			env = append(env, inherited)
 		}
 		s := startFromShell(t, "", env...)
+
 		want := slices.DeleteFunc(environ(t, s.PID), func(entry string) bool {
 			return strings.HasPrefix(entry, workerMark+"=")
 		})
 		want = append(want, workerMark+"=1")
 		slices.Sort(want)
+
 		assert.Len(t, s.Workers(t), 2)
 		for _, pid := range s.Workers(t) {
 			assert.Equal(t, want, environ(t, pid))
@@ -71,6 +73,7 @@ func TestWorkersDontGetWhatTheMasterInherited(t *testing.T) {
 	lock := t.TempDir() + "/lock"
 	s := startFromShell(t, fmt.Sprintf("exec 9>'%s';", lock))
 	assert.Equal(t, lock, harness.Descriptors(t, s.PID)[9], "the master keeps it")
+
 	master := slices.Collect(maps.Values(harness.Descriptors(t, s.PID)))
 	for _, pid := range s.Workers(t) {
 		open := harness.Descriptors(t, pid)

@@ -31,15 +31,19 @@ const (
 
 // A report is what a worker found when it started.
 type report struct {
+	Args []string
+
+	// Around IsWorker.
 	Inherited []int // descriptors that a program it starts would inherit, before it did anything
 	Passed    []int // the same after IsWorker
 	Worker    bool  // what IsWorker said
 	Again     bool  // and when asked a second time
 	Marked    bool  // whether the mark was still in its environment then
-	Address   string
-	Blocking  map[int]bool // of descriptors 3 to 5
-	Mode      map[int]int  // read only, write only
-	Args      []string
+
+	// Its descriptors.
+	Address  string
+	Blocking map[int]bool // of descriptors 3 to 5
+	Mode     map[int]int  // read only, write only
 }
 
 // Returns at once in a test process. In a process that a test has started for
@@ -50,11 +54,13 @@ func init() {
 	if part == "" {
 		return
 	}
+
 	found := report{Inherited: inheritable()}
 	found.Worker = IsWorker()
 	found.Again = IsWorker()
 	found.Passed = inheritable()
 	_, found.Marked = os.LookupEnv(workerMark)
+
 	switch part {
 	case "report":
 		writeReport(&found)
@@ -101,9 +107,11 @@ func writeReport(found *report) {
 		found.Blocking[fd] = flags&unix.O_NONBLOCK == 0
 		found.Mode[fd] = flags & unix.O_ACCMODE
 	}
+
 	if name, err := unix.Getsockname(listenerFD); err == nil {
 		found.Address = fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
 	}
+
 	found.Args = os.Args
 	text, err := json.Marshal(found)
 	must(err)
@@ -183,11 +191,13 @@ func (c *crew) ended(w *Worker) bool {
 	if c.statuses[w.PID] != "" {
 		return true
 	}
+
 	var status unix.WaitStatus
 	pid, err := unix.Wait4(w.PID, &status, unix.WNOHANG, nil)
 	if errors.Is(err, unix.EINTR) || err == nil && pid == 0 {
 		return false
 	}
+
 	require.NoError(c.t, err)
 	c.statuses[w.PID] = fmt.Sprintf("exit %d", status.ExitStatus())
 	if status.Signaled() {

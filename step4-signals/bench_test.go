@@ -19,11 +19,13 @@ func BenchmarkStart(b *testing.B) {
 			theServer.Serve(b, harness.Options{Workers: workers}).Kill() // the program is built now
 			for b.Loop() {
 				s := theServer.Serve(b, harness.Options{Workers: workers})
-				for begin := time.Now(); !strings.Contains(s.Stdout(), "master "); time.Sleep(time.Millisecond) {
+				for begin := time.Now(); !strings.Contains(s.Stdout(), "master "); {
 					if time.Since(begin) > 10*time.Second {
 						b.Fatal("the workers don't become ready")
 					}
+					time.Sleep(time.Millisecond)
 				}
+
 				b.StopTimer()
 				s.Kill()
 				b.StartTimer()

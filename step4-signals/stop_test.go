@@ -27,10 +27,12 @@ func TestSupervisorStop(t *testing.T) {
 	conn := harness.Dial(t, c.addr)
 	conn.SendRequest("ping", 1)
 	conn.WantPong("1")
+
 	c.stop <- syscall.SIGTERM
 	conn.WantEOF()
 	conn.Close()
 	assert.NoError(t, c.wait())
+
 	_, err := net.DialTimeout("tcp", c.addr, patience)
 	assert.ErrorIs(t, err, unix.ECONNREFUSED)
 	assert.True(t, receive(t, c.serving, "OnServing"))
@@ -158,12 +160,14 @@ func TestSupervisorSecondSignal(t *testing.T) {
 			crew.Grace = time.Hour
 			stopping, canceled := make(chan bool, 1), make(chan error, 1)
 			crew.OnStop = c.onStop(stopping, canceled)
+
 			crew.runUntilReady()
 			crew.stop <- syscall.SIGTERM
 			receive(t, stopping, "OnStop")
 			if c.name == "while workers end" {
 				crew.eventually("the workers told", func() bool { return crew.phase == draining })
 			}
+
 			assert.Empty(t, crew.ended)
 			crew.stop <- syscall.SIGINT
 			assert.NoError(t, crew.wait())
@@ -239,12 +243,14 @@ func TestSupervisorStopOfTheWholeGroup(t *testing.T) {
 		stopping <- true
 		<-release
 	}
+
 	pids := c.runUntilReady()
 	for _, pid := range pids {
 		require.NoError(t, unix.Kill(pid, unix.SIGTERM))
 	}
 	c.stop <- syscall.SIGTERM
 	receive(t, stopping, "OnStop")
+
 	passed := make(chan bool, 1)
 	c.after(2*wishDelay, func() { passed <- true })
 	receive(t, passed, "the time for the workers' wishes")
@@ -254,6 +260,7 @@ func TestSupervisorStopOfTheWholeGroup(t *testing.T) {
 		conn.WantPong("1")
 		conn.Close()
 	}
+
 	close(release)
 	assert.NoError(t, c.wait())
 	assert.Empty(t, c.pauses())

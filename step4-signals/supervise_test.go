@@ -45,6 +45,7 @@ func TestSupervisorStartsAndReplaces(t *testing.T) {
 	first := c.runUntilReady()
 	assert.Len(t, first, 2)
 	assert.True(t, receive(t, c.serving, "OnServing"))
+
 	dead := kill(t, first[0])
 	pids := c.waitReady(dead)
 	assert.Contains(t, pids, first[1], "the other one was left alone")
@@ -53,6 +54,7 @@ func TestSupervisorStartsAndReplaces(t *testing.T) {
 	assert.Contains(t, c.log(), fmt.Sprintf("worker %d was killed by signal 9", dead))
 	assert.Empty(t, c.started, "OnStart is for the first time only")
 	assert.Empty(t, c.serving, "somebody served all the time")
+
 	conn := harness.Dial(t, c.addr)
 	conn.SendRequest("ping", 1)
 	conn.WantPong("1")
@@ -215,18 +217,21 @@ func TestSupervisorOnServing(t *testing.T) {
 	c := newCrew(t, 2, "serve")
 	pids := c.runUntilReady()
 	assert.True(t, receive(t, c.serving, "OnServing"))
+
 	for _, pid := range pids {
 		kill(t, pid)
 	}
 	began := time.Now()
 	pids = c.waitReady(pids...)
 	gap := time.Since(began)
+
 	passed := make(chan bool, 1)
 	c.after(quietPeriod+100*time.Millisecond, func() { passed <- true })
 	receive(t, passed, "a second")
 	if gap < quietPeriod { // it isn't on a machine that is very busy
 		assert.Empty(t, c.serving, "replaced within the second: that is nobody's business")
 	}
+
 	for _, pid := range pids {
 		kill(t, pid)
 	}
@@ -234,11 +239,13 @@ func TestSupervisorOnServing(t *testing.T) {
 	for len(c.serving) > 0 {
 		<-c.serving
 	}
+
 	c.play("die")
 	began = time.Now()
 	for _, pid := range pids {
 		kill(t, pid)
 	}
+
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() { // keeps the deaths frequent: one after another in less than a second
@@ -256,12 +263,14 @@ func TestSupervisorOnServing(t *testing.T) {
 			}
 		}
 	}()
+
 	serving := receive(t, c.serving, "OnServing(false), in spite of a crash loop")
 	took := time.Since(began)
 	close(stop)
 	<-done
 	assert.False(t, serving)
 	assert.GreaterOrEqual(t, took, quietPeriod, "a gap of less than a second is none")
+
 	c.play("serve")
 	assert.True(t, receive(t, c.serving, "OnServing(true)"))
 	c.waitReady()
@@ -274,11 +283,13 @@ func TestSupervisorAnnouncesThoseThatAreReady(t *testing.T) {
 	c := newCrew(t, 2, "hang")
 	c.run()
 	harness.Eventually(t, patience, "two workers started", func() (bool, string) { return len(c.spawned()) == 2, "" })
+
 	c.play("serve")
 	first, second := c.spawned()[0].pid, c.spawned()[1].pid
 	kill(t, first)
 	c.eventually("one worker ready", func() bool { return len(c.pids()) == 1 })
 	assert.Empty(t, c.started)
+
 	var pids []int
 	c.on(func() {
 		c.announce()
@@ -289,6 +300,7 @@ func TestSupervisorAnnouncesThoseThatAreReady(t *testing.T) {
 	})
 	assert.Equal(t, pids, receive(t, c.started, "OnStart"))
 	assert.Contains(t, c.log(), "fewer workers than asked for")
+
 	kill(t, second)
 	c.waitReady()
 	assert.Empty(t, c.started, "once is enough")

@@ -45,10 +45,12 @@ func init() {
 	if !IsWorker() { // with no part to play it would run the tests, which start it again, and so on
 		must(errors.New("started without the mark of a worker"))
 	}
+
 	book, err := os.OpenFile(os.Getenv(bookVar), os.O_APPEND|os.O_WRONLY, 0)
 	must(err)
 	_, err = fmt.Fprintln(book, os.Getpid(), time.Now().UnixNano())
 	must(err)
+
 	switch part {
 	case "serve": // as a worker should
 		must(Work(NewService(), false, time.Minute))
@@ -82,10 +84,12 @@ func must(err error) {
 // A crew is a Supervisor under test, with workers that play a part.
 type crew struct {
 	Supervisor
-	t       testing.TB
-	addr    string
-	book    string
-	stop    chan os.Signal
+	t    testing.TB
+	addr string
+	book string
+	stop chan os.Signal
+
+	// What it did.
 	ended   chan error // what Run returned
 	started chan []int // what OnStart was told
 	serving chan bool  // what OnServing was told

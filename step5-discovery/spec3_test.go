@@ -59,6 +59,7 @@ func TestSpec3(t *testing.T) {
 			`→ step3 README, "What a worker inherits"`)
 		s := start(t, 4)
 		s.WaitServing(t, 4)
+
 		for round := range 3 {
 			var conns []*harness.Conn
 			for i := range 40 {
@@ -81,6 +82,7 @@ func TestSpec3(t *testing.T) {
 		const rounds, conns, most = 10, 64, 0.6
 		s := start(t, 2)
 		s.WaitServing(t, 2)
+
 		var held []int // by the busier one, in each round
 		average := float64(conns)
 		// Where other programs keep the processors busy, whose turn it is isn't
@@ -114,16 +116,19 @@ func TestSpec3(t *testing.T) {
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
 		s.Freeze(workers...)
+
 		var queued []*harness.Conn
 		for i := range 40 {
 			c := s.Dial(t)
 			c.SendRequest("ping", i)
 			queued = append(queued, c)
 		}
+
 		s.SignalEach(syscall.SIGKILL, workers[0])
 		harness.Eventually(t, 5*time.Second, fmt.Sprintf("worker %d dead", workers[0]), func() (bool, string) {
 			return !slices.Contains(s.Workers(t), workers[0]), "alive"
 		})
+
 		s.SignalEach(syscall.SIGCONT, workers[1])
 		for i, c := range queued {
 			c.WantPong(fmt.Sprint(i))
@@ -142,6 +147,7 @@ func TestSpec3(t *testing.T) {
 			c.WantPong(fmt.Sprint(i))
 			conns = append(conns, c)
 		}
+
 		owners := s.Owners(t, conns...)
 		s.SignalEach(syscall.SIGKILL, workers[0])
 		for i, c := range conns {
@@ -152,6 +158,7 @@ func TestSpec3(t *testing.T) {
 			c.SendRequest("ping", "unharmed")
 			c.WantPong(`"unharmed"`)
 		}
+
 		reply := s.Call(t, "ping", "new")
 		harness.Check(t, reply.Kind == "pong", "a new connection answered", "%v", reply)
 	})
@@ -162,6 +169,7 @@ func TestSpec3(t *testing.T) {
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		s.WaitWorkers(t, 5*time.Second, 2)
+
 		held := map[int]map[int]string{}
 		for _, pid := range s.Processes(t) {
 			held[pid] = harness.Descriptors(t, pid)
@@ -178,10 +186,12 @@ func TestSpec3(t *testing.T) {
 		s := start(t, 2)
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
+
 		idle := s.Dial(t)
 		idle.SendRequest("ping", "idle")
 		idle.WantPong(`"idle"`)
 		idle.Timeout = time.Second
+
 		s.Signal(syscall.SIGKILL)
 		s.Wait(5 * time.Second)
 		begin := time.Now()
@@ -201,10 +211,12 @@ func TestSpec3(t *testing.T) {
 		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: grace})
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
+
 		c := s.Dial(t)
 		c.Timeout = grace - 2*time.Second
 		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 50_000_000)), 2))
 		s.WaitRead(t, c)
+
 		s.Signal(syscall.SIGKILL)
 		for range 2 {
 			reply := c.ReadReply()
@@ -223,11 +235,13 @@ func TestSpec3(t *testing.T) {
 		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: time.Second})
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)
+
 		half, deaf := s.Dial(t), harness.DialSmall(t, s.Addr)
 		half.Send([]byte{30, 0, 0, 0, '{'})
 		params := json.RawMessage(`"` + strings.Repeat("x", 500_000) + `"`)
 		go func() { _ = deaf.TrySend(slices.Repeat(harness.Frame(harness.Request("ping", params)), 50)) }()
 		s.WaitRead(t, half)
+
 		s.Signal(syscall.SIGKILL)
 		harness.Eventually(t, 8*time.Second, "no worker left", func() (bool, string) {
 			return s.Gone(workers...), fmt.Sprint(len(s.Processes(t)))
@@ -282,6 +296,7 @@ func spec3Inherited(t *testing.T, worker int, held map[int]map[int]string, ours 
 	for _, target := range ours {
 		agreed[target] = true
 	}
+
 	for fd, target := range held[worker] {
 		if !strings.HasPrefix(target, "socket:") && !strings.HasPrefix(target, "pipe:") || agreed[target] {
 			continue
@@ -294,6 +309,7 @@ func spec3Inherited(t *testing.T, worker int, held map[int]map[int]string, ours 
 			}
 		}
 	}
+
 	for fd, target := range held[worker] {
 		// Both ends of a pipe have one number: the lifeline's write end looks
 		// like this.
@@ -304,6 +320,7 @@ func spec3Inherited(t *testing.T, worker int, held map[int]map[int]string, ours 
 				"its descriptor %d, %s, is its descriptor %d once more, or the other end of it", fd, target, agreed)
 		}
 	}
+
 	harness.Check(t, strings.HasPrefix(held[worker][3], "socket:"),
 		fmt.Sprintf("the listener as descriptor 3 of worker %d", worker), "%v", held[worker])
 	harness.Check(t, strings.HasPrefix(held[worker][4], "pipe:"),

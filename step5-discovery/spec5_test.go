@@ -82,18 +82,21 @@ func TestSpec5(t *testing.T) {
 			`→ step5 README, "Only while a worker serves"`)
 		registry, o := begin(t)
 		o.Workers = 1
+
 		// hold lets the program run for one short moment after the other, until
 		// there is a worker: it is stopped before it could get far. Not so if
 		// the moment became a long one.
 		hold := func() (p *harness.Program, ok bool) {
 			registry.WaitNone(expired) // of the last attempt
 			p = run(t, o, "127.0.0.1")
+
 			for deadline := time.Now().Add(2 * soon); time.Now().Before(deadline); {
 				begin := time.Now()
 				p.SignalGroup(syscall.SIGCONT)
 				for time.Since(begin) < 200*time.Microsecond { // no sleep is that short
 				}
 				p.SignalGroup(syscall.SIGSTOP)
+
 				took := time.Since(begin)
 				if len(p.Workers(t)) > 0 {
 					p.Freeze(p.Processes(t)...)
@@ -102,6 +105,7 @@ func TestSpec5(t *testing.T) {
 			}
 			return p, false
 		}
+
 		// A worker may have been ready before it was seen and stopped. Who
 		// registers too early does it every time.
 		for attempt := 1; ; attempt++ {
@@ -111,6 +115,7 @@ func TestSpec5(t *testing.T) {
 			}
 			harness.Check(t, ok, "a worker, stopped at its start", "none")
 			p.Signal(syscall.SIGCONT)
+
 			var nodes []zkdev.Node
 			for begin := time.Now(); len(nodes) == 0 && time.Since(begin) < 500*time.Millisecond; {
 				var err error
@@ -118,6 +123,7 @@ func TestSpec5(t *testing.T) {
 				must(t, err)
 			}
 			harness.Check(t, len(nodes) == 0 || attempt < 3, "no node while the only worker stands still", "%v", nodes)
+
 			if len(nodes) == 0 {
 				p.SignalGroup(syscall.SIGCONT)
 				addr := "127.0.0.1:" + port(t, p)
@@ -137,6 +143,7 @@ func TestSpec5(t *testing.T) {
 		node := registry.WaitOne(soon, s.Addr)
 		harness.Check(t, node.Name == "rpc0000000000", "the first node named rpc0000000000", "%s", node.Name)
 		harness.Check(t, node.Session != 0, "an ephemeral node", "%v", node)
+
 		_, port, _ := net.SplitHostPort(s.Addr)
 		number, _ := strconv.ParseFloat(port, 64)
 		want, got := map[string]any{"host": "127.0.0.1", "port": number}, map[string]any{}
@@ -224,10 +231,12 @@ func TestSpec5(t *testing.T) {
 		o.ZK = gate.Addr()
 		s := theServer.Serve(t, o)
 		registry.WaitOne(soon, s.Addr)
+
 		gate.Partition(netproxy.ToClient) // the server doesn't hear yet that its node is gone
 		s.Signal(syscall.SIGTERM)
 		registry.WaitNone(session / 2) // and not only when the session times out
 		answers(t, s.Addr)
+
 		begin := time.Now()
 		must(t, gate.Heal())
 		code := s.Wait(soon)
@@ -256,10 +265,12 @@ func TestSpec5(t *testing.T) {
 		o.ZK = gate.Addr()
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
+
 		for range 3 {
 			must(t, gate.Expire())
 			node = registry.WaitOne(soon, s.Addr, node)
 		}
+
 		answers(t, s.Addr)
 		stop(t, s.Program, soon)
 		registry.Want()
@@ -270,11 +281,13 @@ func TestSpec5(t *testing.T) {
 			`→ step5 README, "After a create without an answer"`)
 		registry, o := begin(t)
 		registry.Remove(registry.Plant("root", "", false)) // leaves the root, which would take two more round trips
+
 		gate := zkdev.GateT(t, zookeeper)
 		gate.Delay(1500 * time.Millisecond)           // so that there is a while in which the answer is on its way
 		o.ZK, o.Session = gate.Addr(), 10*time.Second // long enough to come back to
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(3*soon, s.Addr)
+
 		gate.Reset()
 		gate.Delay(0)
 		back := fmt.Sprintf("sid=%#x,", node.Session)
@@ -283,11 +296,13 @@ func TestSpec5(t *testing.T) {
 			answer, err := zookeeper.FourLetter("cons")
 			return strings.Contains(answer, back), fmt.Sprint(answer, err)
 		})
+
 		for begin := time.Now(); time.Since(begin) < 2*time.Second; {
 			nodes, err := registry.Nodes()
 			must(t, err)
 			harness.Check(t, len(nodes) <= 1, "never more than one node", "%d", len(nodes))
 		}
+
 		registry.WaitOne(soon, s.Addr)
 		stop(t, s.Program, soon)
 		registry.Want()
@@ -302,6 +317,7 @@ func TestSpec5(t *testing.T) {
 		o.Session = 15 * time.Second
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
+
 		for range 2 { // the second time shows what came of the first
 			zookeeper.Kill()
 			answers(t, s.Addr)
@@ -421,6 +437,7 @@ func TestSpec5(t *testing.T) {
 		o.ZK = gate.Addr()
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
+
 		gate.Partition(netproxy.Both)
 		registry.WaitNone(expired)
 		answers(t, s.Addr)
@@ -435,14 +452,17 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
+
 		for range 2 { // the second time shows what came of the first
 			registry.Remove(node)
 			node = registry.WaitOne(soon, s.Addr, node)
 		}
+
 		registry.RemoveRoot(soon)
 		node = registry.WaitOne(soon, s.Addr)
 		registry.Remove(node)
 		registry.WaitOne(soon, s.Addr, node)
+
 		stop(t, s.Program, soon)
 		registry.Want()
 	})
@@ -459,6 +479,7 @@ func TestSpec5(t *testing.T) {
 		registry.MakeRoot()
 		first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
 		second.Refuse()
+
 		for _, l := range ensemble.Links {
 			// The member has just told the leader of the create. What the
 			// leader says to that takes its time.

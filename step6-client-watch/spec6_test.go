@@ -79,6 +79,7 @@ func (s system6) check(client *harness.Client, summary harness.Summary) harness.
 	s.t.Helper()
 	harness.Check(s.t, summary.Failed == 0,
 		"no failed call", "%d of %d:\n%s", summary.Failed, summary.Calls, client.Stderr())
+
 	sum := 0.0
 	for i, answer := range client.Answers() {
 		round := i / 2
@@ -89,6 +90,7 @@ func (s system6) check(client *harness.Client, summary harness.Summary) harness.
 		}
 		harness.Check(s.t, answer.Text == want, fmt.Sprintf("%q in line %d", want, i+1), "%q", answer.Text)
 	}
+
 	return summary
 }
 
@@ -134,9 +136,11 @@ func TestSpec6(t *testing.T) {
 		server := s.server(session)
 		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Interval = 100, 0 })
 		summary := s.check(client, client.WaitSummary())
+
 		harness.Check(t, summary.Calls == 200, "200 calls", "%d", summary.Calls)
 		// Two calls that wait for delayed acknowledgements take 88 ms.
 		harness.Check(t, summary.Took < 4*time.Second, "200 calls in much less than 4s", "%v", summary.Took)
+
 		for _, line := range []string{
 			"pong ireader 93", "pi_r 3.1382045832", "pi_r 3.13827520401", "pi_r 3.13840796707",
 		} {
@@ -190,6 +194,7 @@ func TestSpec6(t *testing.T) {
 		theClient.Needs(t, "timeout")
 		s := begin(t)
 		server := s.server(session)
+
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			client := s.client(func(o *harness.ClientOptions) { o.Interval = time.Hour })
 			client.WaitAnswers(2, server.Addr)
@@ -197,6 +202,7 @@ func TestSpec6(t *testing.T) {
 			summary := client.WaitSummary()
 			harness.Check(t, summary.Calls == 2 && summary.Failed == 0, "2 calls, none failed", "%+v", summary)
 		}
+
 		server.Signal(syscall.SIGTERM)
 		server.Wait(soon6)
 		deaf := s.stub(func(net.Conn, []byte) error { return nil })
@@ -214,14 +220,17 @@ func TestSpec6(t *testing.T) {
 		stays, leaves := s.server(session), s.server(session)
 		client := s.client()
 		client.WaitAnswers(10, leaves.Addr)
+
 		leaves.Signal(syscall.SIGTERM)
 		code := leaves.Wait(soon6)
 		harness.Check(t, code == 0, "the server's exit code 0", "%d", code)
 		client.WaitAnswers(20, stays.Addr)
+
 		late := harness.StartStub(t, leaves.Addr, func(net.Conn, []byte) error { return io.EOF })
 		client.WaitAnswers(100, stays.Addr)
 		harness.Check(t, late.Conns() == 0, "nobody to call where it was", "%d connections", late.Conns())
 		late.Close()
+
 		again := leaves.Restart(t)
 		client.WaitAnswers(10, again.Addr)
 		s.interrupt(client)
@@ -238,13 +247,16 @@ func TestSpec6(t *testing.T) {
 			_, err := conn.Write(answer6(body, `"late"`))
 			return err
 		})
+
 		client := s.client()
 		harness.Eventually(t, soon6, "a call of "+leaves.Addr, func() (bool, string) {
 			return leaves.Requests() > 0, "none"
 		})
+
 		nodes, err := s.registry.Nodes()
 		harness.Check(t, err == nil, "a list of what is registered", "%v", err)
 		s.registry.Remove(nodes[slices.IndexFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == leaves.Addr })])
+
 		close(hold)
 		client.WaitAnswers(50, stays.Addr)
 		harness.Eventually(t, soon6, "no connection to "+leaves.Addr, func() (bool, string) {
@@ -265,6 +277,7 @@ func TestSpec6(t *testing.T) {
 			s.registry.Plant("gone", `{"host":"127.0.0.1","port":1}`, false),
 			s.registry.Plant("lost", `{"host":"127.0.0.1","port":2}`, false),
 		}
+
 		gate.Delay(300 * time.Millisecond) // so that there is a while between list and look
 		client := s.client(func(o *harness.ClientOptions) { o.ZK, o.Session = gate.Addr(), 10*time.Second })
 		harness.Eventually(t, soon6, "a list asked for by the client's session (GETC) "+
@@ -272,6 +285,7 @@ func TestSpec6(t *testing.T) {
 			conns, err := zookeeper.FourLetter("cons")
 			return strings.Contains(conns, fmt.Sprintf("sid=%#x,lop=GETC,", gate.Latest())), fmt.Sprint(conns, err)
 		})
+
 		s.registry.Remove(planted...)
 		gate.Delay(0)
 		client.WaitAnswers(20, server.Addr)
@@ -292,6 +306,7 @@ func TestSpec6(t *testing.T) {
 			_, err := conn.Write(frame[100:])
 			return err
 		})
+
 		client := s.client(func(o *harness.ClientOptions) { o.Rounds = 3 })
 		summary := client.WaitSummary()
 		for i, answer := range client.Answers() {
@@ -329,15 +344,18 @@ func TestSpec6(t *testing.T) {
 			s.registry.Plant(fmt.Sprintf("rpc%010d", 100+i), data, false)
 		}
 		s.registry.Plant("lock", "", false)
+
 		s.wantNone()
 		server := s.server(session)
 		client := s.client()
 		client.WaitAnswers(50, server.Addr)
+
 		for i, data := range bad { // and again, now that it is there
 			s.registry.Plant(fmt.Sprintf("rpc%010d", 200+i), data, false)
 		}
 		second := s.server(session)
 		client.WaitAnswers(50, second.Addr)
+
 		summary := s.interrupt(client)
 		harness.Check(t, len(summary.Answered) == 2, "2 servers called", "%v", summary.Answered)
 	})
@@ -354,6 +372,7 @@ func TestSpec6(t *testing.T) {
 				return io.EOF // hang up
 			})
 		}
+
 		server := s.server(session)
 		client := s.client()
 		client.WaitAnswers(200, server.Addr)
@@ -372,6 +391,7 @@ func TestSpec6(t *testing.T) {
 		stays, dies := s.server(session), s.server(session)
 		client := s.client()
 		client.WaitAnswers(10, dies.Addr)
+
 		dies.Kill()
 		client.WaitAnswers(50, stays.Addr)
 		s.waitNodes(1)
@@ -388,9 +408,11 @@ func TestSpec6(t *testing.T) {
 		stays, hangs := s.server(session), s.server(time.Minute)
 		client := s.client()
 		client.WaitAnswers(10, hangs.Addr)
+
 		all := hangs.Processes(t)
 		hangs.Freeze(all...)
 		client.WaitAnswers(30, stays.Addr)
+
 		hangs.SignalEach(syscall.SIGCONT, all...)
 		client.WaitAnswers(10, hangs.Addr)
 		s.interrupt(client)
@@ -405,6 +427,7 @@ func TestSpec6(t *testing.T) {
 		server := s.server(session)
 		client := s.client()
 		client.WaitAnswers(10, server.Addr)
+
 		server.Kill()
 		server = server.Restart(t)
 		s.waitNodes(2)
@@ -423,12 +446,14 @@ func TestSpec6(t *testing.T) {
 		gate := zkdev.GateT(t, zookeeper)
 		client := s.client(func(o *harness.ClientOptions) { o.ZK, o.Session = gate.Addr(), time.Second })
 		client.WaitAnswers(10, first.Addr)
+
 		client.Freeze(client.PID)
 		id := fmt.Sprintf("0x%x", gate.Latest())
 		harness.Eventually(t, soon6, "the end of session "+id, func() (bool, string) {
 			sessions, err := zookeeper.FourLetter("dump")
 			return err == nil && !strings.Contains(sessions, id), sessions
 		})
+
 		second := s.server(session)
 		client.SignalEach(syscall.SIGCONT, client.PID)
 		client.WaitAnswers(10, second.Addr)
@@ -452,13 +477,16 @@ func TestSpec6(t *testing.T) {
 				client.WaitAnswers(30, server.Addr)
 			}
 		}
+
 		short.WaitAnswers(10, "")
 		callsGoOn()
 		own.Pause()
 		callsGoOn()
+
 		asked := time.Now()
 		s.interrupt(short)
 		harness.Check(t, time.Since(asked) < 3*time.Second, "an end within 3s of SIGINT", "%v", time.Since(asked))
+
 		own.Kill()
 		callsGoOn()
 		err := own.Restart()
@@ -480,15 +508,18 @@ func TestSpec6(t *testing.T) {
 		client := s.client(func(o *harness.ClientOptions) { o.Session = time.Second })
 		client.WaitAnswers(10, dies.Addr)
 		client.WaitAnswers(10, stays.Addr)
+
 		client.Freeze(client.PID) // so that it finds the end of all this, with znodes of the same names as before
 		dies.Kill()
 		err := own.Wipe()
 		harness.Check(t, err == nil, "ZooKeeper to start again", "%v", err)
 		s.waitNodes(1)
+
 		joins := s.server(session)
 		client.SignalEach(syscall.SIGCONT, client.PID)
 		client.WaitAnswers(10, joins.Addr)
 		client.WaitAnswers(10, stays.Addr)
+
 		late := harness.StartStub(t, dies.Addr, func(net.Conn, []byte) error { return io.EOF })
 		client.WaitAnswers(100, "")
 		harness.Check(t, late.Conns() == 0, "nobody to call where the dead server was", "%d connections", late.Conns())
@@ -519,6 +550,7 @@ func TestSpec6(t *testing.T) {
 			_, err := conn.Write(answer6(body, `"at last"`))
 			return err
 		})
+
 		client := s.client(func(o *harness.ClientOptions) { o.Rounds, o.Timeout = 1, 30*time.Second })
 		summary := client.WaitSummary()
 		harness.Check(t, summary.Calls == 2 && summary.Failed == 0,
