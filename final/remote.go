@@ -395,8 +395,13 @@ func (p *pipe) read(conn net.Conn) {
 		n, err := conn.Read(buf)
 		p.now = clock() // once for all replies in there
 		p.received += n
-		for body, frameErr := range decoder.Frames(buf[:n]) {
-			err = p.answer(body, frameErr)
+		decoder.Feed(buf[:n])
+		for {
+			body, ok := decoder.Next()
+			if !ok && decoder.Err() == nil {
+				break
+			}
+			err = p.answer(body, decoder.Err())
 			if err != nil {
 				break
 			}

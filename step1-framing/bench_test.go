@@ -46,7 +46,8 @@ func BenchmarkDecoder(b *testing.B) {
 			for b.Loop() {
 				frames := 0
 				for _, piece := range pieces {
-					for range d.Frames(piece) {
+					d.Feed(piece)
+					for _, ok := d.Next(); ok; _, ok = d.Next() {
 						frames++
 					}
 				}

@@ -8,7 +8,6 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
-	"iter"
 )
 
 // HeaderSize is the length of a frame's header, in bytes.
@@ -42,11 +41,13 @@ func AppendFrame(dst, body []byte) []byte {
 	return append(dst, body...)
 }
 
-// A Decoder cuts one connection's stream of bytes into frames. It is not safe
-// for concurrent use.
+// A Decoder cuts one connection's stream of bytes into frames: Feed it what was
+// read, then take the frames that are whole by now with Next, and when there are
+// no more ask Err whether the stream can go on. A Decoder is not safe for
+// concurrent use.
 type Decoder struct {
 	limit int    // longest body accepted
-	kept  []byte // our copy of what earlier chunks left over
+	kept  []byte // what was fed and not taken yet
 	err   error  // why the stream can't be read any further
 }
 
@@ -55,35 +56,51 @@ func NewDecoder(limit int) *Decoder {
 	return &Decoder{limit: limit}
 }
 
-// Frames takes the next chunk of the stream, cut anywhere, and yields the body
-// of each frame that is now whole. A body that lies whole in chunk is not
-// copied, and valid as long as chunk is; any other stays valid. What follows
-// the last body yielded, because it is incomplete or because the caller
-// stopped, is copied and comes first at the next call: Frames(nil) goes on
-// after a stop. The error, a *FrameTooLongError, comes last and again at every
-// later call.
-func (d *Decoder) Frames(chunk []byte) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		rest := chunk
-		for d.err == nil {
-			body, more := d.next(&rest)
-			if !more {
-				break
-			}
-			if !yield(body, nil) {
-				d.kept = append(d.kept, rest...)
-				return
-			}
-		}
-		if d.err != nil {
-			d.kept = nil
-			yield(nil, d.err)
-		}
+// Feed takes the next chunk of the stream, cut anywhere. It copies the chunk,
+// which stays the caller's. Behind an error there is nothing to be found, and
+// nothing is kept. Memory grows with the bytes that come, never with the length
+// that a header promises.
+func (d *Decoder) Feed(chunk []byte) {
+	if d.err == nil {
+		d.kept = append(d.kept, chunk...)
 	}
 }
 
-// Buffered returns how many bytes wait in the Decoder: part of a frame, or
-// whole frames behind the one at which the caller stopped.
+// Next returns the body of the next frame, which is the caller's from then on.
+// It returns false when no further frame is whole yet, and after an error.
+func (d *Decoder) Next() (body []byte, ok bool) {
+	if len(d.kept) < HeaderSize {
+		return nil, false
+	}
+
+	length := binary.LittleEndian.Uint32(d.kept)
+	if int64(length) > int64(d.limit) {
+		d.err = &FrameTooLongError{Length: length, Limit: d.limit}
+		d.kept = nil
+		return nil, false
+	}
+
+	end := HeaderSize + int(length)
+	if len(d.kept) < end {
+		return nil, false
+	}
+
+	body, rest := d.kept[HeaderSize:end:end], d.kept[end:]
+	if len(rest) < end {
+		rest = append([]byte(nil), rest...) // or a few bytes would hold a long body's memory
+	}
+	d.kept = rest
+	return body, true
+}
+
+// Err returns why the stream can't be read any further, a *FrameTooLongError, or
+// nil. Next finds it out, after the last frame in front of the bad one.
+func (d *Decoder) Err() error {
+	return d.err
+}
+
+// Buffered returns how many bytes wait in the Decoder: part of a frame, or whole
+// frames that Next has not been asked for.
 func (d *Decoder) Buffered() int {
 	return len(d.kept)
 }
@@ -104,53 +121,4 @@ func (d *Decoder) Missing() int {
 		return 0
 	}
 	return max(0, HeaderSize+int(length)-len(d.kept))
-}
-
-// next cuts one frame off the kept bytes, topped up from rest, or off rest
-// alone when nothing is kept. Without a whole frame it keeps all of rest.
-func (d *Decoder) next(rest *[]byte) (body []byte, ok bool) {
-	if len(d.kept) == 0 {
-		if body, ok = d.cut(rest); !ok && d.err == nil && len(*rest) > 0 {
-			d.keep(rest, len(*rest))
-		}
-		return body, ok
-	}
-	// Take no more than the kept frame lacks: the frames behind it can then
-	// be yielded from rest itself. The header comes first, because only it
-	// tells how long the frame is. Memory grows with the bytes that came,
-	// never with the length that a header promises.
-	d.keep(rest, d.Missing())
-	d.keep(rest, d.Missing())
-
-	body, ok = d.cut(&d.kept)
-	if len(d.kept) == 0 {
-		d.kept = nil // an idle connection holds no buffer
-	}
-	return body, ok
-}
-
-// keep moves up to n bytes from rest to the kept ones.
-func (d *Decoder) keep(rest *[]byte, n int) {
-	n = min(n, len(*rest))
-	d.kept = append(d.kept, (*rest)[:n]...)
-	*rest = (*rest)[n:]
-}
-
-// cut takes the first frame off buf if it is whole and within the limit.
-func (d *Decoder) cut(buf *[]byte) (body []byte, ok bool) {
-	if len(*buf) < HeaderSize {
-		return nil, false
-	}
-	length := binary.LittleEndian.Uint32(*buf)
-	if int64(length) > int64(d.limit) {
-		d.err = &FrameTooLongError{Length: length, Limit: d.limit}
-		return nil, false
-	}
-	end := HeaderSize + int(length)
-	if len(*buf) < end {
-		return nil, false
-	}
-	body = (*buf)[HeaderSize:end:end]
-	*buf = (*buf)[end:]
-	return body, true
 }

@@ -12,32 +12,36 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// decode feeds chunks to d and returns the bodies that it yields, copied, and
-// the error. Each chunk comes in the same buffer, as from a real connection:
-// what the decoder holds on to without copying is overwritten.
+// decode feeds chunks to d and returns the bodies that it finds, and the error.
+// Each chunk comes in the same buffer, as from a real connection: what the
+// decoder holds on to without copying is overwritten.
 func decode(d *Decoder, chunks ...[]byte) (bodies []string, err error) {
 	var buf []byte
 	for _, chunk := range chunks {
 		buf = append(buf[:0], chunk...)
-		for body, frameErr := range d.Frames(buf) {
-			if frameErr != nil {
-				err = frameErr
-				continue
-			}
-			bodies = append(bodies, string(body))
-		}
-
+		d.Feed(buf)
 		for i := range buf {
 			buf[i] = 0xEE
 		}
+		bodies = append(bodies, rest(d)...)
 	}
-	return bodies, err
+	return bodies, d.Err()
+}
+
+// rest returns all bodies that are whole now.
+func rest(d *Decoder) (bodies []string) {
+	for {
+		body, ok := d.Next()
+		if !ok {
+			return bodies
+		}
+		bodies = append(bodies, string(body))
+	}
 }
 
 // pieces cuts stream into chunks of that size.
@@ -79,6 +83,7 @@ func TestSameFramesInAnyPieces(t *testing.T) {
 	for _, body := range bodies {
 		stream = AppendFrame(stream, []byte(body))
 	}
+
 	for size := 1; size <= len(stream); size++ {
 		d := NewDecoder(MaxRequest)
 		got, err := decode(d, pieces(stream, size)...)
@@ -192,24 +197,26 @@ func TestAnnouncedLengthIsNotAllocated(t *testing.T) {
 		chunk := append(header(c.length), little...)
 		used := allocated(func() {
 			for _, b := range chunk {
-				for range c.decoder.Frames([]byte{b}) {
-				}
+				c.decoder.Feed([]byte{b})
+				c.decoder.Next()
 			}
 		})
 		assert.Less(t, used, uint64(16<<10), c.name)
 	}
 }
 
-func TestLimitIsCheckedBeforeAnythingIsBufferedForTheFrame(t *testing.T) {
+func TestNothingIsKeptOfAFrameOverTheLimit(t *testing.T) {
 	d := NewDecoder(MaxRequest)
 	stream := append(header(MaxRequest+1), make([]byte, MaxRequest)...)
+	chunks := pieces(stream, 1<<10)
 	used := allocated(func() {
-		for _, chunk := range [][]byte{stream[:2], stream[2:]} {
-			for range d.Frames(chunk) {
-			}
+		for _, chunk := range chunks {
+			d.Feed(chunk)
+			d.Next()
 		}
 	})
-	assert.Less(t, used, uint64(4<<10))
+	assert.Less(t, used, uint64(4<<10), "the first chunk, and no other")
+	assert.Nil(t, d.kept)
 }
 
 func TestMemoryGrowsWithTheBytesThatCame(t *testing.T) {
@@ -217,8 +224,8 @@ func TestMemoryGrowsWithTheBytesThatCame(t *testing.T) {
 	stream := AppendFrame(nil, make([]byte, MaxRequest))
 	used := allocated(func() {
 		for _, chunk := range pieces(stream, 64) {
-			for range d.Frames(chunk) {
-			}
+			d.Feed(chunk)
+			d.Next()
 		}
 	})
 	assert.Less(t, used, uint64(12<<20), "growing a buffer step by step copies it a few times, not for every piece")
@@ -232,35 +239,33 @@ func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 	assert.Nil(t, d.kept)
 }
 
-func TestFrameThatLiesWholeInTheChunkIsNotCopied(t *testing.T) {
-	chunk := AppendFrame(AppendFrame(nil, []byte("one")), []byte("two"))
-	d := NewDecoder(10)
-	var at []*byte
-	for body := range d.Frames(chunk) {
-		at = append(at, unsafe.SliceData(body))
-		assert.Equal(t, len(body), cap(body), "appending to a body must not run into the next frame")
+// What follows a long frame must not hold that frame's memory.
+func TestRestOfALongFrameHoldsLittle(t *testing.T) {
+	stream := append(AppendFrame(nil, make([]byte, MaxRequest)), header(10)...)
+	inUse := func() int64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
 	}
-	assert.Equal(t, []*byte{&chunk[HeaderSize], &chunk[2*HeaderSize+3]}, at)
-	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		for range d.Frames(chunk) {
-		}
-	}))
 
-	t.Run("not even behind one that came in pieces", func(t *testing.T) {
-		for range d.Frames(chunk[:5]) {
-			t.Error("no frame is whole yet")
-		}
-		rest := chunk[5:]
-		at = nil
-		for body := range d.Frames(rest) {
-			at = append(at, unsafe.SliceData(body))
-		}
-		require.Len(t, at, 2)
-		assert.Same(t, &rest[len(rest)-3], at[1])
-	})
+	before := inUse()
+	var decoders []*Decoder
+	for range 20 {
+		d := NewDecoder(MaxRequest)
+		got, err := decode(d, stream)
+		require.NoError(t, err)
+		require.Len(t, got, 1)
+		assert.Equal(t, HeaderSize, d.Buffered())
+		decoders = append(decoders, d)
+	}
+	assert.Less(t, inUse()-before, int64(MaxRequest), "held by 20 decoders")
+	runtime.KeepAlive(decoders)
 }
 
-func TestStoppingKeepsTheRest(t *testing.T) {
+// A server answers one request before it looks at the next, and reads on in
+// between or not.
+func TestFramesWaitUntilTheyAreTaken(t *testing.T) {
 	bodies := []string{"one", "two", "three", "four"}
 	var stream []byte
 	for _, body := range bodies {
@@ -270,65 +275,62 @@ func TestStoppingKeepsTheRest(t *testing.T) {
 	for _, size := range []int{1, 6, 7, 8, 15, len(stream)} {
 		d := NewDecoder(10)
 		var got []string
-		// one takes a single frame, as a server does that answers before it
-		// reads on.
-		one := func(chunk []byte) bool {
-			for body, err := range d.Frames(chunk) {
-				require.NoError(t, err)
-				got = append(got, string(body))
-				return true
-			}
-			return false
-		}
-
 		for _, chunk := range pieces(stream, size) {
-			chunk = bytes.Clone(chunk)
-			more := one(chunk)
-			clear(chunk) // the caller's buffer is its own again
-			for more {
-				more = one(nil)
+			d.Feed(chunk)
+			if body, ok := d.Next(); ok {
+				got = append(got, string(body))
 			}
 		}
+		got = append(got, rest(d)...)
 
 		assert.Equal(t, bodies, got, "pieces of %d", size)
 		assert.Zero(t, d.Buffered(), "pieces of %d", size)
 	}
 }
 
-func TestWholeFramesWaitBehindAStop(t *testing.T) {
+func TestErrorComesBehindTheFramesBeforeIt(t *testing.T) {
 	d := NewDecoder(10)
-	stream := AppendFrame(AppendFrame(nil, []byte("one")), []byte("two"))
-	for range d.Frames(append(stream, header(11)...)) {
-		break
+	d.Feed(slices.Concat(AppendFrame(nil, []byte("one")), AppendFrame(nil, []byte("two")), header(11)))
+	for _, want := range []string{"one", "two"} {
+		body, ok := d.Next()
+		assert.True(t, ok)
+		assert.Equal(t, want, string(body))
+		assert.NoError(t, d.Err(), "nobody has come to the bad header yet")
 	}
-	assert.Positive(t, d.Buffered())
 	got, err := decode(d, []byte("more"))
-	assert.Equal(t, []string{"two"}, got)
-	assert.Equal(t, &FrameTooLongError{Length: 11, Limit: 10}, err, "the error has waited, too")
+	assert.Empty(t, got)
+	assert.Equal(t, &FrameTooLongError{Length: 11, Limit: 10}, err)
 }
 
-// Whoever wants to handle a body later may keep it, if it came in pieces.
-func TestBodyInPiecesStaysValid(t *testing.T) {
-	d := NewDecoder(100)
-	stream := slices.Concat(
-		AppendFrame(nil, []byte("first")), AppendFrame(nil, []byte("second")), AppendFrame(nil, []byte("third")))
+// Whoever wants to handle a body later may keep it, and append to it.
+func TestBodyIsTheCallers(t *testing.T) {
+	bodies := []string{"first", "second", "third", "fourth"}
+	var stream []byte
+	for _, body := range bodies {
+		stream = AppendFrame(stream, []byte(body))
+	}
 
-	var kept []byte
-	for i := 0; i < len(stream); i += 7 {
-		chunk := bytes.Clone(stream[i:min(i+7, len(stream))])
-		for body, err := range d.Frames(chunk) {
-			require.NoError(t, err)
-			if kept == nil {
-				kept = body
-				break // what follows is kept behind it
+	for size := 1; size <= len(stream); size++ {
+		d := NewDecoder(100)
+		var kept [][]byte
+		for _, chunk := range pieces(stream, size) {
+			d.Feed(chunk)
+			for {
+				body, ok := d.Next()
+				if !ok {
+					break
+				}
+				assert.Equal(t, len(body), cap(body), "appending to a body must not run into the next frame")
+				kept = append(kept, body)
 			}
 		}
 
-		clear(chunk)
-		assert.Equal(t, "first"[:len(kept)], string(kept), "after %d bytes", i+7)
+		var got []string
+		for _, body := range kept {
+			got = append(got, string(body))
+		}
+		assert.Equal(t, bodies, got, "pieces of %d", size)
 	}
-
-	assert.Len(t, kept, 5)
 }
 
 func TestBufferedAndMissing(t *testing.T) {
@@ -347,9 +349,8 @@ func TestBufferedAndMissing(t *testing.T) {
 	assert.Zero(t, d.Buffered(), "an empty chunk is no part of a frame")
 	assert.Zero(t, d.Missing(), "an empty chunk is no part of a frame")
 
-	for range d.Frames(slices.Repeat(AppendFrame(nil, []byte("ab")), 3)) {
-		break
-	}
+	d.Feed(slices.Repeat(AppendFrame(nil, []byte("ab")), 3))
+	d.Next()
 	assert.Equal(t, 12, d.Buffered(), "two whole frames wait")
 	assert.Zero(t, d.Missing(), "the first of them is whole")
 }
@@ -373,47 +374,43 @@ func parse(stream []byte, limit int) (bodies []string, rest []byte, err error) {
 
 // FuzzDecoder: any bytes in any chunks give the frames that they give in one
 // piece, or the same error. The seed of a random number generator chooses the
-// chunks, and where the reader stops in between. The fuzzer starts from
+// chunks, and how many frames are taken in between. The fuzzer starts from
 // the cases in testdata/fuzz.
 func FuzzDecoder(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, limit uint16, seed uint64) {
-		bodies, rest, wantErr := parse(stream, int(limit))
+		bodies, left, wantErr := parse(stream, int(limit))
 
 		d := NewDecoder(int(limit))
 		got, err := decode(d, stream)
 		assert.Equal(t, bodies, got, "in one piece")
 		assert.Equal(t, wantErr, err, "in one piece")
-		assert.Equal(t, len(rest) > 0, d.Buffered() > 0, "in one piece")
+		assert.Equal(t, len(left) > 0, d.Buffered() > 0, "in one piece")
 
 		random := rand.New(rand.NewPCG(seed, 0))
 		d = NewDecoder(int(limit))
-		got, err = nil, nil
+		got = nil
 		for unread := stream; len(unread) > 0; {
 			n := 1 + random.IntN(min(len(unread), 1+random.IntN(len(stream))))
 			chunk := bytes.Clone(unread[:n])
 			unread = unread[n:]
-			for stopped := true; stopped; chunk = nil {
-				stopped = false
-				for body, frameErr := range d.Frames(chunk) {
-					err = frameErr
-					if err != nil {
-						continue
-					}
+			d.Feed(chunk)
+			clear(chunk)
 
-					got = append(got, string(body))
-					stopped = random.IntN(4) == 0
-					if stopped {
-						break
-					}
+			for random.IntN(4) > 0 { // or else some wait until there are more
+				body, ok := d.Next()
+				if !ok {
+					break
 				}
-				clear(chunk)
+				got = append(got, string(body))
 			}
 		}
+		got = append(got, rest(d)...)
+
 		assert.Equal(t, bodies, got, "in pieces, seed %d", seed)
-		assert.Equal(t, wantErr, err, "in pieces, seed %d", seed)
-		assert.Equal(t, len(rest) > 0, d.Buffered() > 0, "in pieces, seed %d", seed)
+		assert.Equal(t, wantErr, d.Err(), "in pieces, seed %d", seed)
+		assert.Equal(t, len(left) > 0, d.Buffered() > 0, "in pieces, seed %d", seed)
 		if wantErr == nil {
-			assert.Equal(t, string(rest), string(d.kept), "what is kept is what is left, seed %d", seed)
+			assert.Equal(t, string(left), string(d.kept), "what is kept is what is left, seed %d", seed)
 		}
 	})
 }

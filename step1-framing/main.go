@@ -32,8 +32,10 @@ func main() {
 			"  decode < frames > lines             one frame in, one JSON line out")
 		os.Exit(2)
 	}
+
 	flags := flag.NewFlagSet("step1-framing "+os.Args[1], flag.ExitOnError)
-	if err := commands[os.Args[1]](flags, os.Args[2:]); err != nil {
+	err := commands[os.Args[1]](flags, os.Args[2:])
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "step1-framing:", err)
 		os.Exit(1)
 	}
@@ -44,12 +46,14 @@ func main() {
 func serve(flags *flag.FlagSet, args []string) error {
 	verbose := flags.Bool("v", false, "log every call")
 	pos := ParseArgs(flags, args, "HOST", "PORT")
+
 	ln, err := net.Listen("tcp", net.JoinHostPort(pos[0], pos[1]))
 	if err != nil {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // who reads our log may leave: that mustn't end us
 	fmt.Println("listening on", ln.Addr())
+
 	service := NewService()
 	answer := func(body []byte) Reply {
 		if *verbose {
@@ -57,12 +61,15 @@ func serve(flags *flag.FlagSet, args []string) error {
 		}
 		return service.Answer(body)
 	}
+
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
 			return fmt.Errorf("accept: %w", err)
 		}
-		if err := serveConn(conn.(*net.TCPConn), answer); err != nil {
+
+		err = serveConn(conn.(*net.TCPConn), answer)
+		if err != nil {
 			slog.Warn("connection lost", "peer", conn.RemoteAddr(), "err", err)
 		}
 		conn.Close()
@@ -75,21 +82,25 @@ func serveConn(conn *net.TCPConn, answer func(body []byte) Reply) error {
 	buf := make([]byte, 16<<10)
 	for {
 		n, readErr := conn.Read(buf)
+		decoder.Feed(buf[:n])
+
 		var out []byte
-		var tooLong error
-		for body, err := range decoder.Frames(buf[:n]) {
-			tooLong = err
-			if err != nil {
-				out = AppendReply(out, ErrorReply(err))
-			} else {
-				out = AppendReply(out, answer(body))
+		for {
+			body, ok := decoder.Next()
+			if !ok {
+				break
 			}
+			out = AppendReply(out, answer(body))
 		}
-		if _, err := conn.Write(out); err != nil {
-			return err
+		if decoder.Err() != nil {
+			out = AppendReply(out, ErrorReply(decoder.Err()))
 		}
+
+		_, err := conn.Write(out)
 		switch {
-		case tooLong != nil:
+		case err != nil:
+			return err
+		case decoder.Err() != nil:
 			return linger(conn)
 		case errors.Is(readErr, io.EOF):
 			return nil
@@ -104,7 +115,8 @@ func serveConn(conn *net.TCPConn, answer func(body []byte) Reply) error {
 // destroys replies on their way; so end only our side and drain the other.
 func linger(conn *net.TCPConn) error {
 	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
-	if err := conn.CloseWrite(); err != nil {
+	err := conn.CloseWrite()
+	if err != nil {
 		return err
 	}
 	_, _ = io.CopyN(io.Discard, conn, 64<<20)
@@ -118,59 +130,75 @@ func call(flags *flag.FlagSet, args []string) error {
 	if !json.Valid([]byte(pos[3])) {
 		UsageError(flags, `PARAMS must be JSON, not %s (a string needs quotes of its own: '"hello"')`, pos[3])
 	}
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort(pos[0], pos[1]), 5*time.Second)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	frame := AppendFrame(nil, Request{Method: pos[2], Params: []byte(pos[3])}.Append(nil))
 	show := func(what string, b []byte) {
 		if *trace {
 			fmt.Fprintf(os.Stderr, "%s %d bytes\n%s", what, len(b), hex.Dump(b))
 		}
 	}
-	show("sent", frame)
-	if _, err := conn.Write(frame); err != nil {
+
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(pos[0], pos[1]), 5*time.Second)
+	if err != nil {
 		return err
 	}
+	defer conn.Close()
+
+	frame := AppendFrame(nil, Request{Method: pos[2], Params: []byte(pos[3])}.Append(nil))
+	show("sent", frame)
+	_, err = conn.Write(frame)
+	if err != nil {
+		return err
+	}
+
 	decoder := NewDecoder(MaxReply)
 	buf := make([]byte, 16<<10)
 	for {
 		n, readErr := conn.Read(buf)
 		show("received", buf[:n])
-		for body, err := range decoder.Frames(buf[:n]) {
-			if err != nil {
-				return err
-			}
-			reply, err := ParseReply(body)
-			if err != nil {
-				return err
-			}
-			fmt.Printf("%s %s\n", reply.Kind, reply.Result)
-			if reply.Kind == "error" {
-				os.Exit(1)
-			}
-			return nil
-		}
-		if readErr != nil {
+		decoder.Feed(buf[:n])
+
+		body, ok := decoder.Next()
+		switch {
+		case ok:
+			return printReply(body)
+		case decoder.Err() != nil:
+			return decoder.Err()
+		case readErr != nil:
 			return fmt.Errorf("no reply: %w", readErr)
 		}
 	}
 }
 
+// printReply prints the answer to a call. After an error it ends the program.
+func printReply(body []byte) error {
+	reply, err := ParseReply(body)
+	if err != nil {
+		return err
+	}
+
+	fmt.Printf("%s %s\n", reply.Kind, reply.Result)
+	if reply.Kind == "error" {
+		os.Exit(1)
+	}
+	return nil
+}
+
 // encodeLines turns each line of standard input into a frame.
 func encodeLines(flags *flag.FlagSet, args []string) error {
 	ParseArgs(flags, args)
+
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, MaxReply)
 	for line := 1; lines.Scan(); line++ {
 		if !json.Valid(lines.Bytes()) {
 			return fmt.Errorf("line %d is not JSON: %s", line, clip(lines.Text()))
 		}
-		if _, err := os.Stdout.Write(AppendFrame(nil, lines.Bytes())); err != nil {
+
+		_, err := os.Stdout.Write(AppendFrame(nil, lines.Bytes()))
+		if err != nil {
 			return err
 		}
 	}
+
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		return fmt.Errorf("a line is too long: over %d bytes", MaxReply)
 	}
@@ -180,21 +208,29 @@ func encodeLines(flags *flag.FlagSet, args []string) error {
 // decodeFrames turns each frame of standard input into a line.
 func decodeFrames(flags *flag.FlagSet, args []string) error {
 	ParseArgs(flags, args)
+
 	decoder := NewDecoder(MaxReply)
 	buf := make([]byte, 16<<10)
 	for {
 		n, readErr := os.Stdin.Read(buf)
-		for body, err := range decoder.Frames(buf[:n]) {
-			if err != nil {
-				return err
+		decoder.Feed(buf[:n])
+		for {
+			body, ok := decoder.Next()
+			if !ok {
+				break
 			}
+
 			var line bytes.Buffer // JSON may contain line breaks between its tokens
-			if err := json.Compact(&line, body); err != nil {
+			err := json.Compact(&line, body)
+			if err != nil {
 				return fmt.Errorf("a frame is not JSON: %w", err)
 			}
 			fmt.Println(line.String())
 		}
+
 		switch {
+		case decoder.Err() != nil:
+			return decoder.Err()
 		case errors.Is(readErr, io.EOF) && decoder.Buffered() > 0:
 			return errors.New("the input ends inside a frame")
 		case errors.Is(readErr, io.EOF):

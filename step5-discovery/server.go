@@ -41,8 +41,8 @@ const longTurn = time.Millisecond
 const troublePause = 100 * time.Millisecond
 
 // A Handler answers the request in body by calling c.Reply once: before it
-// returns, or later on the loop's goroutine. The body is valid until the
-// Handler returns. A Handler must not block.
+// returns, or later on the loop's goroutine. The body is the Handler's. A
+// Handler must not block.
 type Handler func(c *Conn, body []byte)
 
 // A Server is the connections of one process. It belongs to its loop's

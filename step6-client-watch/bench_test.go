@@ -70,7 +70,8 @@ func startPonger(b *testing.B) string {
 						return
 					}
 					out = out[:0]
-					for range decoder.Frames(chunk[:n]) {
+					decoder.Feed(chunk[:n])
+					for _, ok := decoder.Next(); ok; _, ok = decoder.Next() {
 						out = append(out, reply...)
 					}
 					if _, err := conn.Write(out); err != nil {

@@ -147,27 +147,33 @@ func (c *Conn) read() {
 // there is much to send.
 func (c *Conn) process(chunk []byte) {
 	c.processing = true
-	for body, err := range c.decoder.Frames(chunk) {
-		if err != nil {
-			c.fail(err)
+	c.decoder.Feed(chunk)
+	for !c.unanswered && len(c.out) <= maxReplies {
+		body, ok := c.decoder.Next()
+		if !ok {
 			break
 		}
+		c.take(body)
+	}
 
-		c.unanswered = true
-		if len(body) > longBody {
-			c.waiting = body // which came in several chunks, and so stays valid
-			c.server.queue(c)
-			break
-		}
-
-		c.handle(body)
-		if c.unanswered || len(c.out) > maxReplies {
-			break
-		}
+	err := c.decoder.Err()
+	if err != nil {
+		c.fail(err)
 	}
 	c.processing = false
 
 	c.flush()
+}
+
+// take handles a request, or queues it if it is long.
+func (c *Conn) take(body []byte) {
+	c.unanswered = true
+	if len(body) > longBody {
+		c.waiting = body
+		c.server.queue(c)
+		return
+	}
+	c.handle(body)
 }
 
 // handleWaiting handles the long request, whose turn it is.

@@ -87,9 +87,11 @@ func answer(conn net.Conn) {
 			return
 		}
 		out = out[:0]
-		for body, err := range decoder.Frames(buf[:n]) {
-			if err != nil {
-				return
+		decoder.Feed(buf[:n])
+		for {
+			body, ok := decoder.Next()
+			if !ok {
+				break
 			}
 			at := len(out)
 			out = service.Answer(body).Append(append(out, make([]byte, rpc.HeaderSize)...)) // in place, as ours does it

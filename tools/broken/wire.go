@@ -10,17 +10,35 @@ var wire = []Program{
 		Edits: []Edit{
 			{"main.go", `	decoder := NewDecoder(MaxRequest)
 `, ``},
-			{"main.go", `		for body, err := range decoder.Frames(buf[:n]) {
-			tooLong = err
-			if err != nil {
-				out = AppendReply(out, ErrorReply(err))
-			} else {
-				out = AppendReply(out, answer(body))
+			{"main.go", `		decoder.Feed(buf[:n])
+
+		var out []byte
+		for {
+			body, ok := decoder.Next()
+			if !ok {
+				break
 			}
+			out = AppendReply(out, answer(body))
 		}
-`, `		if n > HeaderSize {
+		if decoder.Err() != nil {
+			out = AppendReply(out, ErrorReply(decoder.Err()))
+		}
+
+		_, err := conn.Write(out)
+		switch {
+		case err != nil:
+			return err
+		case decoder.Err() != nil:
+			return linger(conn)
+`, `		var out []byte
+		if n > HeaderSize {
 			out = AppendReply(out, answer(buf[HeaderSize:n]))
 		}
+
+		_, err := conn.Write(out)
+		switch {
+		case err != nil:
+			return err
 `},
 		},
 		Sometimes: []string{"1.6"},
@@ -31,10 +49,8 @@ var wire = []Program{
 		Name:    "first-frame-only",
 		Mistake: "looks for one frame after each read, where a read may bring several",
 		Step:    "step1-framing", Spec: 1,
-		Edits: []Edit{{"main.go", `				out = AppendReply(out, answer(body))
-			}
-`, `				out = AppendReply(out, answer(body))
-			}
+		Edits: []Edit{{"main.go", `			out = AppendReply(out, answer(body))
+`, `			out = AppendReply(out, answer(body))
 			break
 `}},
 	},
@@ -42,13 +58,8 @@ var wire = []Program{
 		Name:    "rest-dropped",
 		Mistake: "empties its buffer when a frame is done, and the beginning of the next one with it",
 		Step:    "step1-framing", Spec: 1,
-		Edits: []Edit{{"frame.go", `				d.kept = append(d.kept, rest...)
-				return
-			}
-`, `				d.kept = append(d.kept, rest...)
-				return
-			}
-			rest = nil
+		Edits: []Edit{{"frame.go", `	d.kept = rest
+`, `	d.kept = nil
 `}},
 	},
 	{
@@ -57,8 +68,16 @@ var wire = []Program{
 		Step:    "step1-framing", Spec: 1,
 		Edits: []Edit{
 			{"frame.go", `binary.LittleEndian.AppendUint32(dst`, `binary.BigEndian.AppendUint32(dst`},
-			{"frame.go", `binary.LittleEndian.Uint32(d.kept)`, `binary.BigEndian.Uint32(d.kept)`},
-			{"frame.go", `binary.LittleEndian.Uint32(*buf)`, `binary.BigEndian.Uint32(*buf)`},
+			{"frame.go", `	length := binary.LittleEndian.Uint32(d.kept)
+	if int64(length) > int64(d.limit) {
+		d.err`, `	length := binary.BigEndian.Uint32(d.kept)
+	if int64(length) > int64(d.limit) {
+		d.err`},
+			{"frame.go", `	length := binary.LittleEndian.Uint32(d.kept)
+	if int64(length) > int64(d.limit) {
+		return 0`, `	length := binary.BigEndian.Uint32(d.kept)
+	if int64(length) > int64(d.limit) {
+		return 0`},
 		},
 	},
 	{
@@ -78,21 +97,25 @@ var wire = []Program{
 	buf := make([]byte, 16<<10)
 	for {
 		n, readErr := conn.Read(buf)
+		decoder.Feed(buf[:n])
+
 		var out []byte
-		var tooLong error
-		for body, err := range decoder.Frames(buf[:n]) {
-			tooLong = err
-			if err != nil {
-				out = AppendReply(out, ErrorReply(err))
-			} else {
-				out = AppendReply(out, answer(body))
+		for {
+			body, ok := decoder.Next()
+			if !ok {
+				break
 			}
+			out = AppendReply(out, answer(body))
 		}
-		if _, err := conn.Write(out); err != nil {
-			return err
+		if decoder.Err() != nil {
+			out = AppendReply(out, ErrorReply(decoder.Err()))
 		}
+
+		_, err := conn.Write(out)
 		switch {
-		case tooLong != nil:
+		case err != nil:
+			return err
+		case decoder.Err() != nil:
 			return linger(conn)
 		case errors.Is(readErr, io.EOF):
 			return nil
@@ -132,6 +155,9 @@ var wire = []Program{
 		if n == chunkSize && c.state == stateOpen {
 			c.read()
 		}
+`},
+			{"conn.go", `	n, err := unix.Read(c.fd, chunk)
+`, `	n, _ := unix.Read(c.fd, chunk)
 `},
 		},
 	},
