@@ -15,17 +15,12 @@ import (
 	"time"
 )
 
-// minFrame is the least that -max-frame may be: with less, a server could
-// hardly be called.
-const minFrame = 1024
-
-// minUnfinished is the least that -max-unfinished may be: a long request should
-// come in whole when it is alone.
-const minUnfinished = 2 * MaxRequest
-
-// minHang is the least that -hang-timeout may be: with less, a worker that
-// computes for a moment would be killed for it.
-const minHang = time.Second
+// The least that some flags may say, if they are not 0.
+const (
+	minFrame      = 1024           // -max-frame: with less, a server could hardly be called
+	minUnfinished = 2 * MaxRequest // -max-unfinished: a long request, alone, should come in whole
+	minHang       = time.Second    // -hang-timeout: nobody should be killed for computing for a moment
+)
 
 // ServerFlags are the flags -v, -workers, -grace, -hang-timeout, -advertise and
 // those of the limits.
@@ -38,29 +33,53 @@ type ServerFlags struct {
 // NewServerFlags adds the flags to a set.
 func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
 	f := &ServerFlags{flags: flags}
+
 	c := &f.config
 	flags.BoolVar(&c.Verbose, "v", false, "log every call")
 	flags.IntVar(&c.Workers, "workers", DefaultWorkers(), "number of worker processes")
 	flags.DurationVar(&c.Grace, "grace", 5*time.Second, "time for workers to finish what they have when told to end")
-	flags.DurationVar(&c.HangTimeout, "hang-timeout", 30*time.Second, "how long a worker may hang until it is killed and replaced; 0: for ever")
-	flags.DurationVar(&c.Limits.IdleTimeout, "idle-timeout", 5*time.Minute, fmt.Sprintf("how long a connection may stay without a request, at least %v; 0: for ever", minTimeout))
-	flags.DurationVar(&c.Limits.FrameTimeout, "frame-timeout", 10*time.Second, fmt.Sprintf("how long a request may take to come in whole, at least %v; 0: for ever", minTimeout))
-	flags.IntVar(&c.Limits.MaxConns, "max-conns", 10_000, "connections per worker; 0: no limit")
-	flags.IntVar(&c.Limits.MaxFrame, "max-frame", MaxRequest, fmt.Sprintf("the longest request accepted, in `bytes`: from %d to %d, the protocol's limit", minFrame, MaxRequest))
-	flags.IntVar(&c.Limits.MaxUnfinished, "max-unfinished", 64<<20, fmt.Sprintf("how many `bytes` a worker holds of requests that have not come in whole, beyond 16 KiB of each: at least %d; 0: no limit", minUnfinished))
-	flags.StringVar(&f.advertise, "advertise", "", "the `host` to register, if clients reach this server by another than HOST")
+	flags.DurationVar(&c.HangTimeout, "hang-timeout", 30*time.Second,
+		"how long a worker may hang until it is killed and replaced; 0: for ever")
+	flags.StringVar(&f.advertise, "advertise", "",
+		"the `host` to register, if clients reach this server by another than HOST")
+
+	l := &c.Limits
+	flags.DurationVar(&l.IdleTimeout, "idle-timeout", 5*time.Minute,
+		fmt.Sprintf("how long a connection may stay without a request, at least %v; 0: for ever", minTimeout))
+	flags.DurationVar(&l.FrameTimeout, "frame-timeout", 10*time.Second,
+		fmt.Sprintf("how long a request may take to come in whole, at least %v; 0: for ever", minTimeout))
+	flags.IntVar(&l.MaxConns, "max-conns", 10_000, "connections per worker; 0: no limit")
+	flags.IntVar(&l.MaxFrame, "max-frame", MaxRequest, fmt.Sprintf(
+		"the longest request accepted, in `bytes`: from %d to %d, the protocol's limit", minFrame, MaxRequest))
+	flags.IntVar(&l.MaxUnfinished, "max-unfinished", 64<<20, fmt.Sprintf(
+		"how many `bytes` a worker holds of requests that have not come in whole, beyond 16 KiB of each: "+
+			"at least %d; 0: no limit", minUnfinished))
 	return f
 }
 
 // Config returns the Config of a server that listens at host and port and
 // prints where, and the host to register for it. The flags must have been
 // parsed; the program ends with exit code 2 and a message when one of them is
-// wrong. What the server does (Service, Tasks) and Register are still to be set.
+// wrong. What the server does, its Service, and Register are still to be set.
 func (f *ServerFlags) Config(host, port string) (config Config, registered string) {
+	f.check()
+	registered, err := RegisterableHost(f.advertise, host)
+	if err != nil {
+		UsageError(f.flags, "%v", err)
+	}
+
 	config = f.config
-	limits := config.Limits
-	f.checkTimeout("-idle-timeout", limits.IdleTimeout)
-	f.checkTimeout("-frame-timeout", limits.FrameTimeout)
+	config.Host, config.Port = host, port
+	config.OnStart = func(addr *net.TCPAddr, pids []int) {
+		workers := strings.Trim(fmt.Sprint(pids), "[]")
+		fmt.Fprintf(Stdout, "listening on %v\nmaster %d, workers %s\n", addr, os.Getpid(), workers)
+	}
+	return config, registered
+}
+
+// check ends the program when a flag is wrong.
+func (f *ServerFlags) check() {
+	config := f.config
 	switch {
 	case config.Workers < 1:
 		UsageError(f.flags, "-workers must be at least 1, not %d", config.Workers)
@@ -68,22 +87,20 @@ func (f *ServerFlags) Config(host, port string) (config Config, registered strin
 		UsageError(f.flags, "-hang-timeout must be 0 or at least %v, not %v", minHang, config.HangTimeout)
 	case config.Grace < 0:
 		UsageError(f.flags, "-grace must not be negative: %v", config.Grace)
+	}
+
+	limits := config.Limits
+	f.checkTimeout("-idle-timeout", limits.IdleTimeout)
+	f.checkTimeout("-frame-timeout", limits.FrameTimeout)
+	switch {
 	case limits.MaxConns < 0:
 		UsageError(f.flags, "-max-conns must not be negative: %d", limits.MaxConns)
 	case limits.MaxFrame < minFrame || limits.MaxFrame > MaxRequest:
 		UsageError(f.flags, "-max-frame must be from %d to %d bytes, not %d", minFrame, MaxRequest, limits.MaxFrame)
 	case limits.MaxUnfinished != 0 && limits.MaxUnfinished < minUnfinished:
-		UsageError(f.flags, "-max-unfinished must be at least %d bytes, or 0 for no limit, not %d", minUnfinished, limits.MaxUnfinished)
+		UsageError(f.flags, "-max-unfinished must be at least %d bytes, or 0 for no limit, not %d",
+			minUnfinished, limits.MaxUnfinished)
 	}
-	registered, err := RegisterableHost(f.advertise, host)
-	if err != nil {
-		UsageError(f.flags, "%v", err)
-	}
-	config.Host, config.Port = host, port
-	config.OnStart = func(addr *net.TCPAddr, pids []int) {
-		fmt.Fprintf(Stdout, "listening on %v\nmaster %d, workers %s\n", addr, os.Getpid(), strings.Trim(fmt.Sprint(pids), "[]"))
-	}
-	return config, registered
 }
 
 // checkTimeout ends the program when a timeout is too short to be meant.
@@ -99,14 +116,13 @@ func (f *ServerFlags) checkTimeout(name string, timeout time.Duration) {
 func (f *ServerFlags) Serve(config Config) {
 	DetachOutput()
 	err := Serve(config)
-	switch {
-	case err == nil:
+	if err == nil {
 		Exit(0)
-	case errors.Is(err, ErrNeverReady):
-		fmt.Fprintf(Stderr, "%s: %v\n", f.flags.Name(), err)
-		Exit(3)
-	default:
-		fmt.Fprintf(Stderr, "%s: %v\n", f.flags.Name(), err)
-		Exit(1)
 	}
+
+	fmt.Fprintf(Stderr, "%s: %v\n", f.flags.Name(), err)
+	if errors.Is(err, ErrNeverReady) {
+		Exit(3)
+	}
+	Exit(1)
 }

@@ -1,6 +1,6 @@
 // The client: it finds the servers in ZooKeeper and calls ping and pi, again
-// and again, balanced over them. Answers go to standard output, all
-// else to standard error.
+// and again, balanced over them. Answers go to standard output, all else to
+// standard error.
 
 package main
 
@@ -36,24 +36,28 @@ func main() {
 	zookeeper := rpc.NewZKFlags(flags)
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
-	rounds := calls.Rounds()
+
+	if err := run(calls.Rounds(), zookeeper); err != nil {
+		fmt.Fprintln(os.Stderr, "client:", err)
+		os.Exit(1)
+	}
+}
+
+// run makes the calls, until they are made or a signal ends it.
+func run(rounds rpc.Rounds, zookeeper rpc.ZKFlags) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
 	discovery := rpc.NewZKDiscovery(zookeeper.Open(), *zookeeper.Root)
 	client := rpc.NewClient(discovery)
 	defer client.Close()
+
 	err := rounds.Run(ctx, client)
-	if errors.Is(err, syscall.ENOSPC) {
-		fmt.Fprintln(os.Stderr, "client:", err)
-		os.Exit(1)
+	if !errors.Is(err, rpc.ErrNoServer) && !errors.Is(err, rpc.ErrNoList) {
+		return err
 	}
-	if err != nil {
-		why := ""
-		if err := discovery.Err(); err != nil {
-			why = fmt.Sprintf(": %v", zookeeper.Explain(err))
-		}
-		fmt.Fprintf(os.Stderr,
-			"client: %v under %s in ZooKeeper at %s%s\n", err, *zookeeper.Root, *zookeeper.Hosts, why)
-		os.Exit(1)
+	err = fmt.Errorf("%w under %s in ZooKeeper at %s", err, *zookeeper.Root, *zookeeper.Hosts)
+	if why := discovery.Err(); why != nil {
+		err = fmt.Errorf("%w: %w", err, zookeeper.Explain(why))
 	}
+	return err
 }

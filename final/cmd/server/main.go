@@ -38,6 +38,7 @@ func main() {
 	zookeeper := rpc.NewZKFlags(flags)
 	rpc.Teach(about)
 	pos := rpc.ParseArgs(flags, os.Args[1:], "HOST", "PORT")
+
 	config, host := server.Config(pos[0], pos[1])
 	config.Service = rpc.NewService()
 	config.Register = func(addr *net.TCPAddr) (rpc.Registration, error) {
