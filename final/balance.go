@@ -1,84 +1,31 @@
 // Balance: which of the listed servers a call goes to. Load shows in what is
 // outstanding: of two random servers, the one that owes us fewer replies is the
-// better choice. How many calls a server is given at once follows from how fast
-// it answers; callers for whom no server has room wait here, where they can
-// leave without having cost a server anything.
-//
-// A server that failed, or was silent until nobody waited for it any more, is
-// set aside. A ping finds out whether it is back, not somebody's call.
+// better choice. Callers for whom no server has room wait here, where they can
+// leave without having cost a server anything. How much room there is says
+// window.go, and which servers get no calls at all aside.go.
 
 package rpc
 
 import (
-	"container/heap"
 	"container/list"
 	"context"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
-const (
-	// firstWindow is how many calls may be outstanding at a server of which
-	// nothing is known yet. One that has failed begins anew with one.
-	firstWindow = 8
-	// slowAnswer is what a server takes for an answer when it has more to do than
-	// it should have: then its window is halved.
-	slowAnswer = int64(time.Second)
-	// recently is how long after it made progress we trust that a server is
-	// there.
-	recently = int64(time.Second)
-	// hedgeShare is how often hedges come before calls: at every so manyth answer.
-	// More often, they would double the work of servers that have too much of it.
-	hedgeShare = 4
-
-	maxProbes    = 8   // under way, of servers whose time aside is over
-	maxSearch    = 256 // the same, while callers wait
-	searchPeriod = firstAside
-)
-
-// A place is one server's in the balance.
-type place struct {
-	balance *balance     // nil: there is none
-	window  atomic.Int32 // how many calls it may be given at once; 0: firstWindow
-	isReady atomic.Bool  // it is in ready
-
-	// What follows is guarded by the balance's lock.
-	ready    int   // index there
-	aside    int   // index in aside
-	due      int64 // when it is to be tried again, by clock
-	isAside  bool  // it is in aside
-	promised int   // calls that will be sent, by callers who waited
-	probing  bool  // a ping is under way
-	gone     bool  // it is no longer listed
-}
-
-// width returns how many calls the server may be given at once.
-func (p *place) width() int32 {
-	w := p.window.Load()
-	if w == 0 {
-		return firstWindow
-	}
-	return w
-}
-
-// adapt makes the window fit, after an answer that took so long when so many
-// calls were outstanding. One goroutine at a time may call it.
-func (p *place) adapt(outstanding int32, took int64) {
-	w := p.width()
-	switch {
-	case took > slowAnswer:
-		p.window.Store(max(1, w/2))
-	case outstanding >= w && w < maxOutstanding:
-		p.window.Store(w + 1)
-	}
-}
+// hedgeShare is how often hedges come before calls: at every so manyth answer.
+// More often, they would double the work of servers that have too much of it.
+const hedgeShare = 4
 
 // A balance is the servers of one client. It is safe for concurrent use. The
 // lock of a connection may be held when it is called, so it calls none itself
 // while it holds its own.
+//
+// A listed server is in ready if it has room for a call, or had it when we last
+// looked; it is in aside if it failed; else it is full, or silent. While
+// anybody waits in calls, ready is empty.
 type balance struct {
 	waiting atomic.Int32 // callers in calls and hedges
 
@@ -88,12 +35,16 @@ type balance struct {
 	updated chan struct{}      // closed, and replaced, when the list has been updated
 	closed  bool
 
-	ready  []*remote // those that had room for a call when we last looked
-	aside  asideHeap // those that failed, the next to be tried first
-	calls  list.List // *ticket of those who wait for any server
-	hedges list.List // *ticket of those who wait for a server that answers, besides the one they have
+	// The servers, by what they are good for.
+	ready []*remote
+	aside asideHeap // the next to be tried first
 
-	answers   int  // while callers waited
+	// Those who wait, as *ticket.
+	calls   list.List // for any server
+	hedges  list.List // for a server that answers, besides those that they have
+	answers int       // while they waited
+
+	// Finding out about servers.
 	probes    int  // pings under way
 	searching bool // search is running
 }
@@ -102,54 +53,92 @@ type balance struct {
 type ticket struct {
 	turn    chan *remote // delivers one; nil: look again
 	open    []*attempt   // not at one of these
+	queue   *list.List   // nil: it has had its turn
 	element *list.Element
-	from    *list.List // nil: it has had its turn
 }
 
-// take returns a server for a call that is under way at those in open already,
-// or else a ticket with which to wait for one. A hedge is a call that has waited
-// long for the others: it goes to a server that answers, or to none.
-func (b *balance) take(open []*attempt, hedge bool) (*remote, *ticket, error) {
+// take returns a server for a call, or else a ticket with which to wait for
+// one. The error is ErrClosed or ErrNoServer.
+func (b *balance) take() (*remote, *ticket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case b.closed:
-		return nil, nil, ErrClosed
-	case b.remotes != nil && len(b.list) == 0:
-		return nil, nil, ErrNoServer
-	}
 
-	b.probeNext(maxProbes)
-	r := b.pick(open, hedge)
+	err := b.refusal()
+	if err != nil {
+		return nil, nil, err
+	}
+	b.probeNext()
+	r := b.pick()
 	if r != nil {
 		return r, nil, nil
 	}
-	// The caller's own list changes while others look at the ticket.
-	t := &ticket{turn: make(chan *remote, 1), open: slices.Clone(open), from: &b.calls}
-	if hedge {
-		t.from = &b.hedges
+	return nil, b.wait(&b.calls, nil), nil
+}
+
+// takeHedge is take for a call that has waited long for those that work on it
+// already: it goes to a server that answers, or to none.
+func (b *balance) takeHedge(open []*attempt) (*remote, *ticket, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	err := b.refusal()
+	if err != nil {
+		return nil, nil, err
 	}
-	t.element = t.from.PushBack(t)
+	b.probeNext()
+	r := b.pickLively(open)
+	if r != nil {
+		return r, nil, nil
+	}
+	return nil, b.wait(&b.hedges, open), nil
+}
+
+// refusal returns why no server can be had, if that is so. The caller holds the
+// lock.
+func (b *balance) refusal() error {
+	switch {
+	case b.closed:
+		return ErrClosed
+	case b.remotes != nil && len(b.list) == 0:
+		return ErrNoServer
+	}
+	return nil
+}
+
+// wait puts a caller into a queue. The caller holds the lock.
+func (b *balance) wait(queue *list.List, open []*attempt) *ticket {
+	// Others look at the ticket while the caller's own list changes.
+	t := &ticket{turn: make(chan *remote, 1), open: slices.Clone(open), queue: queue}
+	t.element = queue.PushBack(t)
 	b.waiting.Add(1)
+
 	if !b.searching {
 		b.searching = true
 		go b.search()
 	}
-	return nil, t, nil
+	return t
+}
+
+// dequeue takes a ticket out of its queue. The caller holds the lock.
+func (b *balance) dequeue(t *ticket) {
+	t.queue.Remove(t.element)
+	t.queue = nil
+	b.waiting.Add(-1)
 }
 
 // leave gives a ticket back. What it has brought meanwhile goes to the next.
 func (b *balance) leave(t *ticket) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t.from != nil {
-		b.remove(t)
+
+	if t.queue != nil {
+		b.dequeue(t)
 		return
 	}
 	r := <-t.turn
 	if r != nil {
 		r.place.promised--
-		b.offer(r, false)
+		b.offer(r, &b.calls)
 	}
 }
 
@@ -157,76 +146,66 @@ func (b *balance) leave(t *ticket) {
 func (b *balance) started(r *remote) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+
 	r.place.promised--
-	b.offer(r, false)
+	b.offer(r, &b.calls)
 }
 
-func (b *balance) remove(t *ticket) {
-	t.from.Remove(t.element)
-	t.from = nil
-	b.waiting.Add(-1)
-}
-
-// pick returns a server that is ready, or nil.
-func (b *balance) pick(open []*attempt, hedge bool) *remote {
-	if hedge {
-		return b.pickLively(open)
-	}
+// pick returns a server that is ready, or nil. The caller holds the lock.
+func (b *balance) pick() *remote {
 	for len(b.ready) > 0 {
 		r, other := b.ready[rand.N(len(b.ready))], b.ready[rand.N(len(b.ready))]
-		if worksOn(r, open) || other.outstanding.Load() < r.outstanding.Load() && !worksOn(other, open) {
+		if other.outstanding.Load() < r.outstanding.Load() {
 			r = other
 		}
-		switch {
-		case !b.hasRoom(r):
-			b.unready(r)
-		case !worksOn(r, open):
+
+		if b.hasRoom(r) {
 			return r
-		case len(b.ready) <= 2*len(open): // chance may not find another
-			return b.pickAnother(open)
 		}
+		b.unready(r)
 	}
 	return nil
 }
 
-// pickAnother is pick without chance.
-func (b *balance) pickAnother(open []*attempt) *remote {
-	for _, r := range b.ready {
-		if b.hasRoom(r) && !worksOn(r, open) {
-			return r
-		}
-	}
-	return nil
-}
-
-// pickLively returns a server that is ready and has answered others recently.
+// pickLively returns a server that is ready and has answered others recently,
+// or nil. The caller holds the lock.
 func (b *balance) pickLively(open []*attempt) *remote {
 	if len(b.ready) == 0 {
 		return nil
 	}
-	now, first := clock(), rand.N(len(b.ready))
+
+	first := rand.N(len(b.ready))
 	for i := range b.ready {
 		r := b.ready[(first+i)%len(b.ready)]
-		if now-r.lively.Load() < recently && b.hasRoom(r) && !worksOn(r, open) {
+		if r.isLively() && b.hasRoom(r) && !worksOn(r, open) {
 			return r
 		}
 	}
 	return nil
 }
 
+// worksOn reports whether one of the attempts is at that server.
+func worksOn(r *remote, open []*attempt) bool {
+	return slices.ContainsFunc(open, func(a *attempt) bool { return a.remote == r })
+}
+
+// hasRoom reports whether a server may be given one call more. The caller holds
+// the lock.
 func (b *balance) hasRoom(r *remote) bool {
 	return !r.place.gone && r.claim() && r.outstanding.Load()+int32(r.place.promised) < r.place.width()
 }
 
-// unready takes a server out of ready, unless it has just got room.
+// unready takes a server out of ready, unless it has just got room. The caller
+// holds the lock.
 func (b *balance) unready(r *remote) {
-	// From now on whoever makes room for a call tells us so. Who did it before has
-	// not, so we must look once more.
+	// From now on whoever makes room for a call tells us so. Who did it before
+	// has not, so we must look once more.
 	r.place.isReady.Store(false)
 	if b.hasRoom(r) {
 		r.place.isReady.Store(true)
 		return
 	}
+
 	last := len(b.ready) - 1
 	b.ready[r.place.ready] = b.ready[last]
 	b.ready[r.place.ready].place.ready = r.place.ready
@@ -234,33 +213,61 @@ func (b *balance) unready(r *remote) {
 	b.ready = b.ready[:last]
 }
 
-// changed is called when a server may be a better or a worse choice than before,
-// having answered perhaps. It mostly needs no lock: nobody waits for one that is
-// ready, and pick finds out about one that is ready no more.
-func (b *balance) changed(r *remote, answered bool) {
-	if b.waiting.Load() == 0 && r.place.isReady.Load() && r.aside.Load() == 0 {
+// changed is called when a server may be a better or a worse choice than
+// before.
+func (b *balance) changed(r *remote) {
+	if b.knows(r) {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.offer(r, answered)
+
+	b.offer(r, &b.calls)
 }
 
-// offer puts a server where it belongs: those who wait are given it, as far as
-// it has room, and then it is ready, or aside, or neither.
-func (b *balance) offer(r *remote, answered bool) {
+// answered is changed for a server that has just answered: then it is good for
+// hedges, too.
+func (b *balance) answered(r *remote) {
+	if b.knows(r) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	b.answers++
+	if b.answers%hedgeShare == 0 {
+		b.offer(r, &b.hedges, &b.calls)
+	} else {
+		b.offer(r, &b.calls, &b.hedges)
+	}
+}
+
+// knows reports, without a lock, whether there is nothing to be done about a
+// server that has changed, as is mostly so: nobody waits for one that is ready,
+// and pick finds out about one that is ready no more.
+func (b *balance) knows(r *remote) bool {
+	return b.waiting.Load() == 0 && r.place.isReady.Load() && r.aside.Load() == 0
+}
+
+// offer puts a server where it belongs: those who wait in these queues are
+// given it, as far as it has room, and then it is ready, or aside, or neither.
+// The caller holds the lock.
+func (b *balance) offer(r *remote, queues ...*list.List) {
 	if r.place.gone {
 		return
 	}
 	b.setAside(r)
-	if answered {
-		b.answers++
-	}
-	for t := b.next(r, answered); t != nil && b.hasRoom(r); t = b.next(r, answered) {
-		b.remove(t)
+
+	for b.hasRoom(r) {
+		t := next(r, queues)
+		if t == nil {
+			break
+		}
+		b.dequeue(t)
 		r.place.promised++
 		t.turn <- r
 	}
+
 	if b.hasRoom(r) && !r.place.isReady.Load() {
 		r.place.ready = len(b.ready)
 		b.ready = append(b.ready, r)
@@ -268,15 +275,8 @@ func (b *balance) offer(r *remote, answered bool) {
 	}
 }
 
-// next returns the ticket of who is to be given that server next.
-func (b *balance) next(r *remote, answered bool) *ticket {
-	queues := []*list.List{&b.calls, &b.hedges}
-	switch {
-	case !answered:
-		queues = queues[:1]
-	case b.answers%hedgeShare == 0:
-		slices.Reverse(queues)
-	}
+// next returns the ticket of who is to be given that server next, or nil.
+func next(r *remote, queues []*list.List) *ticket {
 	for _, queue := range queues {
 		for e := queue.Front(); e != nil; e = e.Next() {
 			t := e.Value.(*ticket)
@@ -296,16 +296,19 @@ func (b *balance) update(s Snapshot) {
 	}
 }
 
-// replace puts another set in the place of the old one, and returns who is gone.
+// replace puts another set in the place of the old one, and returns who is
+// gone.
 func (b *balance) replace(servers []string) (gone []*remote) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+
 	old := b.remotes
 	b.remotes, b.list = make(map[string]*remote, len(servers)), nil
 	for _, addr := range servers {
 		if b.remotes[addr] != nil {
 			continue // listed twice
 		}
+
 		r := old[addr]
 		if r == nil {
 			r = &remote{addr: addr}
@@ -317,148 +320,44 @@ func (b *balance) replace(servers []string) (gone []*remote) {
 	}
 
 	for _, r := range old {
+		b.remove(r)
 		gone = append(gone, r)
-		r.place.gone = true
-		b.setAside(r)
-		if r.place.isReady.Load() {
-			b.unready(r)
-		}
 	}
 	for _, r := range b.list {
-		b.offer(r, false)
+		b.offer(r, &b.calls)
 	}
 	if len(b.list) == 0 { // they would wait in vain
 		b.sendAway(&b.calls)
 		b.sendAway(&b.hedges)
 	}
+
 	close(b.updated)
 	b.updated = make(chan struct{})
 	return gone
 }
 
-// sendAway has everyone look again who waits.
+// remove takes a server that is no longer listed out. The caller holds the
+// lock.
+func (b *balance) remove(r *remote) {
+	r.place.gone = true
+	b.setAside(r)
+	if r.place.isReady.Load() {
+		b.unready(r)
+	}
+}
+
+// sendAway has everyone look again who waits. The caller holds the lock.
 func (b *balance) sendAway(queue *list.List) {
 	for e := queue.Front(); e != nil; e = queue.Front() {
 		t := e.Value.(*ticket)
-		b.remove(t)
+		b.dequeue(t)
 		t.turn <- nil
 	}
 }
 
-// setAside puts a server into aside or takes it out, as it has failed or not.
-func (b *balance) setAside(r *remote) {
-	aside := r.aside.Load()
-	isAside := aside != 0 && !r.place.gone
-	r.place.due = aside
-	switch {
-	case isAside && r.place.isAside:
-		heap.Fix(&b.aside, r.place.aside)
-	case isAside:
-		heap.Push(&b.aside, r)
-	case r.place.isAside:
-		heap.Remove(&b.aside, r.place.aside)
-	}
-	r.place.isAside = isAside
-}
-
-// probeNext begins to find out about the next server that is aside, if its time
-// is over and not too many pings are under way.
-func (b *balance) probeNext(limit int) {
-	if len(b.aside) > 0 && b.probes < limit && b.aside[0].place.due <= clock() {
-		b.probe(b.aside[0])
-	}
-}
-
-// probe pings a server. Its answer makes it ready again, and silence or a failure
-// sets it aside for longer.
-func (b *balance) probe(r *remote) {
-	if r.place.probing {
-		return
-	}
-	r.place.probing = true
-	b.probes++
-	if r.place.isAside { // others come first meanwhile
-		r.place.due = clock() + int64(maxAside)
-		heap.Fix(&b.aside, r.place.aside)
-	}
-	go func() {
-		outcomes := make(chan outcome, 2)
-		a := r.start(pingFrame, outcomes)
-		o := <-outcomes
-		if o.silent {
-			a.drop()
-		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		r.place.probing = false
-		b.probes--
-	}()
-}
-
-var pingFrame = AppendFrame(nil, Request{Method: "ping", Params: []byte("null")}.Append(nil))
-
-// search looks for servers that answer, as long as callers wait: among those that
-// are aside, whether their time is over or not, and for hedges among those of
-// which nothing is known.
-func (b *balance) search() {
-	for {
-		b.mu.Lock()
-		if b.waiting.Load() == 0 {
-			b.searching = false
-			b.mu.Unlock()
-			return
-		}
-		for _, r := range b.suspects() {
-			b.probe(r)
-		}
-		b.mu.Unlock()
-		time.Sleep(searchPeriod)
-	}
-}
-
-// suspects returns the servers to ping for those who wait.
-func (b *balance) suspects() (suspects []*remote) {
-	now := clock()
-	for _, r := range b.list {
-		switch {
-		case b.probes+len(suspects) >= maxSearch:
-			return suspects
-		case r.place.probing, r.silent.Load():
-		case r.place.isAside && now-r.failed.Load() > int64(searchPeriod)/2:
-			suspects = append(suspects, r)
-		case !r.place.isAside && b.hedges.Len() > 0 && now-r.lively.Load() > recently:
-			suspects = append(suspects, r)
-		}
-	}
-	return suspects
-}
-
-// An asideHeap is a heap.Interface of servers, by when their time aside is over.
-type asideHeap []*remote
-
-func (h asideHeap) Len() int           { return len(h) }
-func (h asideHeap) Less(i, j int) bool { return h[i].place.due < h[j].place.due }
-func (h asideHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place.aside, h[j].place.aside = i, j
-}
-
-func (h *asideHeap) Push(r any) {
-	r.(*remote).place.aside = len(*h)
-	*h = append(*h, r.(*remote))
-}
-
-func (h *asideHeap) Pop() any {
-	last := len(*h) - 1
-	r := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return r
-}
-
-// wait blocks until it is known which servers there are and there are at least so
-// many.
-func (b *balance) wait(ctx context.Context, servers int) error {
+// waitFor blocks until it is known which servers there are and there are at
+// least so many.
+func (b *balance) waitFor(ctx context.Context, servers int) error {
 	for {
 		b.mu.Lock()
 		updated, closed := b.updated, b.closed
@@ -471,6 +370,7 @@ func (b *balance) wait(ctx context.Context, servers int) error {
 		case enough:
 			return nil
 		}
+
 		select {
 		case <-updated:
 		case <-ctx.Done():

@@ -29,7 +29,7 @@ func newBalance(names ...string) *balance {
 // takeNow takes a server that must be there, and counts a call as outstanding.
 func takeNow(t *testing.T, b *balance) *remote {
 	t.Helper()
-	r, ticket, err := b.take(nil, false)
+	r, ticket, err := b.take()
 	require.NoError(t, err)
 	require.Nil(t, ticket, "a server that is ready")
 	r.outstanding.Add(1)
@@ -39,7 +39,7 @@ func takeNow(t *testing.T, b *balance) *remote {
 // answer is what a connection does when a server has answered a call.
 func answer(r *remote, took time.Duration) {
 	r.place.adapt(r.outstanding.Add(-1)+1, int64(took))
-	r.changed(true)
+	r.answered()
 }
 
 func TestOfTwoServersTheOneThatOwesLess(t *testing.T) {
@@ -82,7 +82,7 @@ func TestFullServersLetCallersWait(t *testing.T) {
 	}
 	var tickets []*ticket
 	for range 3 {
-		r, ticket, err := b.take(nil, false)
+		r, ticket, err := b.take()
 		require.NoError(t, err)
 		require.Nil(t, r, "it has no room")
 		tickets = append(tickets, ticket)
@@ -112,19 +112,19 @@ func TestHedgeGoesToAServerThatAnswers(t *testing.T) {
 	b.remotes["silent"].lively.Store(clock())
 	b.remotes["good"].lively.Store(clock())
 	for range 20 {
-		r, _, err := b.take(open, true)
+		r, _, err := b.takeHedge(open)
 		require.NoError(t, err)
 		require.Equal(t, "good", r.addr)
 	}
 	open = append(open, &attempt{remote: b.remotes["good"]})
-	r, ticket, err := b.take(open, true)
+	r, ticket, err := b.takeHedge(open)
 	require.NoError(t, err)
 	require.Nil(t, r, "nobody knows whether the last one is there")
 	clear(open) // as when these attempts end: the ticket keeps its own list
-	b.changed(b.remotes["good"], true)
-	b.changed(b.remotes["unknown"], false)
+	b.answered(b.remotes["good"])
+	b.changed(b.remotes["unknown"])
 	assert.Empty(t, ticket.turn)
-	b.changed(b.remotes["unknown"], true)
+	b.answered(b.remotes["unknown"])
 	require.Len(t, ticket.turn, 1)
 	assert.Equal(t, "unknown", (<-ticket.turn).addr)
 }
@@ -136,8 +136,8 @@ func TestHedgesHaveTheirShare(t *testing.T) {
 	a.outstanding.Store(firstWindow)
 	var calls, hedges []*ticket
 	for range 40 {
-		_, call, _ := b.take(nil, false)
-		_, hedge, _ := b.take(nil, true)
+		_, call, _ := b.take()
+		_, hedge, _ := b.takeHedge(nil)
 		calls, hedges = append(calls, call), append(hedges, hedge)
 	}
 	served := func(tickets []*ticket) (n int) {
@@ -148,7 +148,7 @@ func TestHedgesHaveTheirShare(t *testing.T) {
 	}
 	for range 20 { // one leaves, one comes
 		a.outstanding.Add(-1)
-		b.changed(a, true)
+		b.answered(a)
 		a.place.promised = 0
 		a.outstanding.Add(1)
 	}
@@ -159,32 +159,32 @@ func TestHedgesHaveTheirShare(t *testing.T) {
 func TestFailedServersAreSetAsideUntilTheyAnswer(t *testing.T) {
 	b := newBalance("a", "b", "c")
 	for _, name := range []string{"b", "c"} {
-		b.remotes[name].broken(nil, true)
+		b.remotes[name].blame()
 	}
 	assert.Len(t, b.aside, 2)
 	for range firstWindow {
 		assert.Equal(t, "a", takeNow(t, b).addr)
 	}
-	b.remotes["b"].works()
-	b.changed(b.remotes["b"], true)
+	b.remotes["b"].praise()
+	b.answered(b.remotes["b"])
 	assert.Len(t, b.aside, 1)
 	assert.Equal(t, "b", takeNow(t, b).addr)
 	b.update(Snapshot{Servers: []string{"a"}})
 	assert.Empty(t, b.aside, "nobody asks who is no longer listed")
-	assert.Nil(t, b.pick(nil, false), "and the one that is left is full")
+	assert.Nil(t, b.pick(), "and the one that is left is full")
 }
 
 func TestListThatBecomesEmptySendsAwayWhoWaits(t *testing.T) {
 	b := &balance{updated: make(chan struct{})}
-	_, ticket, err := b.take(nil, false)
+	_, ticket, err := b.take()
 	require.NoError(t, err, "the list is not known yet")
 	b.update(Snapshot{})
 	require.Len(t, ticket.turn, 1)
 	require.Nil(t, <-ticket.turn)
-	_, _, err = b.take(nil, false)
+	_, _, err = b.take()
 	assert.ErrorIs(t, err, ErrNoServer)
 	b.closed = true
-	_, _, err = b.take(nil, false)
+	_, _, err = b.take()
 	assert.ErrorIs(t, err, ErrClosed)
 }
 
@@ -248,7 +248,7 @@ func TestBalanceUnderEverythingAtOnce(t *testing.T) {
 		all.Go(func() {
 			for i := range 500 {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%3)*100*time.Microsecond)
-				r, ticket, err := b.take(nil, false)
+				r, ticket, err := b.take()
 				if !assert.NoError(t, err) {
 					cancel()
 					return
@@ -304,10 +304,10 @@ func BenchmarkTake(b *testing.B) {
 			balance := newBalance(names...)
 			for _, r := range balance.list[1:] {
 				r.failures.Store(20) // it is not tried again while this runs
-				r.broken(nil, true)
+				r.blame()
 			}
 			for b.Loop() {
-				r, _, err := balance.take(nil, false)
+				r, _, err := balance.take()
 				if err != nil || r == nil {
 					b.Fatal(r, err)
 				}

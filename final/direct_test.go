@@ -27,10 +27,10 @@ func directPipe(t *testing.T) (*pipe, net.Conn) {
 	require.NoError(t, err)
 	t.Cleanup(func() { peer.Close() })
 	require.NoError(t, peer.SetDeadline(time.Now().Add(soon)))
-	return &pipe{
-		remote: &remote{}, wake: make(chan struct{}, 1), conn: conn,
-		direct: newDirectWriter(conn.(*net.TCPConn)),
-	}, peer
+	p := newPipe(&remote{})
+	t.Cleanup(p.cancel)
+	p.conn, p.direct = conn, newDirectWriter(conn.(*net.TCPConn))
+	return p, peer
 }
 
 // queue is what send does with a frame.

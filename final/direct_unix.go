@@ -1,5 +1,5 @@
-// Sending a frame without waiting: where the kernel takes it at once, its caller
-// need not wake the writer for it.
+// Sending a frame without waiting: where the kernel takes it at once, its
+// caller need not wake the writer for it.
 
 //go:build unix
 
@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A directWriter writes to a connection without ever waiting. It is not safe for
-// concurrent use, and nobody else may write meanwhile.
+// A directWriter writes to a connection without ever waiting. It is not safe
+// for concurrent use, and nobody else may write meanwhile.
 type directWriter struct {
 	raw  syscall.RawConn
 	try  func(fd uintptr) bool // kept, because it would be allocated anew for each write
@@ -31,8 +31,8 @@ func newDirectWriter(conn syscall.Conn) *directWriter {
 	return w
 }
 
-// write writes what the kernel takes now and returns how many bytes that was. An
-// error counts as none: who writes the rest will see it, too.
+// write writes what the kernel takes now and returns how many bytes that was.
+// An error counts as none: who writes the rest will see it, too.
 func (w *directWriter) write(data []byte) int {
 	if w.raw == nil {
 		return 0

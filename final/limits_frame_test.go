@@ -65,7 +65,7 @@ func TestCallOverTheServersLimit(t *testing.T) {
 		var answer *ReplyError
 		require.ErrorAs(t, err, &answer)
 		assert.Equal(t, w.addr, server)
-		assert.Contains(t, answer.Result, "over the limit of 2000")
+		assert.Contains(t, answer.Message, "over the limit of 2000")
 		_, _, err = client.Call(within(t), "ping", "a short one")
 		assert.NoError(t, err)
 	}
@@ -114,7 +114,7 @@ func TestCallsAroundOneOverTheServersLimit(t *testing.T) {
 	assert.Equal(t, NewReply("computed", 1), got.reply)
 	var answer *ReplyError
 	require.ErrorAs(t, receive(t, long, "the long call").err, &answer)
-	assert.Contains(t, answer.Result, "over the limit of 2000")
+	assert.Contains(t, answer.Message, "over the limit of 2000")
 	err := receive(t, once, "the call that may not run twice").err
 	require.ErrorContains(t, err, "connection lost")
 	require.ErrorContains(t, err, w.addr)

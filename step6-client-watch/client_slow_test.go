@@ -213,14 +213,3 @@ func TestAddressListedTwice(t *testing.T) {
 	client.Close()
 	stub.Close()
 }
-
-func TestContextWithACause(t *testing.T) {
-	client, _ := newClient(t, harness.StartStub(t, "", deaf).Addr)
-	cause := fmt.Errorf("the user went home")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, cause)
-	defer cancel()
-	_, _, err := client.Call(ctx, "ping", 1)
-	assert.ErrorIs(t, err, context.DeadlineExceeded)
-	assert.ErrorIs(t, err, cause)
-	assert.ErrorIs(t, client.Wait(ctx, 2), context.DeadlineExceeded)
-}

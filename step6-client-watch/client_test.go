@@ -173,7 +173,7 @@ func TestErrorReplyIsAnAnswer(t *testing.T) {
 	reply, server, err := client.Call(in5s(t), "ping", 1)
 	var answer *ReplyError
 	require.ErrorAs(t, err, &answer)
-	assert.Equal(t, ReplyError{Server: stub.Addr, Result: `"unknown method"`}, *answer)
+	assert.Equal(t, ReplyError{Server: stub.Addr, Message: "unknown method"}, *answer)
 	assert.Equal(t, "error", reply.Kind)
 	assert.Equal(t, stub.Addr, server)
 	assert.Equal(t, 1, stub.Requests())

@@ -173,21 +173,21 @@ func TestSetAsideLongerAndLonger(t *testing.T) {
 	r := &remote{}
 	for i := range 40 {
 		pause := min(firstAside<<min(i, 20), maxAside)
-		r.broken(nil, true)
+		r.blame()
 		left := time.Duration(r.aside.Load() - clock())
 		assert.LessOrEqual(t, left, pause, "after %d failures", i+1)
 		assert.Greater(t, left, pause/2-50*time.Millisecond, "after %d failures", i+1)
 	}
 	p := &pipe{remote: r, sent: []*attempt{{remote: r, outcomes: make(chan outcome, 1)}}}
-	require.NoError(t, p.answer([]byte(`{"out":"pong","result":1}`), nil))
+	require.NoError(t, p.answer([]byte(`{"out":"pong","result":1}`)))
 	assert.Zero(t, r.aside.Load(), "a reply ends it")
-	r.broken(nil, true)
+	r.blame()
 	assert.Greater(t, time.Duration(r.aside.Load()-clock()), maxAside/3, "but not what we think of it")
 
 	r.failed.Store(clock() - int64(maxAside) - 1)
 	p.sent = []*attempt{{remote: r, outcomes: make(chan outcome, 1)}}
-	require.NoError(t, p.answer([]byte(`{"out":"pong","result":1}`), nil))
-	r.broken(nil, true)
+	require.NoError(t, p.answer([]byte(`{"out":"pong","result":1}`)))
+	r.blame()
 	assert.Less(t, time.Duration(r.aside.Load()-clock()), firstAside,
 		"when it has been good for a while, a failure is a first one")
 }

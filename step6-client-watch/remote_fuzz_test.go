@@ -96,7 +96,6 @@ func FuzzReplies(f *testing.F) {
 				lost++
 				require.Error(t, o.err, "call %d", i)
 				require.Zero(t, o.reply)
-				require.False(t, o.tooLong && i > len(replies), "only the next one can be to blame for a length")
 			}
 		}
 		require.Equal(t, lost > 0, r.aside.Load() > 0, "it is set aside if it has failed someone")

@@ -135,6 +135,23 @@ func TestCallThatIsNotWrittenIsTakenBack(t *testing.T) {
 	assert.Equal(t, []*attempt{attempts[0], attempts[2]}, p.sent)
 }
 
+// A call that was refused is not among those that a silent server may still
+// answer, however its caller leaves.
+func TestRefusedCallThatLeavesTakesNothingAway(t *testing.T) {
+	_, r := listen(t)
+	p := unstarted(t, r)
+	r.pipe = p
+	waits := observe(t, r, ping("waits"))
+	p.take(nil)
+	p.silent = true
+	refused := observe(t, r, ping("refused"))
+	assert.ErrorIs(t, refused.next().err, errSilent)
+	refused.drop()
+	assert.NoError(t, p.err, "somebody waits")
+	waits.drop()
+	assert.ErrorIs(t, p.err, errAbandoned)
+}
+
 func TestIdleConnectionIsNotSilent(t *testing.T) {
 	t.Parallel()
 	peer, r := listen(t)
@@ -268,24 +285,6 @@ func TestTimeInWhichTheClientWasStoppedIsNoSilence(t *testing.T) {
 	require.False(t, o.silent)
 	require.NoError(t, o.err)
 	assert.Zero(t, r.aside.Load())
-}
-
-func TestReplyThatIsTooLong(t *testing.T) {
-	peer, r := listen(t)
-	first, second := observe(t, r, ping("1")), observe(t, r, ping("2"))
-	conn := peer.accept()
-	conn.want("1")
-	conn.want("2")
-	_, err := conn.Write([]byte{1, 0x10, 0x10, 0})
-	require.NoError(t, err)
-	o := first.next()
-	var long *FrameTooLongError
-	assert.ErrorAs(t, o.err, &long)
-	assert.True(t, o.tooLong)
-	o = second.next()
-	assert.Error(t, o.err)
-	assert.False(t, o.tooLong, "the one behind it is not to blame")
-	conn.wantEnd()
 }
 
 // Callers with little patience come and go: what they leave behind is bounded.

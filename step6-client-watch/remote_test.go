@@ -257,8 +257,8 @@ func TestRefusedConnectionCountsThoughNobodyWaits(t *testing.T) {
 
 // unstarted returns a pipe without the goroutine that connects and writes.
 func unstarted(t *testing.T, r *remote) *pipe {
-	p := &pipe{remote: r, wake: make(chan struct{}, 1)}
-	p.ctx, p.cancel = context.WithCancel(t.Context())
+	p := newPipe(r)
+	t.Cleanup(p.cancel)
 	return p
 }
 

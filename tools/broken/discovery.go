@@ -106,16 +106,16 @@ var discovery = []Program{
 		Name:    "slow-server-given-up",
 		Mistake: "breaks a connection that has been silent for two seconds, and begins the call anew",
 		Step:    "step6-client-watch", Spec: 6,
-		Edits: []Edit{{"remote.go", `	if p.isAbandoned() {
+		Edits: []Edit{{"silence.go", `	if p.isAbandoned() {
 		return errAbandoned
 	}
 	return nil
 }
 
-// progress`, `	return errSilent
+// hasMoved`, `	return errSilent
 }
 
-// progress`}},
+// hasMoved`}},
 		Quick: []string{"6.15", "6.21"},
 		Why:   "no other server needs so long for an answer",
 	},

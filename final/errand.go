@@ -1,0 +1,221 @@
+// One call under way: it moves to another server when one has failed, or is
+// silent or slow, and when that is safe.
+
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// maxAttempts is how many servers work on one call at most: each of them
+	// but the last is silent, or too slow for its caller.
+	maxAttempts = 4
+	// recently is how long after it made progress we trust that a server is
+	// there.
+	recently = time.Second
+)
+
+// An errand is one call under way. It belongs to the caller's goroutine.
+type errand struct {
+	client  *Client
+	method  string
+	frame   []byte
+	halfway int64 // when half of the caller's time is over, by clock; 0: that has no end
+
+	outcomes chan outcome // has room for all that its attempts can have at once
+	open     []*attempt   // those without a final outcome
+	ticket   *ticket      // we wait for a server; nil: we don't
+
+	// What has failed.
+	lost    error // why the last server did
+	tooLong bool  // one reply was: it can happen to a server, but not to two
+
+	// Most calls have but one attempt, for which there is memory here.
+	first attempt
+	tries int
+}
+
+// run has servers work on the request until one has answered it: then the
+// outcome is the answer. With an error it is that of the attempt that decided,
+// if one did.
+func (e *errand) run(ctx context.Context) (outcome, error) {
+	deadline, ok := ctx.Deadline()
+	if ok {
+		now := clock()
+		left := int64(deadline.Sub(epoch)) - now
+		e.halfway = now + left/2 - int64(lookInterval) // the next look comes that much later
+	}
+
+	isNeeded := true // another server
+	for ctx.Err() == nil {
+		if isNeeded && e.ticket == nil {
+			isAsked, err := e.askAnother()
+			if err != nil && len(e.open) == 0 {
+				return outcome{}, withLast(err, e.lost)
+			}
+			isNeeded = !isAsked
+		}
+
+		select {
+		case o := <-e.outcomes:
+			if o.silent {
+				isNeeded = isNeeded || e.mayBeHedged()
+				continue
+			}
+			isFinal, err := e.judge(o)
+			if isFinal {
+				return o, err
+			}
+			isNeeded = true
+		case r := <-e.turn():
+			e.ticket = nil
+			if r != nil {
+				e.start(r)
+				e.client.started(r)
+				isNeeded = false
+			}
+		case <-ctx.Done():
+		}
+	}
+
+	return e.lastAnswer(withLast(contextError(ctx), e.lost))
+}
+
+// askAnother sends the request to one more server, or takes a ticket with which
+// to wait for one. The error says that there is none.
+func (e *errand) askAnother() (isAsked bool, err error) {
+	var r *remote
+	if len(e.open) == 0 {
+		r, e.ticket, err = e.client.take()
+	} else {
+		r, e.ticket, err = e.client.takeHedge(e.open)
+	}
+
+	if r != nil {
+		e.start(r)
+	}
+	return r != nil, err
+}
+
+// start sends the request to a server.
+func (e *errand) start(r *remote) {
+	a := &e.first
+	if e.tries > 0 {
+		a = new(attempt)
+	}
+	e.tries++
+
+	*a = attempt{frame: e.frame, outcomes: e.outcomes, halfway: e.halfway}
+	e.open = append(e.open, a)
+	r.begin(a)
+}
+
+// mayBeHedged reports whether one more server may work on the call.
+func (e *errand) mayBeHedged() bool {
+	return len(e.open) < maxAttempts && e.client.Idempotent(e.method)
+}
+
+// turn returns the channel that delivers the server that we wait for.
+func (e *errand) turn() <-chan *remote {
+	if e.ticket == nil {
+		return nil
+	}
+	return e.ticket.turn
+}
+
+// leave gives up waiting for a server.
+func (e *errand) leave() {
+	if e.ticket != nil {
+		e.client.leave(e.ticket)
+		e.ticket = nil
+	}
+}
+
+// finish tells all who work on the call, or for it, that nobody waits any more.
+func (e *errand) finish() {
+	e.leave()
+	for _, a := range e.open {
+		a.drop()
+	}
+	e.release()
+}
+
+// judge takes an attempt's final outcome. It reports whether that is the
+// call's, too: an answer, or a failure that another server must not make good,
+// or can't.
+func (e *errand) judge(o outcome) (isFinal bool, err error) {
+	e.ended(o.attempt)
+	err = o.err
+	if err == nil {
+		err = check(e.method, o.reply)
+		if err == nil {
+			return true, nil
+		}
+		o.attempt.pipe.fail(err)
+	}
+
+	e.lost = fmt.Errorf("%s: %w", o.attempt.remote.addr, err)
+	if o.tooLong && e.tooLong || o.written && !e.client.Idempotent(e.method) {
+		return true, e.lost
+	}
+	e.tooLong = e.tooLong || o.tooLong
+	if len(e.open) == 0 {
+		e.leave() // there is nobody left to hedge: any server will do
+	}
+	return false, nil
+}
+
+// ended takes an attempt out of those that are open.
+func (e *errand) ended(a *attempt) {
+	e.open = slices.DeleteFunc(e.open, func(other *attempt) bool { return other == a })
+}
+
+// lastAnswer returns an answer that came together with the end of the call, or
+// else an error.
+func (e *errand) lastAnswer(err error) (outcome, error) {
+	for len(e.outcomes) > 0 {
+		o := <-e.outcomes
+		if !o.silent && o.err == nil {
+			e.ended(o.attempt)
+			return o, nil
+		}
+	}
+	return outcome{}, err
+}
+
+// kinds has what the replies of the methods that we know are called. A reply of
+// another kind belongs to another call: the server has sent one too many, or
+// one too few.
+var kinds = map[string]string{"ping": "pong", "pi": "pi_r"}
+
+// check returns an error if a reply can't be the one to a call of method.
+func check(method string, reply Reply) error {
+	want := kinds[method]
+	if want == "" || reply.Kind == want || reply.Kind == "error" {
+		return nil
+	}
+	return fmt.Errorf("a reply of the kind %q to %s: the server's replies are out of step", clip(reply.Kind), method)
+}
+
+// withLast adds to an error what became of the last server that was asked.
+func withLast(err, lost error) error {
+	if lost == nil {
+		return err
+	}
+	return fmt.Errorf("%w; last, %w", err, lost)
+}
+
+// contextError says why ctx has ended: as its error, which callers test for,
+// and as its cause if that says more.
+func contextError(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

@@ -1,0 +1,378 @@
+// One connection to a server. Calls are pipelined: each is sent without waiting
+// for the replies before it, and as replies come in the order of the requests,
+// the first one sent is the one answered.
+
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	dialTimeout = time.Second
+	maxWrite    = 64 << 10 // bytes in one write, unless one frame alone is longer
+	readSize    = 16 << 10 // bytes in one read, at most
+	sentGrowth  = 64       // attempts: sent moves through its memory, and needs no new one with every call
+)
+
+var errAbandoned = errors.New("nobody waits for it any more")
+
+// A pipe is one connection, from before it is made until it broke. A caller
+// puts an attempt into queue. The writer, a goroutine, moves it to sent, and
+// sends in one write what has gathered since its last. The reader, another,
+// hands each reply to the first attempt in sent. A caller that finds nothing
+// under way sends itself what the kernel takes without waiting.
+//
+// An attempt is in queue, or in sent, or has left the pipe. In both they are in
+// the order of the calls. Nothing of those in queue has been written; all in
+// sent may have been, and the server owes their replies.
+type pipe struct {
+	remote *remote
+	wake   chan struct{}   // holds one token when there is something in queue
+	ctx    context.Context // ends when the pipe breaks
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	conn   net.Conn      // nil while connecting
+	direct *directWriter // nil while connecting
+	err    error         // why it broke; nil: it didn't
+
+	// The attempts.
+	queue   []*attempt
+	sent    []*attempt
+	bytes   uint64 // in all frames that were ever moved to sent
+	waiting int    // attempts in queue and sent whose callers wait
+
+	// Only one writes at a time: the writer, or a caller when there is no rest.
+	writing bool   // the writer may be waiting for the kernel
+	rest    []byte // of the last frame in sent: the kernel had no room for it
+
+	// When the server is silent, or no longer listed, the pipe ends as soon as
+	// nobody waits.
+	silent  bool
+	retired bool
+
+	// Whether the server makes progress: silence.go.
+	looking bool // the reader will wake up for a look
+
+	// The same, and the reader's alone.
+	now      int64  // when the last bytes came, by clock
+	moved    bool   // there was progress since the last look
+	received int    // bytes since the last progress
+	acked    uint64 // bytes acknowledged at the last look with progress
+	quiet    int    // looks without it, in a row
+}
+
+// newPipe returns a pipe to be run.
+func newPipe(r *remote) *pipe {
+	p := &pipe{remote: r, wake: make(chan struct{}, 1)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+// send puts an attempt into the queue, or refuses it.
+func (p *pipe) send(a *attempt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	switch {
+	case p.err != nil:
+		a.end(outcome{err: p.err})
+		return
+	case p.silent:
+		a.end(outcome{err: errSilent})
+		return
+	}
+
+	p.waiting++
+	p.remote.outstanding.Add(1)
+	if p.conn != nil && !p.looking {
+		p.lookLater()
+	}
+
+	if p.sendNow(a) {
+		return
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sendNow writes as much of the attempt's frame as the kernel takes, if nothing
+// else is under way, and puts the attempt where it belongs then. It reports
+// whether there is nothing left to write. The caller holds the lock.
+func (p *pipe) sendNow(a *attempt) (isDone bool) {
+	taken := 0
+	isFree := len(p.queue)+len(p.sent)+len(p.rest) == 0 && !p.writing // a server may answer what has not left yet
+	if p.direct != nil && isFree {
+		taken = p.direct.write(a.frame)
+	}
+	if taken == 0 {
+		p.queue = append(p.queue, a)
+		return false
+	}
+
+	p.rest = append(p.rest, a.frame[taken:]...)
+	p.moveToSent(a)
+	return len(p.rest) == 0
+}
+
+// moveToSent notes that an attempt's frame is on its way. The caller holds the
+// lock, and has taken the attempt out of the queue.
+func (p *pipe) moveToSent(a *attempt) {
+	p.bytes += uint64(len(a.frame))
+	a.frameEnd = p.bytes
+	a.frame = nil
+
+	if len(p.sent) == cap(p.sent) {
+		p.sent = slices.Grow(p.sent, sentGrowth)
+	}
+	p.sent = append(p.sent, a)
+}
+
+// leave notes that an attempt's caller has left. An attempt that was not
+// written is taken back. Another keeps its place, because its reply still
+// comes. It reports whether the pipe is of no use to anybody now.
+func (p *pipe) leave(a *attempt) (isAbandoned bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if a.caller != callerWaits {
+		return false
+	}
+	a.caller = callerLeft
+	p.waiting--
+
+	at := slices.Index(p.queue, a)
+	if at >= 0 {
+		p.queue = slices.Delete(p.queue, at, at+1)
+		p.remote.outstanding.Add(-1)
+		p.remote.changed()
+	}
+	return p.isAbandoned()
+}
+
+// isAbandoned reports whether the pipe is of no use to anybody. The caller
+// holds the lock.
+func (p *pipe) isAbandoned() bool {
+	return p.waiting == 0 && (p.silent || p.retired)
+}
+
+// run connects, and then writes until the pipe breaks.
+func (p *pipe) run() {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(p.ctx, "tcp", p.remote.addr)
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	defer conn.Close()
+
+	p.mu.Lock()
+	p.conn, p.direct = conn, newDirectWriter(conn.(*net.TCPConn))
+	p.lookLater()
+	p.mu.Unlock()
+
+	go p.read(conn)
+	p.write(conn)
+}
+
+// write sends what comes into the queue until the pipe breaks.
+func (p *pipe) write(conn net.Conn) {
+	var frames []byte
+	for {
+		frames = p.take(frames[:0])
+		if len(frames) == 0 {
+			select {
+			case <-p.wake:
+				if p.remote.outstanding.Load() > 1 {
+					runtime.Gosched() // others are at work: who is about to call joins this write
+				}
+				continue
+			case <-p.ctx.Done():
+				return
+			}
+		}
+
+		_, err := conn.Write(frames)
+		if err != nil {
+			p.fail(err)
+			return
+		}
+		if cap(frames) > 2*maxWrite {
+			frames = nil // one long request should not cost us its memory for ever
+		}
+	}
+}
+
+// take moves attempts from queue to sent, as many as fit into one write, and
+// returns what is to be written, appended to dst. With nothing the writer
+// rests.
+func (p *pipe) take(dst []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	dst = append(dst, p.rest...)
+	p.rest = nil
+
+	n := 0
+	for n < len(p.queue) && (len(dst) == 0 || len(dst)+len(p.queue[n].frame) <= maxWrite) {
+		dst = append(dst, p.queue[n].frame...)
+		p.moveToSent(p.queue[n])
+		n++
+	}
+
+	p.queue = slices.Delete(p.queue, 0, n)
+	p.writing = len(dst) > 0
+	return dst
+}
+
+// read hands out replies, and looks whether there is progress, until the pipe
+// breaks.
+func (p *pipe) read(conn net.Conn) {
+	decoder := NewDecoder(MaxReply)
+	buf := make([]byte, readSize)
+
+	for {
+		n, err := conn.Read(buf)
+		switch {
+		case n > 0:
+			p.now = clock() // once for all replies in there
+			p.received += n
+			err = p.answerAll(decoder, buf[:n])
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			err = p.look()
+		}
+
+		if err != nil {
+			p.fail(fmt.Errorf("connection lost: %w", err))
+			return
+		}
+	}
+}
+
+// answerAll hands out the replies that end in a chunk.
+func (p *pipe) answerAll(decoder *Decoder, chunk []byte) error {
+	decoder.Feed(chunk)
+	for {
+		body, ok := decoder.Next()
+		if !ok {
+			return decoder.Err()
+		}
+		err := p.answer(body)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// answer gives a reply to the attempt that was sent first.
+func (p *pipe) answer(body []byte) error {
+	reply, err := ParseReply(body)
+	if err != nil {
+		return err
+	}
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if len(p.sent) == 0 {
+		return errors.New("a reply that nobody asked for")
+	}
+	a := p.sent[0]
+	p.sent[0] = nil
+	p.sent = p.sent[1:]
+	p.remote.place.adapt(p.remote.outstanding.Add(-1)+1, p.now-a.began)
+	p.remote.praise()
+	p.progress()
+	p.end(a, outcome{reply: reply, written: true}) // its caller may use the attempt again now
+	p.remote.answered()
+
+	if p.isAbandoned() {
+		return errRetired
+	}
+	return nil
+}
+
+// end gives an attempt's caller the final outcome, unless he has left. Who
+// calls it holds the lock.
+func (p *pipe) end(a *attempt, o outcome) {
+	if a.caller == callerWaits {
+		p.waiting--
+		a.end(o)
+	}
+}
+
+// retire breaks the pipe as soon as nobody waits any more.
+func (p *pipe) retire() {
+	p.mu.Lock()
+	p.retired = true
+	isAbandoned := p.isAbandoned()
+	p.mu.Unlock()
+
+	if isAbandoned {
+		p.fail(errRetired)
+	}
+}
+
+// fail breaks the pipe, whoever notices first that it must end: everyone who
+// waits is told.
+func (p *pipe) fail(err error) {
+	queue, sent, isFirst := p.shut(err)
+	if !isFirst {
+		return
+	}
+	p.remote.forget(p) // before they try again
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	var long *FrameTooLongError
+	isTooLong := errors.As(err, &long) // the reply that was to come next
+	for _, a := range sent {
+		p.end(a, outcome{err: err, written: true, tooLong: isTooLong})
+		isTooLong = false
+	}
+	for _, a := range queue {
+		p.end(a, outcome{err: err})
+	}
+}
+
+// shut closes the connection and takes all attempts out. It sets the server
+// aside if it is to blame: that a connection ends which owes nothing, as when a
+// server closes idle ones, says nothing against it.
+func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if p.err != nil {
+		return nil, nil, false
+	}
+	p.err = err
+	p.cancel()
+
+	queue, sent = p.queue, p.sent
+	p.queue, p.sent = nil, nil
+	p.remote.outstanding.Add(-int32(len(queue) + len(sent)))
+	if len(queue)+len(sent) > 0 || p.silent || p.conn == nil {
+		p.remote.blame()
+	}
+
+	if p.conn != nil {
+		tcp, ok := p.conn.(*net.TCPConn)
+		if ok && len(sent) > 0 {
+			_ = tcp.SetLinger(0) // a reset tells a server that still computes: nobody waits for this
+		}
+		p.conn.Close()
+	}
+	return queue, sent, true
+}

@@ -1,0 +1,66 @@
+// One call at one server, and what becomes of it.
+
+package main
+
+// An attempt is one call at one server. A call that moves makes several.
+type attempt struct {
+	remote   *remote
+	pipe     *pipe          // nil: it was refused at once
+	outcomes chan<- outcome // has room for all that can come
+
+	// What follows is guarded by the pipe's lock.
+	frame    []byte      // its caller's; nil when it is written
+	frameEnd uint64      // where in the stream of all that we send
+	caller   callerState // what its caller does
+	warned   bool        // that the server is silent
+}
+
+// A callerState says what the caller of an attempt does.
+type callerState int
+
+const (
+	callerWaits  callerState = iota // for the final outcome
+	callerServed                    // has it
+	callerLeft                      // doesn't want it any more
+)
+
+// An outcome is what became of an attempt. The final one comes once, unless its
+// caller has left. A silent one may come before it.
+type outcome struct {
+	attempt *attempt
+	reply   Reply
+	err     error
+	written bool // the server may have got the request
+	silent  bool // none yet, but the server is silent: another comes if it speaks again
+}
+
+// drop tells that the caller has left. A connection on which nothing moves, and
+// for which nobody waits, is reset: then the server forgets what it owes.
+func (a *attempt) drop() {
+	if a.pipe == nil {
+		return
+	}
+
+	isAbandoned := a.pipe.leave(a)
+	if isAbandoned {
+		a.pipe.fail(errAbandoned)
+	}
+}
+
+// end gives the caller, who waits, the final outcome. Who calls it holds the
+// pipe's lock, if there is a pipe.
+func (a *attempt) end(o outcome) {
+	a.caller = callerServed
+	o.attempt = a
+	a.outcomes <- o
+}
+
+// warn tells the caller, once, that the server is silent. Who calls it
+// holds the pipe's lock.
+func (a *attempt) warn() {
+	if a.warned || a.caller == callerLeft {
+		return
+	}
+	a.warned = true
+	a.outcomes <- outcome{attempt: a, written: true, silent: true}
+}

@@ -1,0 +1,211 @@
+// One call under way: it moves to another server when one has failed, or is
+// silent, and when that is safe.
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+const (
+	// maxAttempts is how many servers work on one call at most: each of them
+	// but the last is silent.
+	maxAttempts = 4
+	// recently is how long after its last answer we trust that a server is
+	// there.
+	recently = time.Second
+)
+
+// An errand is one call under way. It belongs to the caller's goroutine.
+type errand struct {
+	client   *Client
+	method   string
+	frame    []byte
+	outcomes chan outcome // has room for all that its attempts can have at once
+	open     []*attempt   // those without a final outcome
+
+	anyone bool         // a server that is set aside will do, too, if all are
+	found  chan *remote // delivers one that answers, while we look for it; nil: we don't
+	lost   error        // why the last server failed
+}
+
+// run has servers work on the request until one has answered it: then the
+// outcome is the answer. With an error it is that of the attempt that decided,
+// if one did.
+func (e *errand) run(ctx context.Context) (outcome, error) {
+	defer e.dropAll()
+	ctx, cancel := context.WithCancel(ctx) // ends what find does for us
+	defer cancel()
+
+	isNeeded := true // another server
+	for ctx.Err() == nil {
+		var pause <-chan time.Time
+		if isNeeded {
+			servers, err := e.client.servers()
+			if err != nil && len(e.open) == 0 {
+				return outcome{}, withLast(err, e.lost)
+			}
+			r := e.pick(servers)
+			if r != nil {
+				e.start(r)
+				isNeeded, e.anyone = false, false
+			} else { // all have failed: begin again, but not in a hurry
+				pause = time.After(firstAside)
+			}
+		}
+
+		select {
+		case o := <-e.outcomes:
+			if o.silent {
+				e.lookForAnother(ctx)
+				continue
+			}
+			isFinal, err := e.judge(o)
+			if isFinal {
+				return o, err
+			}
+			isNeeded = len(e.open) == 0 || e.found == nil
+		case r := <-e.found:
+			e.found = nil
+			e.start(r)
+		case <-pause:
+			e.anyone = true
+		case <-ctx.Done():
+		}
+	}
+
+	return outcome{}, withLast(ctx.Err(), e.lost)
+}
+
+// pick returns a random server that may have the call, or nil. One that is set
+// aside may not, unless anyone will do and there is no other.
+func (e *errand) pick(servers []*remote) *remote {
+	others := others(servers, e.open)
+	r := first(others, (*remote).claim)
+	if r == nil && e.anyone && len(others) > 0 {
+		r = others[0]
+	}
+	return r
+}
+
+// start sends the request to a server.
+func (e *errand) start(r *remote) {
+	e.open = append(e.open, r.start(e.frame, e.outcomes))
+}
+
+// dropAll tells all who work on the call that nobody waits any more.
+func (e *errand) dropAll() {
+	for _, a := range e.open {
+		a.drop()
+	}
+}
+
+// judge takes an attempt's final outcome. It reports whether that is the
+// call's, too: an answer, or a failure that another server must not make good.
+func (e *errand) judge(o outcome) (isFinal bool, err error) {
+	e.open = slices.DeleteFunc(e.open, func(a *attempt) bool { return a == o.attempt })
+	if o.err == nil {
+		return true, nil
+	}
+
+	e.lost = fmt.Errorf("%s: %w", o.attempt.remote.addr, o.err)
+	if o.written && !e.client.Idempotent(e.method) {
+		return true, e.lost
+	}
+	return false, nil
+}
+
+// lookForAnother begins to look for a server to be asked, besides those that
+// are silent, if the call may run twice.
+func (e *errand) lookForAnother(ctx context.Context) {
+	if e.found == nil && len(e.open) < maxAttempts && e.client.Idempotent(e.method) {
+		e.found = make(chan *remote, 1)
+		go find(ctx, e.client, slices.Clone(e.open), e.found)
+	}
+}
+
+// withLast adds to an error what became of the last server that was asked.
+func withLast(err, lost error) error {
+	if lost == nil {
+		return err
+	}
+	return fmt.Errorf("%w; last, %w", err, lost)
+}
+
+// find delivers a server that can take a call when those that work on it are
+// silent: one that has just answered others, or else the first to answer a
+// ping, which is sent to all. To send them the call itself would have each of
+// them begin its work. It returns when it has found one, or ctx ends.
+func find(ctx context.Context, c *Client, open []*attempt, found chan<- *remote) {
+	for ctx.Err() == nil {
+		servers, _ := c.servers() // perhaps none
+		others := others(servers, open)
+		r := first(others, (*remote).isLively)
+		if r == nil {
+			r = firstToAnswer(ctx, others)
+		}
+		if r != nil {
+			found <- r
+			return
+		}
+
+		select {
+		case <-time.After(firstAside):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// firstToAnswer pings servers, all at once, and returns the first that answers.
+// It returns nil when all have failed or are silent, or ctx ends.
+func firstToAnswer(ctx context.Context, servers []*remote) *remote {
+	ping := AppendFrame(nil, Request{Method: "ping", Params: []byte("null")}.Append(nil))
+	outcomes := make(chan outcome, 2*len(servers))
+	for _, r := range servers {
+		a := r.start(ping, outcomes)
+		defer a.drop()
+	}
+
+	for range servers {
+		select {
+		case o := <-outcomes:
+			if o.err == nil && !o.silent {
+				return o.attempt.remote
+			}
+			o.attempt.drop()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+// others returns the servers, in any order, that neither work on a call nor are
+// silent.
+func others(servers []*remote, open []*attempt) (others []*remote) {
+	for _, i := range rand.Perm(len(servers)) {
+		r := servers[i]
+		if !worksOn(r, open) && !r.silent.Load() {
+			others = append(others, r)
+		}
+	}
+	return others
+}
+
+// worksOn reports whether one of the attempts is at that server.
+func worksOn(r *remote, open []*attempt) bool {
+	return slices.ContainsFunc(open, func(a *attempt) bool { return a.remote == r })
+}
+
+// first returns the first server that fits, or nil.
+func first(servers []*remote, fits func(*remote) bool) *remote {
+	at := slices.IndexFunc(servers, fits)
+	if at < 0 {
+		return nil
+	}
+	return servers[at]
+}
