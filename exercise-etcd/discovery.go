@@ -88,7 +88,8 @@ func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
 // get reads all that is registered.
 func (d *Discovery) get(ctx context.Context) (err error) {
 	if d.client == nil {
-		if d.client, err = connect(d.config); err != nil {
+		d.client, err = connect(d.config)
+		if err != nil {
 			return err
 		}
 	}
@@ -214,7 +215,8 @@ func (d *Discovery) publish(publish func(rpc.Snapshot)) (hold time.Duration) {
 	}
 	now := rpc.Snapshot{Servers: servers, Stale: d.stale}
 	if len(servers) == 0 && len(d.last.Servers) > 0 {
-		if hold = d.session - time.Since(d.recovered); hold > 0 || d.stale {
+		hold = d.session - time.Since(d.recovered)
+		if hold > 0 || d.stale {
 			now = rpc.Snapshot{Servers: d.last.Servers, Stale: true}
 		}
 	}

@@ -41,7 +41,8 @@ func NewFlags(flags *flag.FlagSet) *Flags {
 		endpoints = "127.0.0.1:2379"
 	}
 	user := &secret{text: os.Getenv("ETCD_USER")}
-	if os.Unsetenv("ETCD_USER"); user.text != "" {
+	os.Unsetenv("ETCD_USER")
+	if user.text != "" {
 		user.where = "$ETCD_USER"
 	}
 	f := &Flags{
@@ -82,7 +83,8 @@ func (f *Flags) Config() clientv3.Config {
 		}
 		config.Username, config.Password, _ = strings.Cut(f.user.text, ":")
 	}
-	if config.TLS, err = f.tlsConfig(); err != nil {
+	config.TLS, err = f.tlsConfig()
+	if err != nil {
 		rpc.UsageError(f.flags, "%v", err)
 	}
 	return config

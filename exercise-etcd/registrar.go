@@ -151,7 +151,8 @@ func (r *Registrar) end() {
 // reconcile takes the steps from what is to what should be.
 func (r *Registrar) reconcile() (err error) {
 	if r.client == nil {
-		if r.client, err = connect(r.config); err != nil {
+		r.client, err = connect(r.config)
+		if err != nil {
 			return err
 		}
 	}

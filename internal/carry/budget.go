@@ -41,6 +41,7 @@ type File struct {
 func (t *Tree) Count() ([]Part, error) {
 	var all []Part
 	seen := map[string]bool{}
+
 	for _, s := range t.steps {
 		budgets := t.rules.Budgets[s.number]
 		if budgets == nil {
@@ -50,6 +51,7 @@ func (t *Tree) Count() ([]Part, error) {
 		for j, budget := range budgets {
 			parts[j] = Part{Step: s.dir, Name: budget.Part, Budget: budget.Statements}
 		}
+
 		for _, name := range slices.Sorted(maps.Keys(s.files)) {
 			if !carried(name) || specName.MatchString(name) || seen[name] {
 				continue
@@ -59,6 +61,7 @@ func (t *Tree) Count() ([]Part, error) {
 			if err != nil {
 				return nil, err
 			}
+
 			part := &parts[max(0, t.rules.budget(s.number, name))]
 			part.Files = append(part.Files, file)
 			part.Lines += file.Lines
@@ -66,6 +69,7 @@ func (t *Tree) Count() ([]Part, error) {
 		}
 		all = append(all, parts...)
 	}
+
 	return all, nil
 }
 
@@ -75,6 +79,7 @@ func (t *Tree) WriteBudget(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "step\tnew code\tlines\tstatements\tbudget\tfiles (statements)\n")
 	for _, part := range parts {
@@ -89,6 +94,7 @@ func (t *Tree) WriteBudget(w io.Writer) error {
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%s\t%s\n",
 			part.Step, part.Name, part.Lines, part.Statements, budget, strings.Join(files, ", "))
 	}
+
 	fmt.Fprintf(table, "\nmain.go\tlines\tstatements\tgrowth\n")
 	before := 0
 	for _, s := range t.steps {
@@ -102,6 +108,7 @@ func (t *Tree) WriteBudget(w io.Writer) error {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%+d\n", s.dir, file.Lines, file.Statements, file.Statements-before)
 		before = file.Statements
 	}
+
 	return table.Flush()
 }
 
@@ -126,6 +133,7 @@ func Statements(source []byte) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
+
 	for _, declaration := range file.Decls {
 		switch d := declaration.(type) {
 		case *ast.FuncDecl:
@@ -136,6 +144,7 @@ func Statements(source []byte) (n int, err error) {
 			}
 		}
 	}
+
 	ast.Inspect(file, func(node ast.Node) bool {
 		switch node.(type) {
 		case *ast.BlockStmt, *ast.EmptyStmt:
@@ -156,6 +165,7 @@ func CodeLines(source []byte) int {
 	var tokens scanner.Scanner
 	tokens.Init(file, source, nil, 0) // mode 0 skips comments
 	code := map[int]bool{}
+
 	for {
 		pos, tok, text := tokens.Scan()
 		switch {
@@ -164,6 +174,7 @@ func CodeLines(source []byte) int {
 		case tok == token.SEMICOLON && text == "\n":
 			continue // put in at the end of a line by the scanner
 		}
+
 		first := file.Line(pos)
 		for line := range strings.Count(text, "\n") + 1 {
 			code[first+line] = true

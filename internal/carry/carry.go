@@ -54,6 +54,7 @@ func Load(root string, rules Rules) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for steps: %w", err)
 	}
+
 	for _, entry := range entries {
 		number := math.MaxInt
 		if m := stepName.FindStringSubmatch(entry.Name()); m != nil {
@@ -64,22 +65,26 @@ func Load(root string, rules Rules) (*Tree, error) {
 		if !entry.IsDir() {
 			continue
 		}
+
 		paths, err := filepath.Glob(filepath.Join(root, entry.Name(), "*.go"))
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", entry.Name(), err)
 		}
+
 		s := step{dir: entry.Name(), number: number, files: map[string]bool{}}
 		for _, path := range paths {
 			s.files[filepath.Base(path)] = true
 		}
 		t.steps = append(t.steps, s)
 	}
+
 	slices.SortFunc(t.steps, func(a, b step) int { return cmp.Compare(a.number, b.number) })
 	for i := 1; i < len(t.steps); i++ {
 		if a, b := t.steps[i-1], t.steps[i]; a.number == b.number {
 			return nil, fmt.Errorf("%s and %s are both step %d", a.dir, b.dir, a.number)
 		}
 	}
+
 	return t, nil
 }
 
@@ -136,18 +141,21 @@ type copied struct {
 func (t *Tree) copies() []copied {
 	var all []copied
 	source := map[string]string{} // file name to the directory it comes from
+
 	for _, s := range t.steps {
 		for _, name := range slices.Sorted(maps.Keys(source)) {
 			if !t.rules.revised(s.dir, name) {
 				all = append(all, copied{name: name, from: source[name], to: s.dir})
 			}
 		}
+
 		for name := range s.files {
 			if carried(name) && (source[name] == "" || t.rules.revised(s.dir, name)) {
 				source[name] = s.dir
 			}
 		}
 	}
+
 	return all
 }
 
@@ -158,11 +166,14 @@ func (t *Tree) contents(c copied) (want, got []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the file to carry: %w", err)
 	}
+
 	if c.to == finalDir {
-		if want, err = setPackage(want, finalPackage); err != nil {
+		want, err = setPackage(want, finalPackage)
+		if err != nil {
 			return nil, nil, fmt.Errorf("carry %s from %s: %w", c.name, c.from, err)
 		}
 	}
+
 	got, err = os.ReadFile(filepath.Join(t.root, c.to, c.name))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("read the carried file: %w", err)
@@ -181,12 +192,14 @@ func (t *Tree) Carry() (written []string, err error) {
 		if got != nil && string(got) == string(want) {
 			continue
 		}
+
 		path := filepath.Join(c.to, c.name)
 		if err := os.WriteFile(filepath.Join(t.root, path), want, 0o644); err != nil {
 			return written, fmt.Errorf("carry %s from %s: %w", c.name, c.from, err)
 		}
 		written = append(written, path)
 	}
+
 	return written, nil
 }
 

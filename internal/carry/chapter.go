@@ -13,8 +13,9 @@ import (
 // sorted, without tests.
 type Chapter struct {
 	Number int
-	Dir    string   // the step's directory, without the root
-	Before string   // the directory of the step before; "" for the first
+	Dir    string // the step's directory, without the root
+	Before string // the directory of the step before; "" for the first
+
 	Start  []string // all sources of the step before, main.go among them
 	Given  []string // new files of this step that the reader is given
 	Write  []string // new files of this step that he writes
@@ -30,6 +31,7 @@ func (t *Tree) Chapters() []Chapter {
 		if s.dir == finalDir {
 			break
 		}
+
 		c := Chapter{Number: s.number, Dir: s.dir, Before: before.dir, Start: before.sources()}
 		for _, name := range s.sources() {
 			switch {
@@ -44,9 +46,11 @@ func (t *Tree) Chapters() []Chapter {
 				c.Write = append(c.Write, name)
 			}
 		}
+
 		all = append(all, c)
 		before = s
 	}
+
 	return all
 }
 

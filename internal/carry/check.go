@@ -33,6 +33,7 @@ func (t *Tree) Check() (problems []string, err error) {
 				copy, original, original, c.diff(want, got)))
 		}
 	}
+
 	for _, r := range t.rules.Revisions {
 		if !t.has(r.Step) && !t.FinalIsThere() {
 			continue // a handout ends before that step
@@ -45,6 +46,7 @@ func (t *Tree) Check() (problems []string, err error) {
 			problems = append(problems, problem)
 		}
 	}
+
 	parts, err := t.Count()
 	if err != nil {
 		return nil, err
@@ -58,6 +60,7 @@ func (t *Tree) Check() (problems []string, err error) {
 				part.Step, part.Statements, part.Name, part.Statements-part.Budget, part.Budget))
 		}
 	}
+
 	return problems, nil
 }
 

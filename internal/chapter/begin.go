@@ -22,12 +22,14 @@ func (b *Book) Begin(c carry.Chapter) error {
 	if err := os.MkdirAll(b.mine, 0o755); err != nil {
 		return fmt.Errorf("make the directory for your program: %w", err)
 	}
+
 	b.say("Chapter %d, %s. Your program is in %s.\n\n", c.Number, c.Dir, Mine)
 	copied, kept, err := b.hand(c.Before, c.Start)
 	b.list("copied", copied, "of "+c.Before)
 	if err != nil {
 		return err
 	}
+
 	var given []string
 	for _, name := range c.Given { // one by one: each is useful without the others
 		new, old, err := b.hand(c.Dir, []string{name})
@@ -36,6 +38,7 @@ func (b *Book) Begin(c carry.Chapter) error {
 		}
 		given, kept = append(given, new...), append(kept, old...)
 	}
+
 	b.list("given", given, "of "+c.Dir)
 	b.list("kept", kept, "that you have")
 	b.field("you write", "%s", b.toWrite(c))
@@ -61,6 +64,7 @@ func (b *Book) hand(dir string, names []string) (copied, kept []string, err erro
 	if err != nil {
 		return nil, nil, err
 	}
+
 	var missing []string
 	for _, name := range names {
 		if _, err := os.Lstat(filepath.Join(b.mine, name)); err == nil {
@@ -69,10 +73,12 @@ func (b *Book) hand(dir string, names []string) (copied, kept []string, err erro
 			missing = append(missing, name)
 		}
 	}
+
 	if clash != "" {
 		b.list("left out", missing, "of "+dir+", because "+clash)
 		return nil, kept, nil
 	}
+
 	for i, name := range missing {
 		if err := b.copyNew(dir, name); err != nil {
 			return missing[:i], kept, err
@@ -88,6 +94,7 @@ func (b *Book) clash(dir string, names []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	where := map[string]string{} // what he declares that ours don't in the file of that name
 	for _, file := range his {
 		ours := declared(filepath.Join(b.root, dir, file))
@@ -97,6 +104,7 @@ func (b *Book) clash(dir string, names []string) (string, error) {
 			}
 		}
 	}
+
 	for _, file := range names {
 		if slices.Contains(his, file) {
 			continue
@@ -107,6 +115,7 @@ func (b *Book) clash(dir string, names []string) (string, error) {
 			}
 		}
 	}
+
 	return "", nil
 }
 

@@ -206,6 +206,7 @@ func TestChapterOfTheCommandLine(t *testing.T) {
 	root := t.TempDir()
 	write(t, root, small)
 	b, _ := open(t, root, smallRules)
+
 	for step, want := range map[string]string{
 		"":      "STEP is missing: it is a number from 1 to 3, as in `make try STEP=3`",
 		"0":     "there is no chapter STEP=0: it is a number from 1 to 3",
@@ -218,9 +219,11 @@ func TestChapterOfTheCommandLine(t *testing.T) {
 		_, err := b.Chapter("try", step)
 		assert.ErrorContains(t, err, want, step)
 	}
+
 	c, err := b.Chapter("try", "2")
 	require.NoError(t, err)
 	assert.Equal(t, "step2-b", c.Dir)
+
 	_, err = Open(t.TempDir(), smallRules, nil)
 	assert.ErrorContains(t, err, "no chapter in")
 }
@@ -262,11 +265,13 @@ func TestWhatBeginGivesCompiles(t *testing.T) {
 			b, _ := workbook(t)
 			b.mine = t.TempDir()
 			require.NoError(t, b.Begin(c))
+
 			for _, file := range []string{"go.mod", "go.sum"} { // a module of its own
 				text, err := os.ReadFile(filepath.Join(b.root, file))
 				require.NoError(t, err)
 				write(t, b.mine, map[string]string{file: string(text)})
 			}
+
 			vet := exec.Command("go", "vet", ".")
 			vet.Dir = b.mine
 			output, err := vet.CombinedOutput()

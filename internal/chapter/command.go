@@ -30,6 +30,7 @@ func (b *Book) goCommand(
 ) (complaint string, err error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = b.root
+
 	// A group of its own: Ctrl-C in a terminal reaches us alone, and we pass it
 	// on to all of them, the go command's children too, whoever sent it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -39,6 +40,7 @@ func (b *Book) goCommand(
 		return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 	}
 	cmd.WaitDelay = patience
+
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	output, ours := io.Pipe()
@@ -49,12 +51,14 @@ func (b *Book) goCommand(
 		output.CloseWithError(err)
 		done <- err
 	}()
+
 	err = cmd.Run()
 	ours.Close()
 	readErr := <-done
 	if interrupted {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // who didn't hear
 	}
+
 	if readErr != nil {
 		err = fmt.Errorf("read what go %s prints: %w", args[0], readErr)
 	}
@@ -67,10 +71,12 @@ func (b *Book) compile(ctx context.Context, race bool) (complaint string, err er
 	if complaint, err := b.wantMain(); complaint != "" || err != nil {
 		return complaint, err
 	}
+
 	args := []string{"build", "-o", "/dev/null"}
 	if race {
 		args = append(args, "-race")
 	}
+
 	discard := func(r io.Reader) error { _, err := io.Copy(io.Discard, r); return err }
 	complaint, err = b.goCommand(ctx, discard, append(args, "./"+Mine)...)
 	if err == nil {
@@ -79,6 +85,7 @@ func (b *Book) compile(ctx context.Context, race bool) (complaint string, err er
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || ctx.Err() != nil || complaint == "" {
 		return "", fmt.Errorf("build your program: %w", err)
 	}
+
 	var lines []string
 	for line := range strings.Lines(complaint) {
 		if !strings.HasPrefix(line, "# ") { // the package's path

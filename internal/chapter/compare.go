@@ -28,6 +28,7 @@ func (b *Book) Compare(c carry.Chapter, color bool) error {
 	if err := b.wantProgram(c); err != nil {
 		return err
 	}
+
 	names := map[string]bool{}
 	for _, dir := range []string{b.mine, filepath.Join(b.root, c.Dir)} {
 		files, err := sources(dir)
@@ -41,6 +42,7 @@ func (b *Book) Compare(c carry.Chapter, color bool) error {
 			}
 		}
 	}
+
 	same := true
 	only := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -52,6 +54,7 @@ func (b *Book) Compare(c carry.Chapter, color bool) error {
 		if err != nil {
 			return err
 		}
+
 		switch {
 		case ours == nil:
 			only[Mine] = append(only[Mine], name)
@@ -65,11 +68,13 @@ func (b *Book) Compare(c carry.Chapter, color bool) error {
 		}
 		same = false
 	}
+
 	for _, dir := range []string{Mine, c.Dir} {
 		if only[dir] != nil {
 			b.say("only in %s: %s\n", dir, strings.Join(only[dir], ", "))
 		}
 	}
+
 	if same {
 		b.say("no difference: %s and %s are the same program\n", Mine, c.Dir)
 	}
@@ -93,6 +98,7 @@ func paint(diff string, color bool) string {
 	if !color {
 		return diff
 	}
+
 	lines := strings.Split(diff, "\n")
 	for i, line := range lines {
 		code := map[byte]string{'-': "31", '+': "32", '@': "36"}[(line + " ")[0]]
@@ -103,5 +109,6 @@ func paint(diff string, color bool) string {
 			lines[i] = "\x1b[" + code + "m" + line + "\x1b[m"
 		}
 	}
+
 	return strings.Join(lines, "\n")
 }

@@ -43,12 +43,14 @@ func (b *Book) Handout(c carry.Chapter, out string) error {
 		return err
 	}
 	defer root.Close()
+
 	h := &handout{b: b, root: root, wanted: map[string]bool{}}
 	for _, before := range b.chapters {
 		if before.Number < c.Number {
 			h.complete(before.Dir)
 		}
 	}
+
 	h.begun(c)
 	for _, tool := range tools {
 		h.tool(tool)
@@ -58,9 +60,11 @@ func (b *Book) Handout(c carry.Chapter, out string) error {
 	}
 	h.pictures()
 	h.readme(c)
+
 	if h.err != nil {
 		return fmt.Errorf("write the handout: %w", h.err)
 	}
+
 	b.say("Chapter %d for a class is in %s: %d files.\n", c.Number, out, h.files)
 	if err := commit(out, fmt.Sprintf("Chapter %d: what we start from", c.Number)); errors.Is(err, exec.ErrNotFound) {
 		b.say("There is no git here, so it isn't a repository yet.\n")
@@ -79,6 +83,7 @@ func emptyDir(out string) (*os.Root, error) {
 	case strings.HasPrefix(out, "~"): // a directory of that name would be a trap
 		return nil, fmt.Errorf("your shell doesn't expand the ~ in OUT=%s: write the whole path", out)
 	}
+
 	entries, err := os.ReadDir(out)
 	if err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("OUT=%s is not empty: %s", out, rule)
@@ -86,6 +91,7 @@ func emptyDir(out string) (*os.Root, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("look into OUT=%s: %w; %s", out, err, rule)
 	}
+
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, fmt.Errorf("make OUT=%s: %w", out, err)
 	}
@@ -113,7 +119,8 @@ func (h *handout) complete(dir string) {
 		}
 		name := entry.Name()
 		rel, err := filepath.Rel(h.b.root, p)
-		switch rel = filepath.ToSlash(rel); {
+		rel = filepath.ToSlash(rel)
+		switch {
 		case err != nil:
 			return err
 		case entry.IsDir() && (name[0] == '.' || name[0] == '_'):
@@ -133,6 +140,7 @@ func (h *handout) begun(c carry.Chapter) {
 	for _, name := range c.Start {
 		h.copy(path.Join(c.Before, name), path.Join(c.Dir, name))
 	}
+
 	entries, err := os.ReadDir(filepath.Join(h.b.root, c.Dir))
 	h.fail(err)
 	for _, entry := range entries {
@@ -140,6 +148,7 @@ func (h *handout) begun(c carry.Chapter) {
 			h.copy(path.Join(c.Dir, entry.Name()), path.Join(c.Dir, entry.Name()))
 		}
 	}
+
 	for _, name := range append(c.Given, "README.md") {
 		h.copy(path.Join(c.Dir, name), path.Join(c.Dir, name))
 	}
@@ -166,17 +175,20 @@ func (h *handout) copy(from, to string) {
 	if h.err != nil {
 		return
 	}
+
 	text, err := os.ReadFile(filepath.Join(h.b.root, from))
 	h.fail(err)
 	h.write(to, text)
 	if path.Ext(from) != ".go" || h.err != nil {
 		return
 	}
+
 	file, err := parser.ParseFile(token.NewFileSet(), from, text, parser.ImportsOnly)
 	if err != nil {
 		h.fail(err)
 		return
 	}
+
 	for _, spec := range file.Imports {
 		imported, _ := strconv.Unquote(spec.Path.Value)
 		if dir, ok := strings.CutPrefix(imported, module+"/"); !ok {
@@ -218,11 +230,13 @@ func (h *handout) fail(err error) {
 func (h *handout) readme(c carry.Chapter) {
 	text, err := os.ReadFile(filepath.Join(h.b.root, "README.md"))
 	h.fail(err)
+
 	title, rest, _ := strings.Cut(string(text), "\n")
 	before := "The chapters before it are complete."
 	if c.Before == "" {
 		before = "It is the first."
 	}
+
 	h.write("README.md", []byte(fmt.Sprintf(`%s
 
 **This is a handout: chapter %d, [%[3]s](%[3]s/README.md), is yours to write.** %s `+"`%[3]s`"+` has
@@ -239,6 +253,7 @@ func commit(dir, message string) error {
 	if _, err := exec.LookPath("git"); err != nil {
 		return err
 	}
+
 	for _, args := range [][]string{{"init", "-q"}, {"add", "-A", "-f"}, {"commit", "-q", "-m", message}} {
 		// Whatever the user's configuration says, and if there is none.
 		cmd := exec.Command("git", append([]string{
@@ -252,6 +267,7 @@ func commit(dir, message string) error {
 				cmd.Env = append(cmd.Env, variable)
 			}
 		}
+
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("git %s: %w\n%s", args[0], err, output)
 		}

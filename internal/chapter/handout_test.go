@@ -193,13 +193,16 @@ func student(t *testing.T, class string) {
 	b, out := open(t, class, carry.Workbook())
 	first, second := b.chapters[0], b.chapters[1]
 	require.NoError(t, b.Begin(second))
+
 	green, err := b.Try(t.Context(), first, How{Only: "1.1"}) // he has that program
 	require.NoError(t, err)
 	assert.True(t, green)
 	assert.True(t, strings.HasSuffix(out.String(), "1.1 ✓\n"), out.String())
+
 	green, err = b.Try(t.Context(), second, How{Only: "2.1"})
 	require.NoError(t, err)
 	assert.False(t, green)
+
 	_, report, _ := strings.Cut(out.String(), "2.1 ✗\n\n")
 	assert.Regexp(t, `(?s)^✗ 2\.1 [^\n]+\n  did .*\n  expected  .*\n  got  .*\n  usually .*\n`+
 		`  again     make try STEP=2 ONLY=2\.1\n$`, report)

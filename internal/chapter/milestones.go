@@ -35,12 +35,14 @@ func (b *Book) milestones(c carry.Chapter) ([]milestone, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for the milestones of chapter %d: %w", c.Number, err)
 	}
+
 	var all []milestone
 	ast.Inspect(file, func(node ast.Node) bool {
 		call, ok := node.(*ast.CallExpr)
 		if !ok {
 			return true
 		}
+
 		for _, arg := range call.Args {
 			text, _ := carry.Text(arg)
 			m := milestoneText.FindStringSubmatch(text)
@@ -53,6 +55,7 @@ func (b *Book) milestones(c carry.Chapter) ([]milestone, error) {
 		}
 		return true
 	})
+
 	if len(all) == 0 {
 		return nil, fmt.Errorf("no milestone in %s/%s", c.Dir, name)
 	}
@@ -71,6 +74,7 @@ func (b *Book) only(c carry.Chapter, only string) (carry.Chapter, milestone, err
 		if err != nil {
 			return of, milestone{}, err
 		}
+
 		for _, m := range all {
 			if m.number == only {
 				return of, m, nil
@@ -79,6 +83,7 @@ func (b *Book) only(c carry.Chapter, only string) (carry.Chapter, milestone, err
 		return of, milestone{}, fmt.Errorf("there is no milestone ONLY=%s: chapter %d has %s to %s",
 			only, of.Number, all[0].number, all[len(all)-1].number)
 	}
+
 	return c, milestone{}, fmt.Errorf("there is no milestone ONLY=%s for STEP=%d: "+
 		"it is a number such as %d.1, of this chapter or one before it", only, c.Number, c.Number)
 }

@@ -47,10 +47,12 @@ func TestOnly(t *testing.T) {
 	write(t, root, small)
 	write(t, root, map[string]string{"step2-b/spec2_test.go": spec2})
 	b, _ := open(t, root, smallRules)
+
 	c, m, err := b.only(b.chapters[2], "2.10") // an earlier chapter's
 	require.NoError(t, err)
 	assert.Equal(t, "step2-b", c.Dir)
 	assert.Equal(t, "the last", m.sentence)
+
 	for only, want := range map[string]string{
 		"2.3": "there is no milestone ONLY=2.3: chapter 2 has 2.1 to 2.10",
 		"2":   "there is no milestone ONLY=2: chapter 2 has 2.1 to 2.10",

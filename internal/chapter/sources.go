@@ -31,6 +31,7 @@ func declared(path string) map[string]bool {
 	if file == nil {
 		return names
 	}
+
 	for _, decl := range file.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
@@ -50,6 +51,7 @@ func declared(path string) map[string]bool {
 			}
 		}
 	}
+
 	delete(names, "_")
 	delete(names, "init") // may be declared many times
 	return names

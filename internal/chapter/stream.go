@@ -34,6 +34,7 @@ type event struct {
 func (s *stream) follow(from io.Reader, tell func(test, action string)) error {
 	s.printed = map[string]*strings.Builder{}
 	lines := bufio.NewReader(from)
+
 	for {
 		line, err := lines.ReadString('\n')
 		if line != "" {
@@ -54,6 +55,7 @@ func (s *stream) take(line string, tell func(test, action string)) {
 		e = event{Action: "output", Output: line} // of the go command itself
 	}
 	test := s.outer(e.Test)
+
 	switch e.Action {
 	case "output", "build-output":
 		if s.printed[test] == nil {
@@ -123,6 +125,7 @@ func (s *stream) blocks(test string) (blocks []string) {
 	if s.printed[test] == nil {
 		return nil
 	}
+
 	said := false // by t.Log, which indents the lines after the first
 	for line := range strings.Lines(s.printed[test].String()) {
 		line = strings.TrimRight(line, "\r\n")
@@ -146,5 +149,6 @@ func (s *stream) blocks(test string) (blocks []string) {
 			}
 		}
 	}
+
 	return blocks
 }

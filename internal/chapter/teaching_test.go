@@ -30,6 +30,7 @@ func TestTeachingTable(t *testing.T) {
 	require.NoError(t, err)
 	rows := teachingRow.FindAllStringSubmatch(string(text), -1)
 	require.Len(t, rows, len(b.chapters))
+
 	for i, c := range b.chapters {
 		lines := map[string]string{"given": "–"}
 		for _, part := range parts {
@@ -37,11 +38,13 @@ func TestTeachingTable(t *testing.T) {
 				lines[part.Name] = fmt.Sprint(part.Lines)
 			}
 		}
+
 		milestones, err := b.milestones(c)
 		require.NoError(t, err)
 		want := []string{
 			fmt.Sprint(c.Number), rows[i][2], lines["written"], lines["given"], fmt.Sprint(len(milestones)),
 		}
+
 		readme, err := os.ReadFile(filepath.Join(b.root, c.Dir, "README.md"))
 		require.NoError(t, err)
 		if box := hours.FindStringSubmatch(string(readme)); box != nil {

@@ -29,6 +29,7 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 	if err := b.wantProgram(c); err != nil {
 		return false, err
 	}
+
 	lack, err := b.unbegun()
 	if err != nil {
 		return false, err
@@ -37,6 +38,7 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 		b.say("%s %s/README.md says what it is to do.\n", lack, c.Dir)
 		return false, nil
 	}
+
 	target, milestones := c, []milestone(nil)
 	if how.Only == "" {
 		milestones, err = b.milestones(c)
@@ -48,6 +50,7 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 	if err != nil {
 		return false, err
 	}
+
 	building := time.AfterFunc(3*time.Second, func() { b.say("building …\n") })
 	defer building.Stop()
 	complaint, err := b.compile(ctx, how.Race)
@@ -59,10 +62,13 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 		b.say("Your program doesn't compile:\n\n%s\n", strings.TrimSpace(complaint))
 		return false, nil
 	}
+
 	t := &trial{b: b, c: c, how: how, building: building}
-	if green, err = t.run(ctx, target.Number, milestones); !green || err != nil || how.Only != "" {
+	green, err = t.run(ctx, target.Number, milestones)
+	if !green || err != nil || how.Only != "" {
 		return green, err
 	}
+
 	for _, earlier := range b.chapters {
 		if earlier.Number == c.Number {
 			break
@@ -76,6 +82,7 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 			return green, err
 		}
 	}
+
 	b.praise(c)
 	return true, nil
 }
@@ -113,6 +120,7 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []milestone) (g
 	if t.how.Only != "" {
 		run += "/^" + regexp.QuoteMeta(t.how.Only) + "_"
 	}
+
 	args := []string{"test", "-json", "-count=1", "-timeout=10m", "-failfast"}
 	if t.how.Race {
 		args = append(args, "-race")
@@ -122,10 +130,12 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []milestone) (g
 	}
 	args = append(args, "./"+t.c.Dir, "-run", run,
 		"-args", "-program", Mine, "-again", t.again())
+
 	t.tried = map[string]bool{}
 	if t.brief {
 		t.b.say("chapter %d", chapter)
 	}
+
 	var s stream
 	complaint, err := t.b.goCommand(one, func(output io.Reader) error {
 		return s.follow(output, func(test, action string) {
@@ -133,11 +143,13 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []milestone) (g
 			if one.Err() == nil {
 				t.show(test, action)
 			}
-			if _, ok := s.report(false); s.red && ok {
+			_, ok := s.report(false)
+			if s.red && ok {
 				stop() // without a report, what explains the failure comes later
 			}
 		})
 	}, args...)
+
 	switch {
 	case ctx.Err() != nil:
 		t.b.say("\n")
@@ -149,6 +161,7 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []milestone) (g
 	case err != nil:
 		return false, fmt.Errorf("run the specification: %w\n%s", err, complaint)
 	}
+
 	t.end("✓", milestones)
 	for _, m := range milestones { // green must mean all of it
 		if !t.tried[m.number] {

@@ -294,11 +294,13 @@ func TestTryStopsWithAllThatItStarted(t *testing.T) {
 	b, out := open(t, root, smallRules)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+
 	ended := make(chan error, 1)
 	go func() {
 		_, err := b.Try(ctx, b.chapters[0], How{})
 		ended <- err
 	}()
+
 	var pids []int
 	harness.Eventually(t, time.Minute, "two processes that hang", func() (bool, string) {
 		text, _ := os.ReadFile(filepath.Join(root, "_mine/pids"))
@@ -309,6 +311,7 @@ func TestTryStopsWithAllThatItStarted(t *testing.T) {
 		}
 		return len(pids) == 2, string(text)
 	})
+
 	group, err := syscall.Getpgid(pids[0])
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -316,9 +319,11 @@ func TestTryStopsWithAllThatItStarted(t *testing.T) {
 			_ = syscall.Kill(-group, syscall.SIGKILL)
 		}
 	})
+
 	living, err := harness.Living(group)
 	require.NoError(t, err)
 	require.Subset(t, living, pids)
+
 	cancel()
 	assert.ErrorIs(t, <-ended, context.Canceled)
 	assert.NotContains(t, out.String(), "1.2", "whether what passed before has been told yet is a matter of luck")

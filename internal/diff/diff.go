@@ -18,8 +18,8 @@ type edit struct {
 }
 
 // Unified returns the lines of the hunks that make to of from, without the two
-// that name the files; nil if the texts are equal. It takes memory for each pair
-// of lines: it is for sources.
+// that name the files; nil if the texts are equal. It takes memory for each
+// pair of lines: it is for sources.
 func Unified(from, to string) []string {
 	edits := edits(split(from), split(to))
 

@@ -49,7 +49,9 @@ func (b Backend) Benchmark(bench *testing.B) {
 				joined := client.seen(began, true, v.addr)
 				began = time.Now()
 				v.SetServing(false)
-				if left := client.seen(began, false, v.addr); what == "a stop reaches a client" {
+				left := client.seen(began, false, v.addr)
+
+				if what == "a stop reaches a client" {
 					return left
 				}
 				return joined
@@ -79,10 +81,12 @@ func (b Backend) Benchmark(bench *testing.B) {
 // millisecond.
 func (v *view) seen(since time.Time, listed bool, addr string) time.Duration {
 	v.t.Helper()
-	for deadline := since.Add(2 * soon); time.Now().Before(deadline); time.Sleep(500 * time.Microsecond) {
-		if snapshots, n := v.all(0); n > 0 && slices.Contains(snapshots[n-1].Servers, addr) == listed {
+	for deadline := since.Add(2 * soon); time.Now().Before(deadline); {
+		snapshots, n := v.all(0)
+		if n > 0 && slices.Contains(snapshots[n-1].Servers, addr) == listed {
 			return time.Since(since)
 		}
+		time.Sleep(500 * time.Microsecond)
 	}
 	harness.Check(v.t, false, fmt.Sprintf("a list with %s: %t", addr, listed), "none within %v", 2*soon)
 	return 0

@@ -26,6 +26,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 		client := s.watch(addr)
 		client.wait(false, v.addr)
 		before := s.waitEntries(v.addr)
+
 		for range 3 {
 			s.must(link.Expire(s.root))
 			harness.Eventually(t, soon, fmt.Sprintf("another registration than %q", before), func() (bool, string) {
@@ -35,6 +36,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 			before = s.waitEntries(v.addr)
 			client.wait(false, v.addr)
 		}
+
 		v.close()
 		s.waitNone(soon)
 	})
@@ -44,6 +46,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 		v, other := s.serving(addr, 2090), s.serving(addr, 2091)
 		client := s.watch(addr)
 		client.wait(false, v.addr, other.addr)
+
 		comesBack := func(do func()) {
 			t.Helper()
 			_, known := client.all(0)
@@ -58,11 +61,13 @@ func (b Backend) faults(t *testing.T, store Store) {
 			s.waitEntries(v.addr, other.addr)
 			client.wait(false, v.addr, other.addr)
 		}
+
 		remove := func() { store.Remove(s.t, s.root, s.waitEntries(v.addr)[0]) }
 		comesBack(remove)
 		comesBack(remove) // it is looked after as the first one was
 		comesBack(func() { store.Clear(s.t, s.root) })
 		comesBack(remove)
+
 		v.close()
 		other.close()
 		s.waitNone(soon)
@@ -72,6 +77,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 		"doesn't have them come faster and faster", func(t *testing.T) {
 		s := b.stage(t, store)
 		v := s.serving(addr, 2092)
+
 		removed := 0
 		for began := time.Now(); time.Since(began) < 2500*time.Millisecond; {
 			entries, err := store.Entries(s.t, s.root)
@@ -91,6 +97,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 		link := b.Link(t, store)
 		lost := make(chan struct{})
 		link.OnRequest(`"port":2003`, func() { link.DropReplies(); close(lost) })
+
 		v := s.server(link.Addr(), 2003)
 		v.SetServing(true)
 		select {
@@ -98,9 +105,11 @@ func (b Backend) faults(t *testing.T, store Store) {
 		case <-time.After(soon):
 			t.Fatalf("no request with the endpoint within %v", soon)
 		}
+
 		s.waitEntries(v.addr)
 		s.must(link.Heal())
 		link.Reset()
+
 		client := s.watch(addr)
 		client.wait(false, v.addr)
 		for begin := time.Now(); time.Since(begin) < Session; {
@@ -108,6 +117,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 			s.must(err)
 			harness.Check(t, len(entries) <= 1, "never more than one registration", "%v", entries)
 		}
+
 		s.waitEntries(v.addr)
 		v.close()
 		s.waitNone(expired)
@@ -120,6 +130,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 		names := s.waitEntries(v.addr)
 		client := s.watch(link.Addr())
 		client.wait(false, v.addr)
+
 		for i := range 3 {
 			link.Reset()
 			late := s.serving(addr, 2010+i)
@@ -127,6 +138,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 			late.close()
 			client.wait(false, v.addr)
 		}
+
 		again := s.waitEntries(v.addr)
 		harness.Check(t, slices.Equal(names, again), fmt.Sprint(names), "%v", again)
 	})
@@ -138,9 +150,11 @@ func (b Backend) faults(t *testing.T, store Store) {
 		v := s.serving(link.Addr(), 2005)
 		client := s.watch(link.Addr())
 		client.wait(false, v.addr)
+
 		link.Partition(netproxy.Both)
 		client.wait(true, v.addr)
 		s.waitNone(expired)
+
 		other := s.serving(addr, 2006)
 		s.must(link.Heal())
 		s.waitEntries(v.addr, other.addr)
@@ -182,6 +196,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 		s := b.stage(t, store).doubtful()
 		v, client := s.serving(addr, 2020), s.watch(addr)
 		client.wait(false, v.addr)
+
 		for i := range 2 { // the second time shows what came of the first
 			store.Kill()
 			client.wait(true, v.addr)
@@ -192,6 +207,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 			late.close()
 			client.wait(false, v.addr)
 		}
+
 		s.waitEntries(v.addr)
 		client.neverEmpty()
 	})
@@ -217,21 +233,26 @@ func (b Backend) faults(t *testing.T, store Store) {
 		for i := range 20 { // so that the new data begin far behind the old
 			servers = append(servers, s.serving(addr, 2040+i))
 		}
+
 		client := s.watch(addr)
 		var all []string
 		for _, v := range servers {
 			all = append(all, v.addr)
 		}
 		client.wait(false, all...)
+
 		for _, v := range servers[2:] {
 			v.close()
 		}
 		client.wait(false, all[:2]...)
+
 		store.Plant(s.t, s.root, "gone", `{"host":"127.0.0.1","port":2099}`)
 		client.wait(false, append([]string{"127.0.0.1:2099"}, all[:2]...)...)
+
 		s.must(store.Wipe())
 		s.waitEntries(all[:2]...)
 		client.wait(false, all[:2]...)
+
 		late := s.serving(addr, 2070)
 		client.wait(false, append([]string{late.addr}, all[:2]...)...)
 		late.close()
@@ -245,16 +266,19 @@ func (b Backend) faults(t *testing.T, store Store) {
 		link := b.Link(t, store)
 		client := s.watch(link.Addr())
 		client.wait(false, v.addr)
+
 		link.Refuse()
 		link.Reset()
 		client.wait(true, v.addr)
 		v.close()
 		_, known := client.all(0)
+
 		healed := time.Now()
 		s.must(link.Heal())
 		client.wait(false)
 		took := time.Since(healed)
 		harness.Check(t, took >= Session, fmt.Sprintf("the list kept for %v", Session), "given up after %v", took)
+
 		snapshots, _ := client.all(known)
 		empty := slices.IndexFunc(snapshots, func(s rpc.Snapshot) bool { return len(s.Servers) == 0 })
 		harness.Check(t, empty == len(snapshots)-1, "an empty list in the end only", "%v", snapshots)
@@ -276,6 +300,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 		s := b.stage(t, members[0]).doubtful()
 		v, client := s.serving(members[0].Addr(), 2200), s.watch(members[0].Addr())
 		client.wait(false, v.addr)
+
 		for _, other := range members[1:] {
 			other.Pause()
 		}
@@ -284,6 +309,7 @@ func (b Backend) faults(t *testing.T, store Store) {
 			other.Resume()
 		}
 		s.waitEntries(v.addr)
+
 		late := s.serving(members[1].Addr(), 2201)
 		client.wait(false, v.addr, late.addr)
 		client.neverEmpty()
@@ -299,6 +325,7 @@ func (b Backend) leader(t *testing.T, keeps bool, lose func(Store), back func(St
 		addrs = append(addrs, m.Addr())
 	}
 	all := strings.Join(addrs, ",")
+
 	s := b.stage(t, members[0]).doubtful()
 	if keeps {
 		s.patient()
@@ -306,6 +333,7 @@ func (b Backend) leader(t *testing.T, keeps bool, lose func(Store), back func(St
 	first, client := s.serving(all, 2100), s.watch(all)
 	want := []string{first.addr}
 	client.wait(false, want...)
+
 	for i := range 2 {
 		var leader Store
 		harness.Eventually(t, 2*soon, "a leader", func() (bool, string) {
@@ -317,6 +345,7 @@ func (b Backend) leader(t *testing.T, keeps bool, lose func(Store), back func(St
 		})
 		s.store = members[(slices.Index(members, leader)+1)%len(members)] // one that lives
 		names := s.waitEntries(want...)
+
 		lose(leader)
 		late := s.serving(all, 2101+i)
 		want = append(want, late.addr)
@@ -327,6 +356,7 @@ func (b Backend) leader(t *testing.T, keeps bool, lose func(Store), back func(St
 		}
 		s.must(back(leader))
 	}
+
 	s.waitEntries(want...)
 	client.wait(false, want...)
 	client.neverEmpty()

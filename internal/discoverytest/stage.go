@@ -117,6 +117,7 @@ func (s *stage) waitEntries(addrs ...string) (names []string) {
 		entries, err := s.store.Entries(s.t, s.root)
 		names = nil
 		left := slices.Clone(addrs)
+
 		for _, e := range entries {
 			addr, _ := rpc.ParseEndpoint([]byte(e.Data))
 			i := slices.Index(left, addr)
@@ -128,6 +129,7 @@ func (s *stage) waitEntries(addrs ...string) (names []string) {
 				names = append(names, e.Name)
 			}
 		}
+
 		return err == nil && len(left) == 0, fmt.Sprint(entries, err)
 	})
 	return names

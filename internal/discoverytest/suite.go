@@ -26,6 +26,7 @@ func (b Backend) Run(t *testing.T) {
 		v := s.server(addr, 1001)
 		client := s.watch(addr)
 		client.wait(false) // an empty list, and not even a root, is an answer
+
 		for range 2 {
 			v.SetServing(true)
 			s.waitEntries(v.addr)
@@ -52,9 +53,11 @@ func (b Backend) Run(t *testing.T) {
 		harness.Check(t, !was, "false of one that was never registered", "%t", was)
 		_, was = v.close()
 		harness.Check(t, was, "true of one that was", "%t", was)
+
 		entries, err := store.Entries(s.t, s.root)
 		s.must(err)
 		harness.Check(t, len(entries) == 0, "no registration when Close has returned", "%v", entries)
+
 		v.SetServing(true)
 		other := s.serving(addr, 1005) // and nobody else meanwhile
 		names := s.waitEntries(other.addr)
@@ -80,10 +83,12 @@ func (b Backend) Run(t *testing.T) {
 		client.wait(false, one.addr, two.addr)
 		late := s.watch(addr)
 		late.wait(false, one.addr, two.addr)
+
 		one.close()
 		for _, c := range []*view{client, late} {
 			c.wait(false, two.addr)
 		}
+
 		snapshots, _ := late.all(0)
 		lists := slices.CompactFunc(snapshots, func(a, b rpc.Snapshot) bool {
 			return slices.Equal(a.Servers, b.Servers)
@@ -101,15 +106,18 @@ func (b Backend) Run(t *testing.T) {
 			entries, err := store.Entries(s.t, s.root)
 			return len(entries) == 2, fmt.Sprint(entries, err)
 		})
+
 		client.wait(false, old.addr)
 		old.close()
 		sign := s.serving(addr, 1009) // seen after whatever the other did
 		client.wait(false, again.addr, sign.addr)
+
 		snapshots, _ := client.all(0)
 		has := func(s rpc.Snapshot) bool { return slices.Contains(s.Servers, again.addr) }
 		for _, seen := range snapshots[slices.IndexFunc(snapshots, has):] {
 			harness.Check(t, has(seen), "the address in every snapshot since it was in one", "%v", snapshots)
 		}
+
 		again.close()
 		client.wait(false, sign.addr)
 	})
@@ -142,6 +150,7 @@ func (b Backend) Run(t *testing.T) {
 				want = append(want, servers[i].addr)
 			}
 		}
+
 		s.waitEntries(want...)
 		for i, v := range servers {
 			if i%3 != 0 {
@@ -149,12 +158,14 @@ func (b Backend) Run(t *testing.T) {
 			}
 		}
 		client.wait(false, want...)
+
 		for i, v := range servers {
 			if i%3 != 0 {
 				v.SetServing(true)
 				v.SetServing(false)
 			}
 		}
+
 		servers[1].SetServing(true) // what comes of all that is seen with this
 		client.wait(false, append(want, servers[1].addr)...)
 	})

@@ -34,6 +34,7 @@ func Reserve() (port int, release func(), err error) {
 	// may still try, out of use for a while.
 	start := rand.IntN(size)
 	var cause error
+
 	for i := range size {
 		port := first + (start+i)%size
 		release, err := lock(port)
@@ -48,6 +49,7 @@ func Reserve() (port int, release func(), err error) {
 		}
 		return port, release, nil
 	}
+
 	return 0, nil, fmt.Errorf("reserve a port between %d and %d: all are taken, the last one tried says: %w",
 		first, last, cause)
 }
@@ -74,6 +76,7 @@ func bindable(port int) error {
 		return os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
+
 	// As net does for a socket that is to listen.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return os.NewSyscallError("setsockopt", err)

@@ -116,6 +116,7 @@ func TestReservedPortIsFreeWhileProgramsAreStarted(t *testing.T) {
 	}
 	defer starters.Wait()
 	defer stop.Store(true)
+
 	for range 2000 {
 		port, release, err := Reserve()
 		require.NoError(t, err)

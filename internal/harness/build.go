@@ -40,10 +40,12 @@ func Build(t testing.TB, pkgDir string) string {
 func buildOnce(pkgDir string) (bin string, err error) {
 	builds.Lock()
 	defer builds.Unlock()
+
 	dir, err := filepath.Abs(pkgDir)
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w", pkgDir, err)
 	}
+
 	b, ok := builds.done[dir]
 	if !ok {
 		b.bin, b.err = goBuild(dir)
@@ -52,6 +54,7 @@ func buildOnce(pkgDir string) (bin string, err error) {
 		}
 		builds.done[dir] = b
 	}
+
 	if b.err != nil {
 		return "", fmt.Errorf("build %s: %w", pkgDir, b.err)
 	}
@@ -63,11 +66,13 @@ func goBuild(dir string) (bin string, err error) {
 	if err != nil {
 		return "", err
 	}
+
 	bin = filepath.Join(temp, fmt.Sprintf("bin%d", len(builds.done)), filepath.Base(dir))
 	args := []string{"build", "-C", dir, "-buildvcs=false", "-o", bin}
 	if RaceEnabled {
 		args = append(args, "-race")
 	}
+
 	if output, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, output)
 	}

@@ -42,6 +42,7 @@ func (c *Client) Answers() []Answer {
 		}
 		answers = append(answers, Answer{server, text})
 	}
+
 	return answers
 }
 
@@ -102,10 +103,12 @@ func (c *Client) Summary() Summary {
 	if at == nil {
 		fail(c.t, `a summary that begins with "calls 200, failed 0, in 50.1s"`, tail(c.Stdout()))
 	}
+
 	number := func(i int) (n int) {
 		n, _ = strconv.Atoi(out[at[2*i]:at[2*i+1]]) // digits, by the expression
 		return n
 	}
+
 	took, _ := time.ParseDuration(out[at[6]:at[7]] + "s")
 	s := Summary{Calls: number(1), Failed: number(2), Took: took, Answered: map[string]int{}}
 	for line := range strings.Lines(out[at[1]:]) {
@@ -115,11 +118,13 @@ func (c *Client) Summary() Summary {
 		}
 		s.Answered[m[1]], _ = strconv.Atoi(m[2])
 	}
+
 	want := Summary{Calls: s.Failed, Failed: s.Failed, Took: s.Took, Answered: map[string]int{}}
 	for _, answer := range c.Answers() {
 		want.Calls++
 		want.Answered[answer.Server]++
 	}
+
 	Check(c.t, fmt.Sprint(s) == fmt.Sprint(want), fmt.Sprintf("the summary of the lines above it, %+v", want), "%+v", s)
 	return s
 }

@@ -92,7 +92,8 @@ func Request(method string, params any) string {
 	raw, ok := params.(json.RawMessage)
 	if !ok {
 		var err error
-		if raw, err = json.Marshal(params); err != nil {
+		raw, err = json.Marshal(params)
+		if err != nil {
 			panic(fmt.Sprintf("params %v are not JSON: %v", params, err))
 		}
 	}
@@ -176,17 +177,20 @@ func (c *Conn) TryReply() (Reply, error) {
 		}
 		return Reply{}, err
 	}
+
 	length := binary.LittleEndian.Uint32(header[:])
 	if length > maxReply {
 		more, _ := c.in.Peek(min(16, c.in.Buffered()))
 		return Reply{}, fmt.Errorf("a reply that is too long\n%s", pointAtLength(append(header[:], more...)))
 	}
+
 	body := make([]byte, length)
 	if n, err := io.ReadFull(c.in, body); err != nil {
 		announced := fmt.Sprintf("%d bytes announced", length)
 		return Reply{}, fmt.Errorf("%w\n%s",
 			cutShort(err, n, announced), pointAtLength(append(header[:], body[:n]...)))
 	}
+
 	var reply Reply
 	if err := json.Unmarshal(body, &reply); err != nil {
 		return Reply{}, fmt.Errorf("a reply that is not JSON: %w: %s\n%s",
@@ -195,6 +199,7 @@ func (c *Conn) TryReply() (Reply, error) {
 	if reply.Kind == "" || reply.Result == nil {
 		return Reply{}, fmt.Errorf(`a reply without "out" or "result": %s`, clip(string(body)))
 	}
+
 	saw(c.t, "received %v", reply)
 	return reply, nil
 }
@@ -227,6 +232,7 @@ func (c *Conn) want(kind, result string, same func(a, b string) bool) {
 	if reply.Kind == kind && same(string(reply.Result), result) {
 		return
 	}
+
 	got := reply.String()
 	if reply.Kind == kind && len(reply.Result)+len(result) > 200 {
 		at := 0
@@ -237,6 +243,7 @@ func (c *Conn) want(kind, result string, same func(a, b string) bool) {
 		got = fmt.Sprintf("%d bytes where %d were expected; from byte %d on: %s",
 			len(reply.Result), len(result), from, clip(string(reply.Result[from:])))
 	}
+
 	fail(c.t, fmt.Sprintf("the reply %s %s", kind, clip(result)), got)
 }
 

@@ -164,17 +164,20 @@ func TestLoad(t *testing.T) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			defer ln.Close()
+
 			l := StartLoad(t, ln.Addr().String(), 1)
 			conn, err := ln.Accept()
 			require.NoError(t, err)
 			_, _ = conn.Read(make([]byte, 1000)) // unread, it would turn the end into a reset
 			says(sent)(conn.(*net.TCPConn))
 			conn.Close()
+
 			Eventually(t, 5*time.Second, "a broken call", func() (bool, string) {
 				l.mu.Lock()
 				defer l.mu.Unlock()
 				return len(l.broken) > 0, ""
 			})
+
 			ln.Close()
 			l.Stop()
 		})

@@ -22,6 +22,7 @@ func ConnectedTo(t testing.TB, addr string) (ports []int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	for ends, socket := range sockets(t) {
 		if ends.remote == remote && socket.inode != "0" {
 			ports = append(ports, ends.local)

@@ -164,6 +164,7 @@ func (p *Program) demand() time.Duration {
 		if !q.Alive() {
 			continue
 		}
+
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", q.PID))
 		if threads == nil {
 			sum += q.CPU
@@ -175,6 +176,7 @@ func (p *Program) demand() time.Duration {
 			sum += time.Duration(run + wait)
 		}
 	}
+
 	return sum
 }
 

@@ -28,16 +28,20 @@ const (
 // Options says how a milestone wants its server. A ServerProgram turns it into
 // a command line; what a step doesn't know yet is left out.
 type Options struct {
-	Workers   int           // worker processes; 0 means 2
-	Grace     time.Duration // how long a stop waits for calls; 0 means the program's own default
+	Workers int           // worker processes; 0 means 2
+	Grace   time.Duration // how long a stop waits for calls; 0 means the program's own default
+
+	// From chapter 5 on.
 	ZK        string        // ZooKeeper's host:port list; "" means an address where nothing listens
 	Root      string        // znode above the servers; "" means the program's default
 	Advertise string        // host to register; "" means the program's choice
 	Session   time.Duration // ZooKeeper session timeout; 0 means the program's default
-	Env       []string      // more environment, as "NAME=value"
-	Flags     []string      // more flags
-	Ignored   string        // a signal that it is started with ignored, such as "HUP"
-	Output    *os.File      // where output and log go, if not into files that Stdout and Stderr read
+
+	// How it is started.
+	Env     []string // more environment, as "NAME=value"
+	Flags   []string // more flags
+	Ignored string   // a signal that it is started with ignored, such as "HUP"
+	Output  *os.File // where output and log go, if not into files that Stdout and Stderr read
 }
 
 // withDefaults fills in what a command line always says.
@@ -65,6 +69,7 @@ func (o Options) Args(known ...string) []string {
 	if o.Session != 0 {
 		values["session"] = o.Session.String()
 	}
+
 	var args []string
 	for _, name := range known {
 		if values[name] != "" {
@@ -106,10 +111,12 @@ func Main(m *testing.M) int {
 			os.Args[0], workerMarker, value)
 		os.Exit(3)
 	}
+
 	if err := parseFlags(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
+
 	code := m.Run()
 	proc.End()
 	return code

@@ -289,6 +289,7 @@ func TestNothingOutlivesTheTestProcess(t *testing.T) {
 		cmd.Env = append(os.Environ(), childMarker+"="+dir, "TMPDIR="+dir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		require.NoError(t, cmd.Start())
+
 		var master, child int
 		t.Cleanup(func() { // when this test fails
 			_ = cmd.Process.Kill()
@@ -296,6 +297,7 @@ func TestNothingOutlivesTheTestProcess(t *testing.T) {
 				_ = syscall.Kill(-master, syscall.SIGKILL)
 			}
 		})
+
 		Eventually(t, 20*time.Second, "a test process with a program running", func() (bool, string) {
 			facts, err := os.ReadFile(filepath.Join(dir, "facts"))
 			if err != nil {
@@ -305,11 +307,13 @@ func TestNothingOutlivesTheTestProcess(t *testing.T) {
 			require.NoError(t, err)
 			return true, ""
 		})
+
 		assert.True(t, running(master) && running(child))
 		require.NoError(t, syscall.Kill(-cmd.Process.Pid, sig))
 		_ = cmd.Wait()
 		waitGone(t, master)
 		waitGone(t, child)
+
 		Eventually(t, 5*time.Second, "no temporary directory", func() (bool, string) {
 			left, err := filepath.Glob(filepath.Join(dir, "rpcworkbook-*"))
 			require.NoError(t, err)

@@ -90,6 +90,7 @@ func (l *Load) run(caller int) {
 			time.Sleep(5 * time.Millisecond) // the pace of callers that are refused
 			continue
 		}
+
 		if err := l.use(newConn(l.t, conn), caller); err != nil {
 			l.report(err)
 		}

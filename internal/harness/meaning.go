@@ -56,6 +56,7 @@ func sameValue(a, b any) bool {
 		}
 		return true
 	}
+
 	return a == b
 }
 
@@ -82,14 +83,17 @@ func pointAtLength(b []byte) string {
 	if text := bytes.Map(printable, b[min(4, len(b)):]); len(text) > 0 {
 		shown += "  " + string(text)
 	}
+
 	if len(b) < 4 {
 		return shown + "\n" + strings.Repeat("^", max(1, 3*len(b)-1)) + " the length takes four bytes"
 	}
+
 	little, big := binary.LittleEndian.Uint32(b), binary.BigEndian.Uint32(b)
 	note := fmt.Sprintf(" announces %d bytes", little)
 	if big < little && big <= maxReply {
 		note += fmt.Sprintf("; read as big-endian, %d", big)
 	}
+
 	return shown + "\n^^^^^^^^^^^" + note
 }
 

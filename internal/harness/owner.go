@@ -28,6 +28,7 @@ func sockets(t testing.TB) map[ports]socket {
 	t.Helper()
 	NeedProc(t)
 	all := map[ports]socket{}
+
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -40,11 +41,13 @@ func sockets(t testing.TB) map[ports]socket {
 			if len(fields) < 10 || fields[0] == "sl" {
 				continue
 			}
+
 			_, unread, _ := strings.Cut(fields[4], ":")
 			n, _ := strconv.ParseInt(unread, 16, 64)
 			all[ports{hexPort(fields[1]), hexPort(fields[2])}] = socket{inode: fields[9], unread: int(n)}
 		}
 	}
+
 	return all
 }
 
@@ -72,6 +75,7 @@ func (s *Server) owners(t testing.TB, conns []*Conn) []int {
 			}
 		}
 	}
+
 	pids := make([]int, len(conns))
 	for i, c := range conns {
 		pids[i] = holders[table[c.serverEnd()].inode]
@@ -135,6 +139,7 @@ func (s *Server) WaitServing(t testing.TB, n int) []int {
 		}
 		conns = nil
 	}
+
 	var pids []int
 	burst, within := n, 10*time.Second+time.Duration(n)*time.Second/2
 	Eventually(t, within, fmt.Sprintf("%d processes that accept connections", n), func() (bool, string) {
@@ -149,11 +154,13 @@ func (s *Server) WaitServing(t testing.TB, n int) []int {
 			burst = min(2*burst, 256)
 			held = s.owners(t, conns)
 		}
+
 		pids = append(pids, held...)
 		slices.Sort(pids)
 		pids = slices.Compact(slices.DeleteFunc(pids, func(pid int) bool { return pid == 0 }))
 		return len(pids) == n, fmt.Sprintf("%d: %s", len(pids), pidList(pids))
 	})
+
 	leave()
 	return pids
 }

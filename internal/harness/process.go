@@ -58,10 +58,12 @@ func startIn(t testing.TB, l *launch, env []string) *Program {
 	if err != nil {
 		t.Fatalf("start %s: %v", l.bin, err)
 	}
+
 	t.Cleanup(p.cleanup)
 	did(t, "started %s, pid %d", l, p.PID)
 	tell(t, func(s *story) { s.bombs = append(s.bombs, p.bomb) })
 	Scene(t, p.scene)
+
 	if tracing() {
 		p.follower = &follower{p: p}
 		p.following.Go(p.follower.run)
@@ -91,7 +93,8 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 		return nil, err
 	}
 	p := &Program{t: t}
-	if p.dir, err = os.MkdirTemp(temp, "run-"); err != nil {
+	p.dir, err = os.MkdirTemp(temp, "run-")
+	if err != nil {
 		return nil, err
 	}
 
@@ -131,7 +134,8 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 		p.cmd.Stdout, p.cmd.Stderr = l.output, l.output
 	}
 
-	if p.group, err = proc.Start(p.cmd); err != nil {
+	p.group, err = proc.Start(p.cmd)
+	if err != nil {
 		return nil, err
 	}
 	p.PID = p.group.PID
@@ -260,7 +264,8 @@ func (p *Program) cleanup() {
 	if crash := findCrash(p.Stderr()); crash != "" {
 		p.t.Errorf("a process of the program crashed: %s", crash)
 	}
-	if _, _, ok := milestone(p.t); p.t.Failed() && (tracing() || !ok) {
+	_, _, ok := milestone(p.t)
+	if p.t.Failed() && (tracing() || !ok) {
 		p.t.Logf("the program: %s\nstdout:\n%s\nstderr:\n%s",
 			strings.Join(p.cmd.Args, " "), tail(p.Stdout()), tail(p.Stderr()))
 	}

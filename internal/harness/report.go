@@ -15,13 +15,15 @@ import (
 
 // A story is what happened so far in one test.
 type story struct {
-	start   time.Time
+	start time.Time
+	trace trace
+
+	// For the report.
 	last    string // the last thing the test did
 	lastAt  time.Duration
 	usually string
 	scenes  []func() string // what else explains a failure
 	bombs   []func() string // what the fork bomb guard found, by program
-	trace   trace
 }
 
 var stories struct {
@@ -33,6 +35,7 @@ var stories struct {
 func tell(t testing.TB, do func(s *story)) {
 	stories.Lock()
 	defer stories.Unlock()
+
 	s := stories.of[t]
 	if s == nil {
 		s = &story{start: time.Now()}
@@ -40,6 +43,7 @@ func tell(t testing.TB, do func(s *story)) {
 			stories.of = map[testing.TB]*story{}
 		}
 		stories.of[t] = s
+
 		// It was made before anything that it tells of, so this comes after all
 		// of that has been cleaned up.
 		t.Cleanup(func() {
@@ -51,6 +55,7 @@ func tell(t testing.TB, do func(s *story)) {
 			}
 		})
 	}
+
 	do(s)
 }
 
@@ -105,6 +110,7 @@ func fail(t testing.TB, expected, got string) {
 	var s story
 	tell(t, func(own *story) { s = *own })
 	gotAt := time.Since(s.start)
+
 	if bomb := findBomb(&s); bomb != "" {
 		got, s.usually = bomb, "" // it names its own cause
 		starts.tellBomb(t)
@@ -114,11 +120,13 @@ func fail(t testing.TB, expected, got string) {
 			got = strings.TrimRight(got, "\n") + "\n" + scene
 		}
 	}
+
 	var b strings.Builder
 	field := func(name, text string) {
 		indented := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n            ")
 		fmt.Fprintf(&b, "\n  %-9s %s", name, indented)
 	}
+
 	number, sentence, ok := milestone(t)
 	if ok {
 		fmt.Fprintf(&b, "\n✗ %s %s", number, sentence)
@@ -134,6 +142,7 @@ func fail(t testing.TB, expected, got string) {
 	if ok {
 		field("again", again(number))
 	}
+
 	t.Fatal(b.String())
 }
 

@@ -89,9 +89,11 @@ func (s *Server) Refuses(t testing.TB) (refused bool, got string) {
 		}
 		return true, err.Error()
 	}
+
 	c := newConn(t, conn)
 	defer c.Close()
 	c.Timeout = time.Second
+
 	reply, err := c.TryCall("ping", "anybody?")
 	if isTimeout(err) {
 		fail(t, "a new connection refused, or answered, within a second", "accepted, and then silence")

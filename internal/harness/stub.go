@@ -33,10 +33,12 @@ func StartStub(t testing.TB, addr string, serve func(conn net.Conn, body []byte)
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
+
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatalf("start a stub server: %v", err)
 	}
+
 	s := &Stub{Addr: listener.Addr().String(), listener: listener, open: map[net.Conn]bool{}}
 	did(t, "started a stub server on %s", s.Addr)
 	s.serving.Go(func() { s.accept(serve) })
@@ -77,6 +79,7 @@ func (s *Stub) accept(serve func(net.Conn, []byte) error) {
 		if err != nil {
 			return
 		}
+
 		s.conns.Add(1)
 		s.mu.Lock()
 		if s.open == nil {
@@ -85,6 +88,7 @@ func (s *Stub) accept(serve func(net.Conn, []byte) error) {
 			s.open[conn] = true
 		}
 		s.mu.Unlock()
+
 		s.serving.Go(func() { s.converse(conn, serve) })
 	}
 }
@@ -96,6 +100,7 @@ func (s *Stub) converse(conn net.Conn, serve func(net.Conn, []byte) error) {
 		defer s.mu.Unlock()
 		delete(s.open, conn)
 	}()
+
 	for {
 		var header [4]byte
 		if _, err := io.ReadFull(conn, header[:]); err != nil {
@@ -105,6 +110,7 @@ func (s *Stub) converse(conn net.Conn, serve func(net.Conn, []byte) error) {
 		if _, err := io.ReadFull(conn, body); err != nil {
 			return
 		}
+
 		s.requests.Add(1)
 		if serve(conn, body) != nil {
 			return

@@ -54,9 +54,11 @@ func (p ServerProgram) launch(t testing.TB, o Options, host, port string) *launc
 			required = append(required, name)
 		}
 	}
+
 	values := o.placeholders()
 	values["host"], values["port"] = host, port
 	args := append(o.Args(p.Flags...), host, port)
+
 	l, err := p.role().find(args, values, append([]string{"host", "port"}, required...))
 	if err != nil {
 		fail(t, "a server to test", err.Error())
@@ -74,11 +76,13 @@ func (p ServerProgram) Serve(t testing.TB, o Options) *Server {
 	report := starts.ask(t, p.kind(o))
 	ok := false
 	defer func() { report(ok) }()
+
 	port, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(release)
+
 	s := newServer(p.launch(t, o, "127.0.0.1", strconv.Itoa(port)), port, o.Env)
 	s.start(t)
 	ok = true
@@ -133,9 +137,10 @@ func (r role) needs(t testing.TB, option string) {
 // ClientOptions says how a milestone wants its client. A command gets the
 // durations in seconds, with a point.
 type ClientOptions struct {
-	ZK       string
-	Root     string
-	Session  time.Duration
+	ZK      string
+	Root    string
+	Session time.Duration
+
 	Rounds   int           // of one ping and one pi each
 	Interval time.Duration // between rounds
 	Wait     time.Duration // for a server when there is none
@@ -146,6 +151,7 @@ type ClientOptions struct {
 func (p ClientProgram) Start(t testing.TB, o ClientOptions) *Client {
 	t.Helper()
 	tell(t, func(*story) {})
+
 	values := map[string]string{
 		"zk": o.ZK, "root": o.Root, "session": seconds(o.Session), "n": strconv.Itoa(o.Rounds),
 		"interval": seconds(o.Interval), "wait": seconds(o.Wait), "timeout": seconds(o.Timeout),
@@ -155,6 +161,7 @@ func (p ClientProgram) Start(t testing.TB, o ClientOptions) *Client {
 	if o.Timeout != 0 {
 		args = append(args, "-timeout", o.Timeout.String())
 	}
+
 	l, err := p.role().find(args, values, []string{"zk", "root", "n", "interval"})
 	if err != nil {
 		fail(t, "a client to test", err.Error())

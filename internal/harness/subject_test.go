@@ -127,6 +127,7 @@ func TestCommandsThatCanNotBe(t *testing.T) {
 		}
 		assert.Contains(t, log, want)
 	}
+
 	filled, err := fill("s {workers} {session} {host}",
 		map[string]string{"workers": "3", "session": "1.5", "host": "h"}, nil)
 	require.NoError(t, err)

@@ -37,9 +37,11 @@ func parseFlags() error {
 	flag.StringVar(&targets.again, "again", "",
 		"what a report names as the command that tries a milestone again, without the milestone's number")
 	flag.Parse()
+
 	if targets.program == "" && targets.server == "" && targets.client == "" {
 		return nil
 	}
+
 	for _, target := range []*string{&targets.program, &targets.server, &targets.client} {
 		if *target == "" || isCommand(*target) {
 			continue
@@ -50,6 +52,7 @@ func parseFlags() error {
 		}
 		*target = dir
 	}
+
 	if flag.Lookup("test.run").Value.String() == "" {
 		return flag.Set("test.run", "^TestSpec")
 	}
@@ -70,11 +73,13 @@ func findDir(name string) (string, error) {
 		}
 		tried = append(tried, filepath.Join(root, name))
 	}
+
 	for _, dir := range tried {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
 			return filepath.Abs(dir)
 		}
 	}
+
 	here, _ := os.Getwd()
 	return "", fmt.Errorf("there is no directory %s in %s or in the module's root; "+
 		"a command must have placeholders such as {port}", name, here)
@@ -140,6 +145,7 @@ func (r role) find(args []string, values map[string]string, required []string) (
 		// signals reach that.
 		return &launch{bin: "/bin/sh", args: []string{"-c", "exec " + filled}, cwd: root}, nil
 	}
+
 	dir, alone := r.dir, r.alone
 	switch {
 	case r.named != "":
@@ -150,6 +156,7 @@ func (r role) find(args []string, values map[string]string, required []string) (
 	if r.word != "" && !alone {
 		args = append([]string{r.word}, args...)
 	}
+
 	bin, err := buildOnce(dir)
 	if err != nil {
 		return nil, err
@@ -178,6 +185,7 @@ func fill(command string, values map[string]string, required []string) (string, 
 			return "", fmt.Errorf("the command must contain {%s}: %s", name, command)
 		}
 	}
+
 	var unknown []string
 	filled := placeholder.ReplaceAllStringFunc(command, func(p string) string {
 		value, ok := values[strings.Trim(p, "{}")]
@@ -186,6 +194,7 @@ func fill(command string, values map[string]string, required []string) (string, 
 		}
 		return value
 	})
+
 	if unknown != nil {
 		var known []string
 		for name := range values {
@@ -203,6 +212,7 @@ func again(number string) string {
 	if targets.again != "" {
 		return targets.again + number
 	}
+
 	pkg := "."
 	if here, err := os.Getwd(); err == nil {
 		if root, err := carry.FindRoot(); err == nil {
@@ -211,6 +221,7 @@ func again(number string) string {
 			}
 		}
 	}
+
 	command := fmt.Sprintf("go test %s -run 'Spec%s/%s_'", pkg, number[:strings.IndexByte(number, '.')], number)
 	for _, f := range []struct{ name, value string }{
 		{"program", targets.program}, {"server", targets.server}, {"client", targets.client},

@@ -30,11 +30,13 @@ func (tr *trace) add(at time.Duration, what string) {
 	if !tracing() {
 		return
 	}
+
 	line := fmt.Sprintf("%8.3fs  %s", at.Seconds(), strings.ReplaceAll(what, "\n", "\n           "))
 	if len(tr.first) < mostFirst {
 		tr.first = append(tr.first, line)
 		return
 	}
+
 	tr.last = append(tr.last, line)
 	if len(tr.last) > 2*mostLast { // not one by one: that would copy all of them each time
 		tr.dropped += len(tr.last) - mostLast
@@ -80,11 +82,13 @@ func (f *follower) catchUp() {
 	if _, err := file.Seek(f.read, io.SeekStart); err != nil {
 		return
 	}
+
 	in := bufio.NewReader(file)
 	for {
 		part, err := in.ReadString('\n')
 		f.read += int64(len(part))
-		if f.line += part; err != nil {
+		f.line += part
+		if err != nil {
 			return
 		}
 		saw(f.p.t, "%d stderr: %s", f.p.PID, clip(strings.TrimSuffix(f.line, "\n")))

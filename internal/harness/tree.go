@@ -16,6 +16,7 @@ func (p *Program) Tree() string {
 	root := fmt.Sprintf("%d gone", p.PID)
 	groups := map[string][]int{}
 	var order []string
+
 	for _, q := range p.table() {
 		state := states[q.State]
 		switch {
@@ -37,9 +38,11 @@ func (p *Program) Tree() string {
 		}
 		groups[state] = append(groups[state], q.PID)
 	}
+
 	if len(order) == 0 {
 		return root
 	}
+
 	var lines []string
 	for i, state := range order {
 		branch := " ─┬─ "
@@ -51,6 +54,7 @@ func (p *Program) Tree() string {
 		case i > 0:
 			branch = "  ├─ "
 		}
+
 		left := root
 		if i > 0 {
 			left = strings.Repeat(" ", len(root))

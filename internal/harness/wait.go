@@ -17,11 +17,13 @@ func Eventually(t testing.TB, within time.Duration, what string, condition func(
 	tell(t, func(*story) {}) // it begins now at the latest
 	deadline := time.Now().Add(within)
 	pause := time.Millisecond
+
 	for {
 		ok, got := condition()
 		if ok {
 			return
 		}
+
 		bomb := ""
 		tell(t, func(s *story) { bomb = findBomb(s) })
 		if bomb != "" || time.Now().After(deadline) {

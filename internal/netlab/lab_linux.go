@@ -27,6 +27,7 @@ func Missing() string {
 	if _, err := os.Stat(tunDevice); err != nil {
 		return fmt.Sprintf("it needs TUN devices, and %s isn't there (%v): as root, try modprobe tun", tunDevice, err)
 	}
+
 	h, err := newHost("trial", 0)
 	switch {
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
@@ -36,6 +37,7 @@ func Missing() string {
 	case err != nil:
 		return fmt.Sprintf("this kernel can't make hosts of network namespaces and TUN devices: %v", err)
 	}
+
 	if err := h.close(); err != nil {
 		return err.Error()
 	}
@@ -244,10 +246,12 @@ func (h *Host) discard() error {
 // make furnishes the namespace in which the thread is.
 func (h *Host) make() error {
 	var err error
-	if h.ns, err = os.Open("/proc/thread-self/ns/net"); err != nil {
+	h.ns, err = os.Open("/proc/thread-self/ns/net")
+	if err != nil {
 		return err
 	}
-	if h.tun, err = newTUN(); err != nil {
+	h.tun, err = newTUN()
+	if err != nil {
 		return err
 	}
 
@@ -301,6 +305,7 @@ func newTUN() (*os.File, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: tunDevice, Err: err}
 	}
+
 	r, err := unix.NewIfreq(tunName)
 	if err == nil {
 		r.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI) // packets, and nothing before them
@@ -310,5 +315,6 @@ func newTUN() (*os.File, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("make a TUN device: %w", err)
 	}
+
 	return os.NewFile(uintptr(fd), tunDevice), nil // only now: before, it can't be waited for
 }

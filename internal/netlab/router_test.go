@@ -160,6 +160,7 @@ func TestRouterLetsSomeComeLater(t *testing.T) {
 	for mark := range byte(100) {
 		jacks[0].sends <- to(1, mark, 100)
 	}
+
 	seen, behind := make(map[byte]bool), 0
 	for last := byte(0); len(seen) < 100; {
 		mark := jacks[1].next(t)
@@ -169,6 +170,7 @@ func TestRouterLetsSomeComeLater(t *testing.T) {
 		}
 		last = mark
 	}
+
 	assert.Positive(t, behind)
 }
 

@@ -269,11 +269,13 @@ func TestDelay(t *testing.T) {
 	p := StartT(t, echo(t))
 	conn := dial(t, p.Addr())
 	talk(t, conn)
+
 	const delay = 60 * time.Millisecond
 	p.Delay(delay)
 	start := time.Now()
 	talk(t, conn)
 	assert.GreaterOrEqual(t, time.Since(start), 2*delay)
+
 	p.Delay(time.Hour)
 	send(t, conn, "stuck")
 	receiveNothing(t, conn)
@@ -306,11 +308,13 @@ func TestTapSeesReplies(t *testing.T) {
 	})
 	require.NoError(t, err)
 	defer p.Close()
+
 	for range 2 {
 		conn := dial(t, p.Addr())
 		talk(t, conn)
 		talk(t, conn)
 	}
+
 	p.Close() // no tap is written to after this
 	require.Len(t, taps, 2)
 	for _, tap := range taps {
@@ -340,6 +344,7 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	talk(t, dial(t, server))                         // the runtime's own descriptors (epoll) are open from here on
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // as above
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+
 	for i := range 4 {
 		p, err := New(server)
 		require.NoError(t, err)
@@ -349,6 +354,7 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 			conns = append(conns, conn)
 			talk(t, conn)
 		}
+
 		switch i {
 		case 0:
 			p.Partition(Both)
@@ -359,6 +365,7 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 		case 3:
 			p.Refuse()
 		}
+
 		for _, conn := range conns {
 			// Nobody reads the echo: this fills every buffer on the way.
 			conn.SetWriteDeadline(time.Now().Add(quiet / 5))
@@ -367,16 +374,19 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 		if i != 3 {
 			conns = append(conns, dial(t, p.Addr()))
 		}
+
 		p.Close()
 		p.Close()
 		require.NoError(t, p.Heal())
 		_, err = net.DialTimeout("tcp4", p.Addr(), soon)
 		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 		assert.Zero(t, p.Conns())
+
 		for _, conn := range conns {
 			conn.Close()
 		}
 	}
+
 	// Not require.Eventually: it runs its condition on one more goroutine.
 	deadline := time.Now().Add(soon)
 	for runtime.NumGoroutine() > goroutines || openFiles(t) > files {
@@ -413,6 +423,7 @@ func TestConcurrentUse(t *testing.T) {
 			}
 		})
 	}
+
 	for _, fault := range []func(){p.Refuse, p.Reset, p.Cut, p.DropReplies, func() { p.Partition(Both) },
 		func() { p.Delay(time.Millisecond) }, func() { p.Bandwidth(1000) }, func() { p.Heal() }} {
 		group.Go(func() {
@@ -421,6 +432,7 @@ func TestConcurrentUse(t *testing.T) {
 			}
 		})
 	}
+
 	group.Wait()
 	require.NoError(t, p.Heal())
 	talk(t, dial(t, p.Addr()))

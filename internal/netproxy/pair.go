@@ -65,11 +65,13 @@ func (p *Proxy) carry(c *pair) {
 		}
 		return
 	}
+
 	defer c.server.Close()
 	var tap io.Writer = io.Discard
 	if p.tap != nil {
 		tap = p.tap()
 	}
+
 	var both sync.WaitGroup
 	both.Go(func() { p.pump(c, ToServer, c.client, c.server, io.Discard) })
 	both.Go(func() { p.pump(c, ToClient, c.server, c.client, tap) })
@@ -82,11 +84,13 @@ func (p *Proxy) dial(c *pair) error {
 	if _, ok := p.wait(c, Both, 0); !ok {
 		return c.ctx.Err()
 	}
+
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(c.ctx, "tcp", p.target)
 	if err != nil {
 		return err
 	}
+
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if err := c.ctx.Err(); err != nil { // cut when there was no second side to cut yet
@@ -107,6 +111,7 @@ func (p *Proxy) pump(c *pair, way Direction, from, to *net.TCPConn, tap io.Write
 		if way == ToServer {
 			p.pull(buf[:n])
 		}
+
 		drop, ok := p.wait(c, way, n)
 		if !ok {
 			// Cut. The rest is read and thrown away, until the peer closes or
@@ -114,6 +119,7 @@ func (p *Proxy) pump(c *pair, way Direction, from, to *net.TCPConn, tap io.Write
 			io.Copy(io.Discard, from)
 			return
 		}
+
 		var writeErr error
 		if n > 0 && !drop {
 			_, writeErr = to.Write(buf[:n])

@@ -60,6 +60,7 @@ func (b Backend) Main(m *testing.M) int {
 	if !ok {
 		return harness.Main(m)
 	}
+
 	var o order
 	err := json.Unmarshal([]byte(text), &o)
 	if err == nil {
@@ -231,6 +232,7 @@ func (c *client) note(l line) {
 		c.lists = append(c.lists, l)
 		return
 	}
+
 	c.calls++
 	c.byCaller[l.Caller]++
 	c.answered[l.Server]++

@@ -34,9 +34,11 @@ type history struct {
 func (h *history) note(client, server string, well bool, before, after time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	key := [2]string{client, server}
 	spans := h.bad[key]
 	broken := len(spans) > 0 && spans[len(spans)-1].to.IsZero()
+
 	switch {
 	case well && broken:
 		spans[len(spans)-1].to = after

@@ -28,6 +28,7 @@ func TestWhichCallsArePromised(t *testing.T) {
 			h.note("c", server, true, at(to), at(to))
 		}
 	}
+
 	bad("A", 10, 20)
 	bad("A", 30, 30.3) // a blink
 	bad("B", 15, 0)    // for ever
@@ -36,6 +37,7 @@ func TestWhichCallsArePromised(t *testing.T) {
 		{At: at(40), List: []string{"B"}},
 		{At: at(50), List: []string{"A", "B"}},
 	}
+
 	for _, c := range []struct {
 		from, to float64
 		server   string
@@ -56,6 +58,7 @@ func TestWhichCallsArePromised(t *testing.T) {
 		assert.Equal(t, c.server, server, "from %v to %v", c.from, c.to)
 		assert.Equal(t, c.server != "", ok)
 	}
+
 	_, ok := h.promised("somebody else", lists, at(11), at(16))
 	assert.True(t, ok)
 }

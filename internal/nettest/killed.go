@@ -73,12 +73,14 @@ func marked(mark string) (pids []string, namespaces map[string]bool) {
 		if err != nil || !strings.Contains(string(environment), mark) { // it has ended, or is another's
 			continue
 		}
+
 		dir := filepath.Dir(name)
 		namespace, err := os.Readlink(dir + "/ns/net")
 		if err == nil {
 			pids, namespaces[namespace] = append(pids, filepath.Base(dir)), true
 		}
 	}
+
 	return pids, namespaces
 }
 

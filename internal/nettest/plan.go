@@ -51,7 +51,8 @@ type kind struct {
 // A fault is one thing that goes wrong.
 type fault struct {
 	*kind
-	x, y int           // hosts, by their numbers in the cast; y of a pair only, and of what concerns a member besides
+	x, y int // hosts, by their numbers in the cast; y of a pair only, and of what concerns a member besides
+
 	at   time.Duration // when, since the round began
 	hold time.Duration // for how long
 	n    int

@@ -38,6 +38,7 @@ func TestPlanSparesAServerAndAMajority(t *testing.T) {
 				classes[f.class]++
 				assert.NotContains(t, f.String(), "{")
 				assert.LessOrEqual(t, f.hold, f.longest)
+
 				switch f.class {
 				case onPair:
 					assert.True(t, r.mayPart(f.x, f.y), "%v", f)
@@ -48,6 +49,7 @@ func TestPlanSparesAServerAndAMajority(t *testing.T) {
 					assert.Contains(t, []int{f.x, f.y}, r.victim, "%v", f)
 				}
 			}
+
 			if classes[onAll] > 0 {
 				assert.Len(t, r.faults, 1, "a fault of the network, and others")
 			}
@@ -59,6 +61,7 @@ func TestPlanSparesAServerAndAMajority(t *testing.T) {
 			return
 		}
 	}
+
 	for _, k := range kinds {
 		assert.Positive(t, dealt[k], "%s, ever", k.name)
 	}

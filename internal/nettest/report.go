@@ -57,6 +57,7 @@ func (r *run) names(addrs []string) string {
 		}
 		names = append(names, name)
 	}
+
 	if len(names) == 0 {
 		return "nobody"
 	}

@@ -46,7 +46,8 @@ func tryEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble,
 	var err error
 	for range portsToTry {
 		var e *Ensemble
-		if e, err = startEnsemble(ctx, link); !errors.Is(err, errExited) {
+		e, err = startEnsemble(ctx, link)
+		if !errors.Is(err, errExited) {
 			return e, err
 		}
 	}

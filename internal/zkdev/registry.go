@@ -151,7 +151,8 @@ func (r *Registry) Wait(within time.Duration, what string, condition func([]Node
 	r.t.Helper()
 	harness.Eventually(r.t, within, what+" under "+r.Root, func() (bool, string) {
 		var err error
-		if nodes, err = r.Nodes(); err != nil {
+		nodes, err = r.Nodes()
+		if err != nil {
 			return false, err.Error()
 		}
 		return condition(nodes), list(nodes)

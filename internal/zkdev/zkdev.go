@@ -82,7 +82,8 @@ func startAlone(ctx context.Context, settings string) (*Server, error) {
 			return nil, reserveErr
 		}
 		var s *Server
-		if s, err = start(ctx, here, port, 0, settings, release); !errors.Is(err, errExited) {
+		s, err = start(ctx, here, port, 0, settings, release)
+		if !errors.Is(err, errExited) {
 			return s, err
 		}
 		// Most likely a program that knows nothing of reservations took the

@@ -96,7 +96,8 @@ func start(ctx context.Context, places []Place, tls *TLS) (servers []*Server, er
 	for i, place := range places {
 		s := &Server{member: member{Name: "m" + strconv.Itoa(i+1), TLS: tls}, place: place, release: func() {}}
 		servers = append(servers, s)
-		if s.member.Dir, err = os.MkdirTemp(dir, "etcd-"); err != nil {
+		s.member.Dir, err = os.MkdirTemp(dir, "etcd-")
+		if err != nil {
 			return servers, fmt.Errorf("make a directory for etcd: %w", err)
 		}
 		for _, addr := range []*string{&s.member.Client, &s.member.Peer} {
@@ -186,10 +187,12 @@ func (s *Server) serves(ctx context.Context) error {
 			Endpoints: []string{s.URL()}, Logger: zap.NewNop(),
 			DialOptions: []grpc.DialOption{grpc.WithContextDialer(s.dial)},
 		}
-		if config.TLS, err = s.member.TLS.Config(); err != nil {
+		config.TLS, err = s.member.TLS.Config()
+		if err != nil {
 			return err
 		}
-		if s.probe, err = clientv3.New(config); err != nil {
+		s.probe, err = clientv3.New(config)
+		if err != nil {
 			return err
 		}
 	}

@@ -29,9 +29,11 @@ func run(budget bool) error {
 	if err != nil {
 		return err
 	}
+
 	if budget {
 		return tree.WriteBudget(os.Stdout)
 	}
+
 	written, err := tree.Carry()
 	for _, path := range written {
 		fmt.Println("wrote", path)

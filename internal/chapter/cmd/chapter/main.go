@@ -37,6 +37,7 @@ func run(args []string) (green bool, err error) {
 	if len(args) == 0 {
 		return false, errors.New(usage)
 	}
+
 	command := args[0]
 	var how chapter.How
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
@@ -46,9 +47,11 @@ func run(args []string) (green bool, err error) {
 		flags.BoolVar(&how.Full, "v", false, "show all that happened in a milestone that is red")
 		flags.StringVar(&how.Only, "only", "", "try this milestone only")
 	}
+
 	if err := flags.Parse(args[1:]); err != nil {
 		return false, fmt.Errorf("%w\n%s", err, usage)
 	}
+
 	root, err := carry.FindRoot()
 	if err != nil {
 		return false, err
@@ -61,6 +64,7 @@ func run(args []string) (green bool, err error) {
 	if err != nil {
 		return false, err
 	}
+
 	switch command {
 	case "begin":
 		return true, book.Begin(c)

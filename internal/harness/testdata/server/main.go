@@ -24,6 +24,7 @@ func main() {
 	crash := flag.Bool("crash", false, "let a child panic")
 	quit := flag.Bool("quit", false, "end at once")
 	flag.Parse()
+
 	if *quit {
 		fmt.Fprintln(os.Stderr, "I don't feel like it")
 		os.Exit(7)
@@ -34,6 +35,7 @@ func main() {
 	if *crash {
 		fmt.Fprintln(os.Stderr, "panic: a worker's last words")
 	}
+
 	for range *children {
 		if err := exec.Command("sleep", "1000").Start(); err != nil { // never reaped: a zombie when it ends
 			panic(err)
@@ -45,6 +47,7 @@ func main() {
 			}
 		}()
 	}
+
 	ln, err := net.Listen("tcp", net.JoinHostPort(flag.Arg(0), flag.Arg(1)))
 	if err != nil {
 		panic(err)
@@ -68,16 +71,19 @@ func answer(conn net.Conn) {
 		if _, err := io.ReadFull(conn, header[:]); err != nil {
 			return
 		}
+
 		body := make([]byte, binary.LittleEndian.Uint32(header[:]))
 		if _, err := io.ReadFull(conn, body); err != nil {
 			return
 		}
+
 		var request struct {
 			Params json.RawMessage `json:"params"`
 		}
 		if json.Unmarshal(body, &request) != nil {
 			return
 		}
+
 		reply := fmt.Appendf(nil, `{"out":"pong","result":%s}`, request.Params)
 		frame := append(binary.LittleEndian.AppendUint32(nil, uint32(len(reply))), reply...)
 		if _, err := conn.Write(frame); err != nil {
