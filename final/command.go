@@ -111,18 +111,19 @@ func (f *ServerFlags) checkTimeout(name string, timeout time.Duration) {
 }
 
 // Serve is the function of that name for a command, whose output it detaches.
-// It ends the program: with exit code 0 when the server was told to end, and
-// after saying what went wrong with 3 if no worker was ever ready, otherwise 1.
-func (f *ServerFlags) Serve(config Config) {
+// It returns the command's exit code: 0 when the server was told to end, and
+// after saying what went wrong 3 if no worker was ever ready, otherwise 1. Give
+// it to Exit.
+func (f *ServerFlags) Serve(config Config) (exitCode int) {
 	DetachOutput()
 	err := Serve(config)
 	if err == nil {
-		Exit(0)
+		return 0
 	}
 
 	fmt.Fprintf(Stderr, "%s: %v\n", f.flags.Name(), err)
 	if errors.Is(err, ErrNeverReady) {
-		Exit(3)
+		return 3
 	}
-	Exit(1)
+	return 1
 }

@@ -1,8 +1,8 @@
 // Dispatch: each call goes where its method runs. A Func answers in the loop,
 // what Handle has made on a goroutine of its own, and a TaskMethod in the loop,
 // in short steps, one a turn, so that the other connections of the worker are
-// served in between. (A task whose caller has reset the connection is not called
-// again. One that closed it may have closed its sending side only.)
+// served in between. (A task whose caller has reset the connection is not
+// called again. One that closed it may have closed its sending side only.)
 //
 // Whose step is next decides when everyone is answered. If all took turns, all
 // would be answered last: a dozen computations of 0.3 s each after 3.6 s, and

@@ -40,6 +40,7 @@ func (s *Supervisor) checkHearts() {
 	if s.HangTimeout == 0 || s.phase != running {
 		return
 	}
+
 	for i := range s.slots {
 		slot := &s.slots[i]
 		if !slot.ready {
@@ -51,5 +52,6 @@ func (s *Supervisor) checkHearts() {
 			_ = unix.Kill(slot.worker.PID, unix.SIGKILL)
 		}
 	}
+
 	s.after(s.HangTimeout/maxSilent, s.checkHearts)
 }

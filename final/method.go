@@ -1,6 +1,6 @@
 // Methods: what answers a call, and where it runs. Most are made with Handle:
-// an ordinary function of typed params, which may take its time. What answers at
-// once, or computes, can do so in the loop and needs no goroutine.
+// an ordinary function of typed params, which may take its time. What answers
+// at once, or computes, can do so in the loop and needs no goroutine.
 
 package rpc
 
@@ -89,9 +89,9 @@ func failure(req Request, err error) Reply {
 // peerKey is the key of a caller's address in a context.
 type peerKey struct{}
 
-// PeerAddr returns the caller's address, from the context that Handle's function
-// was given. It is the zero AddrPort for another context, and if the connection
-// isn't TCP.
+// PeerAddr returns the caller's address, from the context that Handle's
+// function was given. It is the zero AddrPort for another context, and if the
+// connection isn't TCP.
 func PeerAddr(ctx context.Context) netip.AddrPort {
 	addr, _ := ctx.Value(peerKey{}).(netip.AddrPort)
 	return addr

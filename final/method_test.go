@@ -65,7 +65,7 @@ func TestHandleRefusesOtherParams(t *testing.T) {
 		want   string
 	}{
 		{echoOf[string](), `null`, "params must be a string, not null"},
-		{echoOf[*int](), ` null`, "params must be a whole number from -9223372036854775808 to 9223372036854775807, not null"},
+		{echoOf[*int16](), ` null`, "params must be a whole number from -32768 to 32767, not null"},
 		{echoOf[any](), `null`, "params must be any JSON, not null"},
 		{echoOf[json.RawMessage](), `null`, "params must be any JSON, not null"},
 		{echoOf[time.Time](), `null`, "params must be a time.Time, not null"},

@@ -54,8 +54,8 @@ type Config struct {
 
 	Host, Port string // where to listen; port "0" lets the kernel choose
 	Workers    int    // processes, at least 1
-	// HangTimeout is for how long a worker's loop may stand still, in a Func for
-	// example, until the worker is killed and replaced; 0: for ever.
+	// HangTimeout is for how long a worker's loop may stand still, in a Func
+	// for example, until the worker is killed and replaced; 0: for ever.
 	HangTimeout time.Duration
 	// OnStart, if set, is called once, in the master, when all workers are
 	// ready, or with those that are when that takes too long.
@@ -68,9 +68,9 @@ type Config struct {
 // each worker, with the same arguments, and expects to be called there with the
 // same Config: in a worker it serves until the master tells it to end. So a
 // program must call it once, before it opens files or starts anything of its
-// own, and return from main after it. It returns an error wrapping ErrNeverReady
-// if no worker can be brought up, and in a worker one if calls were unfinished
-// at the end of the grace period.
+// own, and return from main after it. It returns an error wrapping
+// ErrNeverReady if no worker can be brought up, and in a worker one if calls
+// were unfinished at the end of the grace period.
 //
 // What the program logs must not block it: DetachOutput sees to that.
 func Serve(config Config) error {

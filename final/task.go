@@ -1,6 +1,7 @@
 // Tasks: computations too long for one turn of the loop, in short steps. It is
-// still one goroutine: nothing is shared, and nothing is left behind when nobody
-// waits for the answer any more. Whose step is next is dispatch.go's business.
+// still one goroutine: nothing is shared, and nothing is left behind when
+// nobody waits for the answer any more. Whose step is next is dispatch.go's
+// business.
 
 package rpc
 

@@ -40,5 +40,5 @@ func main() {
 	config.Register = func(addr *net.TCPAddr) (rpc.Registration, error) {
 		return etcd.NewRegistrar(client, *store.Root, *store.Session, rpc.Endpoint{Host: host, Port: addr.Port}), nil
 	}
-	server.Serve(config)
+	rpc.Exit(server.Serve(config))
 }

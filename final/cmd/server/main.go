@@ -44,5 +44,5 @@ func main() {
 	config.Register = func(addr *net.TCPAddr) (rpc.Registration, error) {
 		return zookeeper.Register(rpc.Endpoint{Host: host, Port: addr.Port}), nil
 	}
-	server.Serve(config)
+	rpc.Exit(server.Serve(config))
 }
