@@ -166,7 +166,8 @@ func TestServeListenerThatCannotServe(t *testing.T) {
 	unixListener, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
 	require.NoError(t, err)
 	defer unixListener.Close()
-	assert.ErrorContains(t, ServeListener(ctx, unixListener, Config{}), "must be a *net.TCPListener, not a *net.UnixListener")
+	err = ServeListener(ctx, unixListener, Config{})
+	assert.ErrorContains(t, err, "must be a *net.TCPListener, not a *net.UnixListener")
 
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
