@@ -87,9 +87,13 @@
 //	register.go   5 the registration; znodes.go, what its znode says
 //	access.go       credentials
 //	zksession.go  5 a session with ZooKeeper that is won back when it is lost
-//	client.go     6 one call, at one server after the other
-//	balance.go      which server that is
-//	remote.go     6 one server: its connection and the calls on it
+//	client.go     6 the client
+//	errand.go     6 one call, at one server after the other
+//	attempt.go    6 the call at one of them
+//	balance.go      which server that is; window.go, how many calls it gets
+//	aside.go        servers that get none for a while
+//	remote.go     6 one server
+//	pipe.go       6 the connection to it; silence.go, how it shows that it hangs
 //	watch.go      6 the list of servers; static.go, a list that stays
 //	reuse.go        memory that is used again
 //	command.go      a server's flags; args.go, zkflags.go, rounds.go, help.go
