@@ -21,11 +21,16 @@ JVM = /(step5-|step6-|final|internal/zkdev|tools/(bench|book|discovery))
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+# Without a target make shows this, too. A line that begins with ##@ is the
+# heading of those below it.
 .PHONY: help
 help: ## list these targets
-	@hide=; test -d final || hide='/: whole/d;'; \
-	sed -n "$$hide"'s/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | while IFS='	' read -r target text; do \
-		printf '  make %-15s %s\n' "$$target" "$$text"; done
+	@awk -F ' *## ' -v handout="$$(test -d final || echo yes)" ' \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.* ## / && !(handout && /: whole/) { sub(/:.*/, "", $$1); printf "  make %-16s%s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+
+##@ For readers
 
 .PHONY: begin
 begin: chapter ## put what you start chapter STEP with into _mine, as in make begin STEP=3
@@ -40,19 +45,11 @@ try: chapter $(if $(filter 5 6,$(STEP)),install) ## test it, up to the first red
 compare: chapter ## show what would turn it into ours
 	@bin/chapter compare "$$STEP"
 
-.PHONY: handout
-handout: whole chapter ## for teachers: write the repository of a class for chapter STEP to OUT
-	@bin/chapter handout "$$STEP" "$$OUT"
-
-.PHONY: chapter
-chapter:
+.PHONY: zookeeper
+zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
 	@mkdir -p bin
-	@go build -o bin/ ./internal/chapter/cmd/chapter
-
-# What needs more than the chapters that a class has been given.
-.PHONY: whole
-whole:
-	@test -d final || { echo 'this is a handout: that target needs the whole workbook' >&2; exit 1; }
+	@go build -o bin/zookeeper ./internal/zkdev/cmd/zookeeper
+	@bin/zookeeper
 
 .PHONY: demo
 demo: whole install ## watch the whole system at work, about 20 seconds
@@ -64,12 +61,6 @@ demo-etcd: whole ## the same with etcd instead of ZooKeeper, which the exercise 
 	@mkdir -p bin
 	@cd exercise-etcd && go build -o ../bin/demo-etcd/ ./cmd/server ./cmd/demo
 	@bin/demo-etcd/demo
-
-.PHONY: etcd
-etcd: whole ## run an etcd on 127.0.0.1:2379 until Ctrl-C
-	@mkdir -p bin
-	@cd exercise-etcd && go build -o ../bin/etcd ./cmd/etcd
-	@bin/etcd
 
 # Whatever is in _etcd stays there.
 .PHONY: begin-etcd
@@ -86,6 +77,14 @@ try-etcd: whole ## test it, up to the first red test; TEST=leader tests those wi
 	@test -d _etcd || { echo 'there is no _etcd yet: begin with make begin-etcd' >&2; exit 1; }
 	@cd _etcd; $(GOTEST) $(RACE) $(if $(V),-v) -failfast -run '^TestDiscovery$$/$(TEST)' .
 	@test -n '$(TEST)' || { cd _etcd; $(GOTEST) $(RACE) $(if $(V),-v) -failfast -p 1 -skip '^TestNet' ./...; }
+
+.PHONY: etcd
+etcd: whole ## run an etcd on 127.0.0.1:2379 until Ctrl-C
+	@mkdir -p bin
+	@cd exercise-etcd && go build -o ../bin/etcd ./cmd/etcd
+	@bin/etcd
+
+##@ For everyone
 
 # What the targets below run. A network needs root and Linux.
 OTHERS = -skip '^TestFault|^TestSoak|^TestNet'
@@ -129,16 +128,15 @@ net: whole install ## the same on a network that breaks, of hosts in namespaces 
 net-etcd: whole ## the same with an etcd of three members
 	@cd exercise-etcd; go test -count=1 -timeout=$(LENGTH)5m $(RACE) -v -run '^TestNet' ./network -length $(LENGTH) -seed $(SEED)
 
-.PHONY: prove
-prove: whole install ## ask the specifications of programs that are wrong in one way each
-	@cd tools; $(GOTEST) ./broken
+# Go fuzzes one target of one package at a time. It would try for up to a
+# minute to shorten each input that it finds interesting, and fuzz nothing then.
+TIME = 20s
 
-# The release of Debian that is bare.
-RELEASE = bookworm
-
-.PHONY: bare
-bare: whole ## for authors: try all this on a minimal Debian, half an hour (Linux, root, debootstrap); RELEASE=trixie
-	@sh tools/bare/bare.sh $(RELEASE)
+.PHONY: fuzz
+fuzz: ## fuzz every parser of bytes from strangers, each for TIME=20s
+	@grep -os '^func Fuzz[A-Za-z]*' step*/*_test.go final/*_test.go | sed 's|^\(.*\)/[^/]*:func \(.*\)|\1 \2|' | while read -r dir name; do \
+		echo "$$dir $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(TIME) -fuzzminimizetime 1s "./$$dir" || exit 1; done
 
 # The comparison is of programs as they are used: without the race detector.
 .PHONY: bench
@@ -157,15 +155,15 @@ bench-discovery: whole install ## measure how fast clients learn of servers, hal
 	@cd tools; go build -o ../bin/ ./discovery/cmd/discovery
 	@bin/discovery -rounds $(ROUNDS) -svg final/bench
 
-# Go fuzzes one target of one package at a time. It would try for up to a
-# minute to shorten each input that it finds interesting, and fuzz nothing then.
-TIME = 20s
+##@ For teachers and authors
 
-.PHONY: fuzz
-fuzz: ## fuzz every parser of bytes from strangers, each for TIME=20s
-	@grep -os '^func Fuzz[A-Za-z]*' step*/*_test.go final/*_test.go | sed 's|^\(.*\)/[^/]*:func \(.*\)|\1 \2|' | while read -r dir name; do \
-		echo "$$dir $$name"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(TIME) -fuzzminimizetime 1s "./$$dir" || exit 1; done
+.PHONY: handout
+handout: whole chapter ## for teachers: write the repository of a class for chapter STEP to OUT
+	@bin/chapter handout "$$STEP" "$$OUT"
+
+.PHONY: prove
+prove: whole install ## ask the specifications of programs that are wrong in one way each
+	@cd tools; $(GOTEST) ./broken
 
 .PHONY: check
 check: whole ## formatting, vet, staticcheck, how the code looks, and builds for the other systems
@@ -189,32 +187,45 @@ check: whole ## formatting, vet, staticcheck, how the code looks, and builds for
 	cd exercise-etcd && go run $(STATICCHECK) ./...
 	cd exercise-etcd && go mod tidy -diff
 
-.PHONY: zookeeper
-zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
-	@mkdir -p bin
-	@go build -o bin/zookeeper ./internal/zkdev/cmd/zookeeper
-	@bin/zookeeper
+.PHONY: budget
+budget: ## show how much code each chapter has, and may have
+	@go run ./internal/carry/cmd/carry -budget
+
+.PHONY: carry
+carry: ## copy each file from the step that introduces it into the later ones
+	@go run ./internal/carry/cmd/carry
+
+.PHONY: readme
+readme: whole ## write what the texts quote into them, from the files that they quote
+	@cd tools; go run ./book/cmd/book
 
 # The demo shows how long things took: each run draws another picture.
 .PHONY: pictures
-pictures: whole install ## for authors: draw the README's pictures again, one from a new run of the demo
+pictures: whole install ## draw the README's pictures again, one from a new run of the demo
 	@go build -o bin/ ./final/cmd/server ./final/cmd/demo
 	@cd tools; go build -o ../bin/ ./picture/cmd/picture
 	@bin/demo >bin/demo.txt || { cat bin/demo.txt; exit 1; }
 	@cp bin/demo.txt pictures/
 	@bin/picture pictures
 
-.PHONY: carry
-carry: ## copy each file from the step that introduces it into the later ones
-	@go run ./internal/carry/cmd/carry
+# The release of Debian that is bare.
+RELEASE = bookworm
 
-.PHONY: budget
-budget: ## show how much code each chapter has, and may have
-	@go run ./internal/carry/cmd/carry -budget
+.PHONY: bare
+bare: whole ## try all this on a minimal Debian, half an hour (Linux, root, debootstrap); RELEASE=trixie
+	@sh tools/bare/bare.sh $(RELEASE)
 
-.PHONY: readme
-readme: whole ## write what the texts quote into them, from the files that they quote
-	@cd tools; go run ./book/cmd/book
+# What the targets above need.
+
+.PHONY: chapter
+chapter:
+	@mkdir -p bin
+	@go build -o bin/ ./internal/chapter/cmd/chapter
+
+# What needs more than the chapters that a class has been given.
+.PHONY: whole
+whole:
+	@test -d final || { echo 'this is a handout: that target needs the whole workbook' >&2; exit 1; }
 
 .PHONY: install
 install:
