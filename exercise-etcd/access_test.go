@@ -26,11 +26,13 @@ func guarded(t *testing.T) (s *store, as func(user, password string) clientv3.Co
 		config.Username, config.Password = user, password
 		return config
 	}
+
 	ctx, c := t.Context(), s.Client()
 	must := func(_ any, err error) {
 		t.Helper()
 		require.NoError(t, err)
 	}
+
 	end := clientv3.GetPrefixRangeEnd(root + "/")
 	for _, user := range []struct {
 		name string
@@ -44,6 +46,7 @@ func guarded(t *testing.T) (s *store, as func(user, password string) clientv3.Co
 		must(c.UserAdd(ctx, user.name, user.name+"'s secret"))
 		must(c.UserGrantRole(ctx, user.name, user.name))
 	}
+
 	must(c.UserAdd(ctx, "root", "secret"))
 	must(c.UserGrantRole(ctx, "root", "root"))
 	must(c.AuthEnable(ctx))
@@ -55,14 +58,17 @@ func TestPasswords(t *testing.T) {
 	end := rpc.Endpoint{Host: "127.0.0.1", Port: 1}
 	client := watch(t, NewDiscovery(as("bob", "bob's secret"), root, discoverytest.Session))
 	client.wait(t)
+
 	for _, stranger := range []clientv3.Config{at(s.Addr()), as("bob", "bob's secret"), as("alice", "guessed")} {
 		r := NewRegistrar(stranger, root, discoverytest.Session, rpc.Endpoint{Host: "127.0.0.1", Port: 666})
 		r.SetServing(true)
 		defer r.Close(t.Context())
 	}
+
 	r := NewRegistrar(as("alice", "alice's secret"), root, discoverytest.Session, end)
 	r.SetServing(true)
 	client.wait(t, "127.0.0.1:1")
+
 	require.NoError(t, s.Restart()) // it knows no token any more
 	client.waitFresh(t, s, as("root", "secret"))
 	assert.True(t, r.Close(t.Context()))

@@ -33,6 +33,7 @@ func connect(config clientv3.Config) (*clientv3.Client, error) {
 		MinConnectTimeout: 2 * answerTime,
 	})}
 	config.DialOptions = append(ours, config.DialOptions...) // the last one counts: theirs
+
 	if config.DialTimeout == 0 || config.DialTimeout > answerTime {
 		config.DialTimeout = answerTime // it is for the password
 	}
@@ -42,6 +43,7 @@ func connect(config clientv3.Config) (*clientv3.Client, error) {
 	if config.Logger == nil {
 		config.Logger = zap.NewNop() // what goes wrong comes back as an error, and we log that
 	}
+
 	client, err := clientv3.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to etcd: %w", err)

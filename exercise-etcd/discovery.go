@@ -65,6 +65,7 @@ func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
 			d.stale = err != nil
 			d.publish(publish)
 		}
+
 		why := err
 		if err == nil {
 			failures = 0
@@ -76,6 +77,7 @@ func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
 			}
 			return
 		}
+
 		slog.Debug("etcd is read again", "err", why)
 		select {
 		case <-time.After(pause(failures)):
@@ -93,12 +95,14 @@ func (d *Discovery) get(ctx context.Context) (err error) {
 			return err
 		}
 	}
+
 	all, err := request(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return d.client.Get(ctx, d.prefix, clientv3.WithPrefix())
 	})
 	if err != nil {
 		return fmt.Errorf("list %s: %w", d.prefix, err)
 	}
+
 	if len(d.servers) > 0 { // else it is an empty list, again, and has waited already
 		d.recovered = time.Now()
 	}
@@ -132,17 +136,21 @@ func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) erro
 	// quiet.
 	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
 	defer cancel(nil)
+
 	// Not the client's own watcher, whose one stream may hang.
 	stream := &oneStream{WatchClient: pb.NewWatchClient(d.client.ActiveConnection())}
 	watcher := clientv3.NewWatchFromWatchClient(stream, d.client)
 	defer watcher.Close()
+
 	patience := d.session * 2 / 3
 	silence := time.AfterFunc(patience, func() { cancel(errSilent) })
 	defer silence.Stop()
+
 	// Watch blocks until etcd has said yes, or the silence is over.
 	changes := watcher.Watch(ctx, d.prefix, clientv3.WithPrefix(), clientv3.WithRev(d.revision))
 	heartbeat := time.NewTicker(d.session / 3)
 	defer heartbeat.Stop()
+
 	for {
 		var believe <-chan time.Time
 		if hold := d.publish(publish); hold > 0 {
@@ -190,6 +198,7 @@ func (d *Discovery) apply(change clientv3.WatchResponse) error {
 	if change.Header.Revision < d.revision {
 		return fmt.Errorf("etcd has gone back from revision %d to %d", d.revision, change.Header.Revision)
 	}
+
 	for _, event := range change.Events {
 		if event.Type == clientv3.EventTypeDelete {
 			delete(d.servers, string(event.Kv.Key))
@@ -213,6 +222,7 @@ func (d *Discovery) publish(publish func(rpc.Snapshot)) (hold time.Duration) {
 	if len(servers) > 0 && servers[0] == "" {
 		servers = servers[1:]
 	}
+
 	now := rpc.Snapshot{Servers: servers, Stale: d.stale}
 	if len(servers) == 0 && len(d.last.Servers) > 0 {
 		hold = d.session - time.Since(d.recovered)
@@ -220,6 +230,7 @@ func (d *Discovery) publish(publish func(rpc.Snapshot)) (hold time.Duration) {
 			now = rpc.Snapshot{Servers: d.last.Servers, Stale: true}
 		}
 	}
+
 	if !d.published || d.last.Stale != now.Stale || !slices.Equal(d.last.Servers, now.Servers) {
 		d.last, d.published = now, true
 		publish(now)

@@ -98,13 +98,16 @@ func TestOneListAndThenOnlyChanges(t *testing.T) {
 	const session = 3 * time.Second
 	b := watch(t, NewDiscovery(config, root, session))
 	b.wait(t)
+
 	s.Plant(t, root, "a", endpoint("1"))
 	b.wait(t, "127.0.0.1:1")
 	s.Plant(t, root, "b", endpoint("2"))
 	b.wait(t, "127.0.0.1:1", "127.0.0.1:2")
+
 	time.Sleep(session) // in which nothing happens, and somebody without an answer would begin again
 	s.Remove(t, root, "a")
 	b.wait(t, "127.0.0.1:2")
+
 	assert.Equal(t, 1, count("/etcdserverpb.KV/Range"), "lists read")
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -155,6 +158,7 @@ func TestOnlyKeysOfTheRoot(t *testing.T) {
 func TestNothingIsLeftRunning(t *testing.T) {
 	s := &store{startEtcd(t, nil)}
 	before := runtime.NumGoroutine()
+
 	for range 5 {
 		r := NewRegistrar(at(s.Addr()), root, discoverytest.Session, rpc.Endpoint{Host: "127.0.0.1", Port: 1})
 		r.SetServing(true)
@@ -169,11 +173,13 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		<-done
 		assert.True(t, r.Close(t.Context()))
 	}
+
 	harness.Eventually(t, patience, "as many goroutines as before", func() (bool, string) {
 		now := runtime.NumGoroutine()
 		stacks := make([]byte, 1<<20)
 		return now <= before, string(stacks[:runtime.Stack(stacks, true)])
 	})
+
 	harness.Eventually(t, patience, "no lease", func() (bool, string) {
 		leases, err := ask(s.Client().Leases)
 		return err == nil && len(leases.Leases) == 0, fmt.Sprint(leases, err)

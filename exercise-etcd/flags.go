@@ -40,11 +40,13 @@ func NewFlags(flags *flag.FlagSet) *Flags {
 	if endpoints == "" {
 		endpoints = "127.0.0.1:2379"
 	}
+
 	user := &secret{text: os.Getenv("ETCD_USER")}
 	os.Unsetenv("ETCD_USER")
 	if user.text != "" {
 		user.where = "$ETCD_USER"
 	}
+
 	f := &Flags{
 		Endpoints: flags.String("endpoints", endpoints,
 			"etcd's addresses, `host:port,host:port`; also $ETCD_ENDPOINTS"),
@@ -53,6 +55,7 @@ func NewFlags(flags *flag.FlagSet) *Flags {
 			"time to live of a lease, in whole seconds: how long a dead server stays registered"),
 		user: user, flags: flags,
 	}
+
 	flags.Func("user",
 		"credentials for etcd, `user:password`; better in $ETCD_USER: others on this machine can see the command line",
 		func(text string) error { *user = secret{text, "-user"}; return nil })
@@ -70,6 +73,7 @@ func (f *Flags) Config() clientv3.Config {
 	if err != nil {
 		rpc.UsageError(f.flags, "-endpoints: %v", err)
 	}
+
 	config := clientv3.Config{Endpoints: endpoints}
 	if err := rpc.CheckRoot(*f.Root); err != nil {
 		rpc.UsageError(f.flags, "-root: %v", err)
@@ -77,12 +81,14 @@ func (f *Flags) Config() clientv3.Config {
 	if *f.Session < 2*time.Second || *f.Session%time.Second != 0 {
 		rpc.UsageError(f.flags, "-session must be at least 2s and in whole seconds, not %v", *f.Session)
 	}
+
 	if f.user.where != "" {
 		if _, err := rpc.ParseCredentials(f.user.text); err != nil {
 			rpc.UsageError(f.flags, "%s: %v", f.user.where, err)
 		}
 		config.Username, config.Password, _ = strings.Cut(f.user.text, ":")
 	}
+
 	config.TLS, err = f.tlsConfig()
 	if err != nil {
 		rpc.UsageError(f.flags, "%v", err)

@@ -26,17 +26,20 @@ func TestFollowingEndsWhereNothingCanBeFollowed(t *testing.T) {
 		s.Plant(t, root, "a", endpoint("1"))
 	}
 	compact(t, s)
+
 	begin := func() *Discovery {
 		d := NewDiscovery(at(s.Addr()), root, time.Second)
 		require.NoError(t, d.get(t.Context()))
 		t.Cleanup(func() { d.client.Close() })
 		return d
 	}
+
 	t.Run("compacted", func(t *testing.T) {
 		d := begin()
 		d.revision = 2
 		require.ErrorIs(t, d.follow(t.Context(), func(rpc.Snapshot) {}), rpctypes.ErrCompacted)
 	})
+
 	t.Run("not yet reached, as after a loss of all data", func(t *testing.T) {
 		d := begin()
 		d.revision += 1000
@@ -44,6 +47,7 @@ func TestFollowingEndsWhereNothingCanBeFollowed(t *testing.T) {
 		require.ErrorIs(t, d.follow(t.Context(), func(rpc.Snapshot) {}), errSilent)
 		assert.Less(t, time.Since(began), patience)
 	})
+
 	t.Run("gone back", func(t *testing.T) {
 		d := begin()
 		change := clientv3.WatchResponse{Header: &etcdserverpb.ResponseHeader{Revision: d.revision - 1}}

@@ -91,6 +91,7 @@ func (r *Registrar) run() {
 	failures, told := 0, ""
 	for r.ctx.Err() == nil {
 		err := r.reconcile()
+
 		// While all is well the lease is renewed about three times in its time
 		// to live.
 		next := time.After(r.ttl * 2 / 3)
@@ -113,6 +114,7 @@ func (r *Registrar) run() {
 			next = time.After(pause(failures))
 			failures++
 		}
+
 		select {
 		case _, ok := <-r.alive:
 			if !ok {
@@ -134,6 +136,7 @@ func (r *Registrar) end() {
 		return
 	}
 	defer r.client.Close()
+
 	for failures := 0; ; failures++ {
 		err := r.revoke(r.last)
 		if err == nil {
@@ -156,12 +159,14 @@ func (r *Registrar) reconcile() (err error) {
 			return err
 		}
 	}
+
 	if !r.wanted.Load() {
 		if err := r.revoke(r.ctx); err != nil {
 			return fmt.Errorf("withdraw: %w", err)
 		}
 		return nil
 	}
+
 	if r.lease == clientv3.NoLease {
 		// If the answer is lost there is a lease that nobody knows. It has no
 		// key, and runs out.
@@ -171,12 +176,14 @@ func (r *Registrar) reconcile() (err error) {
 		if err != nil {
 			return fmt.Errorf("get a lease: %w", err)
 		}
+
 		granted := time.Duration(grant.TTL) * time.Second
 		if granted != r.ttl {
 			slog.Warn("etcd grants another time to live", "asked", r.ttl, "granted", granted)
 		}
 		r.lease, r.ttl = grant.ID, granted
 	}
+
 	before := r.put
 	if !r.put {
 		if err := r.register(); err != nil {
@@ -188,6 +195,7 @@ func (r *Registrar) reconcile() (err error) {
 			return err
 		}
 	}
+
 	if before {
 		return r.look()
 	}
@@ -273,12 +281,14 @@ func (r *Registrar) revoke(ctx context.Context) error {
 	if r.lease == clientv3.NoLease {
 		return nil
 	}
+
 	_, err := request(ctx, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
 		return r.client.Revoke(ctx, r.lease)
 	})
 	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return err
 	}
+
 	if r.put {
 		slog.Info("withdrawn", "key", r.key())
 	}

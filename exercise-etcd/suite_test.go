@@ -135,6 +135,7 @@ func (s *store) expire(root string) error {
 	if err != nil {
 		return err
 	}
+
 	for _, e := range entries {
 		var lease clientv3.LeaseID
 		if _, err := fmt.Sscanf(e.Name, "%x", &lease); err != nil {

@@ -38,6 +38,7 @@ func TestRegistrarAndACLs(t *testing.T) {
 		registry := zkdev.RegistryT(t, zookeeper, "/closed")
 		_, err := conn.Create(registry.Root, nil, 0, zk.WorldACL(everyoneReads))
 		require.NoError(t, err)
+
 		failures := recordFailures(t)
 		r := newRegistrar(t, zookeeper.Addr(), registry.Root, time.Minute, here)
 		waitSession(t, r.session, soon)
@@ -46,9 +47,11 @@ func TestRegistrarAndACLs(t *testing.T) {
 			tries := failures.of("not allowed")
 			return len(tries) >= 4, fmt.Sprint(tries)
 		})
+
 		_, err = conn.SetACL(registry.Root, zk.WorldACL(zk.PermAll), -1)
 		require.NoError(t, err)
 		registry.WaitOne(soon, hereAddr)
+
 		failures.mu.Lock()
 		defer failures.mu.Unlock()
 		require.Len(t, failures.warnings, 1)
@@ -69,10 +72,12 @@ func TestRegistrarAndACLs(t *testing.T) {
 		note := registry.Plant("note", "", true)
 		_, err := conn.Create(registry.Root+"/rpc-hidden", nil, 0, zk.WorldACL(zk.PermAdmin))
 		require.NoError(t, err)
+
 		r := registrarInDoubt(t, zookeeper, registry.Root)
 		require.NoError(t, r.reconcile())
 		require.False(t, r.doubt)
 		require.NotEmpty(t, r.node)
+
 		require.NoError(t, conn.Delete(registry.Root+"/rpc-hidden", -1))
 		nodes, err := registry.Nodes()
 		require.NoError(t, err)
@@ -87,10 +92,12 @@ func TestRegistrarAndACLs(t *testing.T) {
 			"/acl/of/all": zk.PermRead | zk.PermCreate | zk.PermDelete, "/acl/of/all/rpc": zk.PermRead,
 		}
 		r.ACL = func(path string) []zk.ACL { return zk.WorldACL(perms[path]) }
+
 		require.NoError(t, r.reconcile())
 		require.True(t, strings.HasPrefix(r.node, "/acl/of/all/rpc"))
 		perms[r.node] = perms["/acl/of/all/rpc"]
 		delete(perms, "/acl/of/all/rpc")
+
 		for path, want := range perms {
 			acl, _, err := conn.GetACL(path)
 			require.NoError(t, err)

@@ -41,14 +41,17 @@ func TestRegistrarUnderFaults(t *testing.T) {
 	t.Run("the same, and then nobody answers at all for longer than a second", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, 10*time.Second)
 		note := registry.Plant("note", "", false)
+
 		gate.DropReplies()
 		r.SetServing(true)
 		nodes := registry.Wait(soon, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+
 		gate.Refuse()
 		gate.Reset()
 		begin := time.Now()
 		waitNoSession(t, r.session)
 		time.Sleep(1300*time.Millisecond - time.Since(begin)) // the length of the outage
+
 		require.NoError(t, gate.Heal())
 		waitRegistered(t, r, true)
 		registry.Want(nodes...)
@@ -73,6 +76,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 	t.Run("creates given up in a stall are all carried out, and one node is left", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, 2*time.Second)
 		note := registry.Plant("note", "", false)
+
 		zookeeper.Pause() // what is sent now is carried out later
 		r.SetServing(true)
 		waitNoSession(t, r.session)
@@ -80,9 +84,11 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		r.SetServing(true)
 		zookeeper.Resume()
 		waitRegistered(t, r, true)
+
 		nodes, err := registry.Nodes()
 		require.NoError(t, err)
 		require.Len(t, nodes, 2, "%v", nodes)
+
 		require.NoError(t, gate.Heal())
 		require.True(t, closeRegistrar(t, r))
 		registry.Want(note)
@@ -124,16 +130,19 @@ func TestRegistrarUnderFaults(t *testing.T) {
 			return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), ".(*Registrar).create"),
 				"no goroutine in create"
 		})
+
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
 		require.True(t, r.Close(ctx), "clients may know of it")
 		require.Less(t, time.Since(begin), 900*time.Millisecond)
+
 		r.SetServing(true)
 		require.NoError(t, gate.Heal()) // what was sent arrives now
 		harness.Eventually(t, soon, "the end of every connection", func() (bool, string) {
 			return gate.Conns() == 0, fmt.Sprint(gate.Conns())
 		})
+
 		registry.Want(note)
 		select {
 		case <-r.done:
@@ -162,6 +171,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
+
 		faults := []func(){
 			func() { gate.Reset() },
 			func() { gate.Cut() },
@@ -174,6 +184,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 			func() { r.SetServing(false) },
 			func() { r.SetServing(true) },
 		}
+
 		for begin := time.Now(); time.Since(begin) < 3*time.Second; {
 			faults[random.IntN(len(faults))]()
 			time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond) // how far it gets is the dice's to say
@@ -181,12 +192,14 @@ func TestRegistrarUnderFaults(t *testing.T) {
 				require.NoError(t, gate.Heal())
 			}
 		}
+
 		require.NoError(t, gate.Heal())
 		r.SetServing(true)
 		registry.Wait(2*soon, "one node beside the note, and a registrar that knows it", func(nodes []zkdev.Node) bool {
 			return len(nodes) == 2 && nodes[1].Addr() == hereAddr &&
 				slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
 		})
+
 		// The connection may just have been cut: then the session must time
 		// out.
 		closeRegistrar(t, r)

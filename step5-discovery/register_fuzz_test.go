@@ -33,9 +33,11 @@ func FuzzParseEndpoint(f *testing.F) {
 			require.NotEmpty(t, err.Error())
 			return
 		}
+
 		host, port, err := net.SplitHostPort(addr)
 		require.NoError(t, err, "address %q", addr)
 		assert.NotEmpty(t, host)
+
 		number, err := strconv.Atoi(port)
 		require.NoError(t, err)
 		assert.Equal(t, strconv.Itoa(number), port)

@@ -54,6 +54,7 @@ func TestRegistrarHeals(t *testing.T) {
 			failures.mu.Unlock()
 			assert.Contains(t, last, registry.Root+"/"+gone.Name)
 		}
+
 		waitRegistered(t, r, true)
 		registry.Want(node)
 		require.Len(t, gate.Sessions(), 1)
@@ -61,6 +62,7 @@ func TestRegistrarHeals(t *testing.T) {
 			n := watches(t, r)
 			return n == 1, fmt.Sprint(n)
 		})
+
 		r.SetServing(false)
 		registry.WaitNone(soon)
 		require.Zero(t, watches(t, r))
@@ -74,6 +76,7 @@ func TestRegistrarHeals(t *testing.T) {
 			again := registry.Wait(soon, "it again", func(nodes []zkdev.Node) bool { return len(nodes) == 1 })
 			require.Equal(t, node, again[0], "the same number")
 		}
+
 		registry.Remove(node)
 		require.NoError(t, conn.Delete(registry.Root, -1))
 		other := registry.Plant("rpc-", `{"host":"127.0.0.1","port":8081}`, true) // faster, with another name
@@ -131,6 +134,7 @@ func TestRegistrarHeals(t *testing.T) {
 			case <-time.After(time.Second):
 			}
 		}
+
 		assert.GreaterOrEqual(t, deleted, 2)
 		assert.LessOrEqual(t, deleted, 8, "pauses of at least 0.1, 0.2, 0.4, 0.8 and 1.5 s")
 		registry.WaitOne(soon, hereAddr)

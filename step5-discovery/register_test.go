@@ -28,6 +28,7 @@ func TestRegisterableHost(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, host, got)
 	}
+
 	for _, host := range []string{
 		"0.0.0.0", "::", "0", "0:0:0:0:0:0:0:0", "", "::ffff:0.0.0.0", "::ffff:0:0", "0:0:0:0:0:ffff::", "::%lo",
 		"::ffff:0.0.0.0%lo",
@@ -112,6 +113,7 @@ func TestRegistrar(t *testing.T) {
 			registry.WaitNone(soon)
 			waitRegistered(t, r, false)
 		}
+
 		require.Len(t, gate.Sessions(), 1)
 		require.False(t, closeRegistrar(t, r), "it was not registered")
 	})
@@ -205,6 +207,7 @@ func TestRegistrar(t *testing.T) {
 		registry := zkdev.RegistryT(t, zookeeper, "/leaf")
 		registry.Plant("leaf", "", true) // an ephemeral znode can't have children
 		failures := recordFailures(t)
+
 		const servers = 8
 		var all []*Registrar
 		for i := range servers {
@@ -215,6 +218,7 @@ func TestRegistrar(t *testing.T) {
 		for _, r := range all {
 			r.SetServing(true)
 		}
+
 		var pauses [3][]time.Duration // by retry, those of all servers
 		for i := range servers {
 			what := fmt.Sprintf("create /leaf/leaf/%d:", i)
@@ -226,6 +230,7 @@ func TestRegistrar(t *testing.T) {
 				}
 				return len(at) >= 4, fmt.Sprint(at)
 			})
+
 			for retry := range 3 {
 				pause := at[retry+1].Sub(at[retry])
 				longest := 200 * time.Millisecond << retry
@@ -233,6 +238,7 @@ func TestRegistrar(t *testing.T) {
 				pauses[retry] = append(pauses[retry], pause)
 			}
 		}
+
 		var widest time.Duration // a busy machine that stands still for a moment brings them together once
 		for retry, all := range pauses {
 			// Nothing bounds the longest.

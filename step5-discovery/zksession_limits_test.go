@@ -56,10 +56,12 @@ func (b *blackHole) carry(conn net.Conn, zookeeper string) {
 		_, _ = io.Copy(io.Discard, conn) // until the client gives up
 		return
 	}
+
 	server, err := net.Dial("tcp", zookeeper)
 	if err != nil {
 		return
 	}
+
 	go func() {
 		_, _ = io.Copy(server, conn)
 		server.Close()
@@ -104,6 +106,7 @@ func TestSessionDespiteMembersThatHang(t *testing.T) {
 	hole := newBlackHole(t, zookeeper.Addr())
 	hole.swallows.Store(true)
 	addrs := zookeeper.Addr() + strings.Repeat(","+hole.addr, 2)
+
 	began := time.Now()
 	var sessions []*Session
 	for range 5 { // which address comes first is left to chance
@@ -112,6 +115,7 @@ func TestSessionDespiteMembersThatHang(t *testing.T) {
 	for _, s := range sessions {
 		waitSession(t, s, soon)
 	}
+
 	require.NotZero(t, hole.swallowed.Load(), "who never asks one that hangs proves nothing")
 	assert.Less(t, time.Since(began), 2*handshakePatience+3*time.Second)
 }

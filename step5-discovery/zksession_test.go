@@ -224,6 +224,7 @@ func TestSession(t *testing.T) {
 				}
 			}
 		}
+
 		for range 3 {
 			news(true)
 			won := wonAt(s)
@@ -312,12 +313,14 @@ func TestSession(t *testing.T) {
 			return c.Create("/cut/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
 		})
 		require.NoError(t, err)
+
 		gate.Partition(netproxy.ToClient)
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close(context.Background()) }()
 		registry.Wait(soon, "a closed session", func(nodes []zkdev.Node) bool {
 			return slices.Equal(nodes, []zkdev.Node{note})
 		})
+
 		gate.Reset()
 		require.ErrorIs(t, <-closed, ErrUnanswered)
 	})
@@ -342,10 +345,12 @@ func TestSession(t *testing.T) {
 		_, err := exists(s, "/") // so that it has read an answer
 		require.NoError(t, err)
 		assert.GreaterOrEqual(t, time.Since(began), headStart)
+
 		id := s.Conn().SessionID()
 		proxy.Refuse()
 		proxy.Reset()
 		waitNoSession(t, s)
+
 		began = time.Now()
 		require.NoError(t, proxy.Heal())
 		require.Equal(t, id, waitSession(t, s, soon))
@@ -389,21 +394,26 @@ func TestSession(t *testing.T) {
 			"swallowed": newSession(t, hole.addr, 200*time.Millisecond),
 			"lost":      openSession(t, proxy.Addr(), time.Second),
 		}
+
 		proxy.Refuse()
 		proxy.Reset()
 		waitNoSession(t, states["lost"])
+
 		harness.Eventually(t, soon, "the swallowed session started anew", func() (bool, string) {
 			states["swallowed"].mu.Lock()
 			defer states["swallowed"].mu.Unlock()
 			return states["swallowed"].generation > 1, "not yet"
 		})
+
 		for name, s := range states {
-			if err := s.Close(context.Background()); name == "open" {
+			err := s.Close(context.Background())
+			if name == "open" {
 				assert.NoError(t, err)
 			} else {
 				assert.ErrorIs(t, err, ErrNoSession, name)
 			}
 		}
+
 		waitQuiet(t)
 		harness.Eventually(t, soon, fmt.Sprint(before, " descriptors or less"), func() (bool, string) {
 			open := openFiles(t)

@@ -24,10 +24,12 @@ func BenchmarkClient(b *testing.B) {
 			client := NewClient(list)
 			defer client.Close()
 			list.list(startPonger(b))
+
 			var params any = "hello" // made once: not a cost of the call
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			var all sync.WaitGroup
+
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range callers {
@@ -64,6 +66,7 @@ func startPonger(b *testing.B) string {
 			go func() {
 				defer conn.Close()
 				decoder, chunk, out := NewDecoder(MaxRequest), make([]byte, 64<<10), []byte(nil)
+
 				for {
 					n, err := conn.Read(chunk)
 					if err != nil {
@@ -74,6 +77,7 @@ func startPonger(b *testing.B) string {
 					for _, ok := decoder.Next(); ok; _, ok = decoder.Next() {
 						out = append(out, reply...)
 					}
+
 					if _, err := conn.Write(out); err != nil {
 						return
 					}

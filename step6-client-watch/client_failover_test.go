@@ -25,6 +25,7 @@ func TestCallThatMayHaveRunIsRepeatedOnlyIfIdempotent(t *testing.T) {
 	assert.ErrorIs(t, err, io.EOF)
 	assert.Equal(t, 1, a.Requests()+b.Requests(), "requests")
 	assert.Contains(t, []string{a.Addr, b.Addr}, server)
+
 	for _, method := range []string{"ping", "pi", "own"} {
 		before := a.Requests() + b.Requests()
 		client.Idempotent = func(m string) bool { return m == method }
@@ -32,6 +33,7 @@ func TestCallThatMayHaveRunIsRepeatedOnlyIfIdempotent(t *testing.T) {
 		_, _, err = client.Call(ctx, method, 1)
 		cancel()
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
+
 		requests := a.Requests() + b.Requests() - before
 		assert.Greater(t, requests, 2, "requests: at both, and again")
 		assert.Less(t, requests, 10, "requests: not in a hurry")
@@ -90,12 +92,14 @@ func TestServersAllSetAsideAreAllTried(t *testing.T) {
 	}
 	a, b := harness.StartStub(t, "", serve), harness.StartStub(t, "", serve)
 	client, _ := newClient(t, a.Addr, b.Addr)
+
 	for _, r := range remotes(client) {
 		for range 10 {
 			r.blame()
 		}
 		require.Greater(t, time.Duration(r.aside.Load()-clock()), 2*time.Second)
 	}
+
 	began := time.Now()
 	time.AfterFunc(200*time.Millisecond, func() { broken.Store(false) })
 	_, _, err := client.Call(in5s(t), "ping", 1)
@@ -113,6 +117,7 @@ func TestOneServingServerIsEnough(t *testing.T) {
 	for range 4 {
 		servers = append(servers, harness.StartStub(t, "", deaf).Addr)
 	}
+
 	var calls sync.WaitGroup
 	for range 30 { // each client finds out for itself, in its own order
 		client, _ := newClient(t, servers...)
@@ -131,6 +136,7 @@ func TestOneOfManyServersHangs(t *testing.T) {
 	t.Parallel()
 	hung := harness.StartStub(t, "", deaf)
 	client, discovery := newClient(t, hung.Addr)
+
 	done := make(chan error, 1)
 	go func() {
 		_, _, err := client.Call(in5s(t), "ping", 1)
@@ -139,6 +145,7 @@ func TestOneOfManyServersHangs(t *testing.T) {
 	harness.Eventually(t, 10*time.Second, "a call at the server that hangs", func() (bool, string) {
 		return hung.Requests() == 1, "none"
 	})
+
 	servers := []string{hung.Addr}
 	for range 100 {
 		servers = append(servers, harness.StartStub(t, "", func(conn net.Conn, body []byte) error {
@@ -146,6 +153,7 @@ func TestOneOfManyServersHangs(t *testing.T) {
 			return good(conn, body)
 		}).Addr)
 	}
+
 	discovery.list(servers...)
 	assert.NoError(t, <-done)
 }

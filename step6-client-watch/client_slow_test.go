@@ -46,9 +46,11 @@ func TestWorkThatTakesLongerThanSilence(t *testing.T) {
 				stubs = append(stubs, stub)
 				addrs = append(addrs, stub.Addr)
 			}
+
 			client, _ := newClient(t, addrs...)
 			_, _, err := client.Call(in30s(t), "ping", 1)
 			require.NoError(t, err)
+
 			// A ping to see who is there counts as little: only the others get
 			// one.
 			begun := 0
@@ -92,6 +94,7 @@ func TestManySlowCalls(t *testing.T) {
 	}
 	a, b := harness.StartStub(t, "", serve), harness.StartStub(t, "", serve)
 	client, _ := newClient(t, a.Addr, b.Addr)
+
 	const calls = 24
 	var callers sync.WaitGroup
 	for range calls {
@@ -142,6 +145,7 @@ func TestOneServingServerAmongManyThatHang(t *testing.T) {
 			for range hung {
 				servers = append(servers, harness.StartStub(t, "", deaf).Addr)
 			}
+
 			var calls sync.WaitGroup
 			for range 5 {
 				client, _ := newClient(t, servers...)
@@ -167,6 +171,7 @@ func TestManyServersThatRefuse(t *testing.T) {
 		servers = append(servers, fmt.Sprintf("127.0.%d.%d:1", 1+i/200, 1+i%200)) // nobody listens there
 	}
 	client, _ := newClient(t, servers...)
+
 	for i := range 40 {
 		began := time.Now()
 		_, server, err := client.Call(in5s(t), "ping", 1)

@@ -82,6 +82,7 @@ func TestUpdateKeepsTheConnectionsOfSurvivors(t *testing.T) {
 	}
 	a, b, c := stubs[0], stubs[1], stubs[2]
 	client, list := newClient(t, a.Addr, b.Addr)
+
 	callAll := func(stubs ...*harness.Stub) {
 		t.Helper()
 		before := make(map[*harness.Stub]int)
@@ -96,16 +97,19 @@ func TestUpdateKeepsTheConnectionsOfSurvivors(t *testing.T) {
 			require.Greater(t, stub.Requests(), before[stub], "calls of %s", stub.Addr)
 		}
 	}
+
 	assert.Zero(t, a.Conns()+b.Conns(), "connections before the first call")
 	callAll(a, b)
 	list.list(b.Addr, c.Addr)
 	callAll(b, c)
+
 	was := a.Requests()
 	list.list(b.Addr)
 	callAll(b)
 	harness.Eventually(t, 10*time.Second, "no connection to a server that left", func() (bool, string) {
 		return a.Open() == 0, fmt.Sprint(a.Open())
 	})
+
 	list.list(a.Addr, b.Addr, c.Addr)
 	assert.Equal(t, was, a.Requests(), "calls of a server that is not listed")
 	callAll(a, b)
@@ -122,6 +126,7 @@ func TestServerThatLeavesFinishesItsCalls(t *testing.T) {
 	other := harness.StartStub(t, "", good)
 	client, list := newClient(t, stub.Addr)
 	client.Idempotent = func(string) bool { return false }
+
 	var calls sync.WaitGroup
 	for range 5 {
 		calls.Go(func() {
@@ -130,14 +135,17 @@ func TestServerThatLeavesFinishesItsCalls(t *testing.T) {
 			assert.Equal(t, stub.Addr, server)
 		})
 	}
+
 	harness.Eventually(t, 10*time.Second, "5 calls waiting", func() (bool, string) {
 		n := waitingCalls(client)
 		return n == 5, fmt.Sprint(n)
 	})
+
 	list.list(other.Addr)
 	_, server, err := client.Call(in5s(t), "ping", 1)
 	assert.NoError(t, err)
 	assert.Equal(t, other.Addr, server)
+
 	client.Close()
 	close(release)
 	calls.Wait()
@@ -249,6 +257,7 @@ func TestCallsUpdatesAndCloseAtOnce(t *testing.T) {
 		addrs = append(addrs, harness.StartStub(t, "", serve).Addr)
 	}
 	client, list := newClient(t, addrs...)
+
 	var callers sync.WaitGroup
 	var closed atomic.Bool
 	var calls atomic.Int64
@@ -268,10 +277,12 @@ func TestCallsUpdatesAndCloseAtOnce(t *testing.T) {
 			}
 		})
 	}
+
 	for i := 0; calls.Load() < 2000; i++ { // always with a good one among them
 		list.list(addrs[i%3], addrs[3])
 		list.list(addrs[i%3:]...)
 	}
+
 	closed.Store(true)
 	client.Close()
 	callers.Wait()

@@ -49,12 +49,14 @@ func TestLongCallOnAnIdleConnectionComesWhole(t *testing.T) {
 	conn.want("first")
 	conn.reply("first")
 	first.wantPong("first")
+
 	frame := ping(strings.Repeat("x", 8<<20))
 	got := make([]byte, len(frame)) // all that takes long before the call: it is owed a reply from then on
 	long := begin(t, t.Context(), r, frame)
 	_, err := io.ReadFull(conn, got)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(frame, got), "the request as it was sent")
+
 	conn.reply("long")
 	long.wantPong("long")
 }
@@ -67,6 +69,7 @@ func TestIdleConnectionIsNotBroken(t *testing.T) {
 	conn.want("1")
 	conn.reply("1")
 	first.wantPong("1")
+
 	time.Sleep(silence + silence/4) // the idleness
 	second := begin(t, t.Context(), r, ping("2"))
 	conn.want("2")
@@ -83,10 +86,12 @@ func TestRetiredRemoteFinishesCallsAndCloses(t *testing.T) {
 	conn.want("1")
 	calls = append(calls, begin(t, t.Context(), r, ping("2")))
 	conn.want("2")
+
 	r.retire()
 	o := call(t.Context(), r, ping("3"))
 	assert.ErrorIs(t, o.err, errRetired)
 	assert.False(t, o.written)
+
 	conn.reply("1")
 	calls[0].wantPong("1")
 	conn.reply("2")
@@ -134,9 +139,11 @@ func TestRepliesThatNobodyAskedFor(t *testing.T) {
 	conn.want("1")
 	conn.reply("1", "2")
 	call.wantPong("1")
+
 	conn.wantEnd()
 	waitUnconnected(t, r)
 	assert.Zero(t, r.aside.Load(), "a server that answered is not set aside for it")
+
 	next := begin(t, t.Context(), r, ping("3"))
 	conn = peer.accept() // the answer "2" must not be taken for the next call's
 	conn.want("3")
@@ -201,6 +208,7 @@ func TestNothingIsLeftOfARemote(t *testing.T) {
 		return err
 	})
 	full := fullQueue(t)
+
 	for range 10 {
 		for _, addr := range []string{ended.Addr, deaf.Addr, good.Addr, full, "127.0.0.1:1"} {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

@@ -106,11 +106,14 @@ func TestCallThatIsNotWrittenLeavesASilentServer(t *testing.T) {
 	conn := peer.accept()
 	_, err := io.ReadFull(conn, make([]byte, 1))
 	require.NoError(t, err)
+
 	behind := observe(t, r, ping("2"))
 	long.wantSilence()
+
 	o := behind.next()
 	assert.ErrorIs(t, o.err, errSilent)
 	assert.False(t, o.written)
+
 	long.drop()
 	n, _ := io.Copy(io.Discard, conn)
 	assert.Less(t, int(n), length, "bytes that came")
@@ -126,9 +129,11 @@ func TestCallThatIsNotWrittenIsTakenBack(t *testing.T) {
 	for _, frame := range [][]byte{kept, left, kept} {
 		attempts = append(attempts, r.start(frame, make(chan outcome, 2)))
 	}
+
 	attempts[1].drop()
 	attempts[1].drop() // once more does no harm
 	clear(left)
+
 	assert.Equal(t, int32(2), r.outstanding.Load())
 	assert.Equal(t, append(kept, kept...), p.take(nil))
 	assert.Empty(t, p.queue)
@@ -160,11 +165,13 @@ func TestIdleConnectionIsNotSilent(t *testing.T) {
 	conn.want("1")
 	conn.reply("1")
 	require.NoError(t, first.next().err)
+
 	time.Sleep(silence + silence/4) // the idleness
 	second := observe(t, r, ping("2"))
 	conn.want("2")
 	time.Sleep(silence / 2) // counted from the call, that is not too long
 	assert.Empty(t, second.outcomes)
+
 	conn.reply("2")
 	require.NoError(t, second.next().err)
 	assert.Zero(t, r.aside.Load(), "it is not set aside")
@@ -176,6 +183,7 @@ func TestAnotherCallGivesNoRespite(t *testing.T) {
 	first := observe(t, r, ping("1"))
 	conn := peer.accept()
 	conn.want("1")
+
 	var others []observed
 	asked := time.Now()
 	for time.Since(asked) < silence*3/4 { // its kernel acknowledges them all
@@ -183,6 +191,7 @@ func TestAnotherCallGivesNoRespite(t *testing.T) {
 		conn.want("2")
 		time.Sleep(silence / 100)
 	}
+
 	first.wantSilence()
 	assert.Less(t, time.Since(asked), silence+2*time.Second)
 	others[len(others)-1].wantSilence()
@@ -194,6 +203,7 @@ func TestLongRequestOverASlowLinkIsNoSilence(t *testing.T) {
 	if acknowledged(dialed(t)) == 0 {
 		t.Skip("this system doesn't tell what has arrived")
 	}
+
 	peer, r := listen(t)
 	raw, err := peer.listener.SyscallConn()
 	require.NoError(t, err)
@@ -201,6 +211,7 @@ func TestLongRequestOverASlowLinkIsNoSilence(t *testing.T) {
 		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 32<<10)
 	}))
 	require.NoError(t, err)
+
 	frame := ping(strings.Repeat("x", 8<<20))
 	call := observe(t, r, frame)
 	conn := peer.accept()
@@ -211,9 +222,11 @@ func TestLongRequestOverASlowLinkIsNoSilence(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(2 * silence / time.Duration(steps))
 	}
+
 	_, err = io.CopyN(io.Discard, conn, int64(len(frame)%steps))
 	require.NoError(t, err)
 	require.Greater(t, time.Since(began), silence)
+
 	conn.reply("1")
 	o := call.next()
 	require.False(t, o.silent)
@@ -239,6 +252,7 @@ func TestLongReplyOverASlowLinkIsNoSilence(t *testing.T) {
 	call := observe(t, r, ping("1"))
 	conn := peer.accept()
 	conn.want("1")
+
 	frame := pong(strings.Repeat("x", 160<<10))
 	for piece := frame; len(piece) > 0; {
 		n, err := conn.Write(piece[:min(len(piece), 8<<10)])
@@ -246,6 +260,7 @@ func TestLongReplyOverASlowLinkIsNoSilence(t *testing.T) {
 		piece = piece[n:]
 		time.Sleep(silence / 10)
 	}
+
 	o := call.next()
 	require.False(t, o.silent)
 	require.NoError(t, o.err)
@@ -274,6 +289,7 @@ func TestTimeInWhichTheClientWasStoppedIsNoSilence(t *testing.T) {
 	call := observe(t, r, ping("1"))
 	conn := peer.accept()
 	conn.want("1")
+
 	r.mu.Lock()
 	p := r.pipe
 	r.mu.Unlock()
@@ -281,6 +297,7 @@ func TestTimeInWhichTheClientWasStoppedIsNoSilence(t *testing.T) {
 	time.Sleep(silence + silence/2)
 	conn.reply("1")
 	p.mu.Unlock()
+
 	o := call.next()
 	require.False(t, o.silent)
 	require.NoError(t, o.err)
@@ -292,6 +309,7 @@ func TestCallsThatNobodyWaitsForHoldNoMemory(t *testing.T) {
 	const calls, length = 1000, 200 << 10
 	peer, r := listen(t)
 	before := heapInUse()
+
 	for i := range calls {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -300,6 +318,7 @@ func TestCallsThatNobodyWaitsForHoldNoMemory(t *testing.T) {
 			peer.accept() // and never reads
 		}
 	}
+
 	assert.Less(t, heapInUse()-before, calls*length/10, "bytes, after %d calls of %d", calls, length)
 	assert.Less(t, r.outstanding.Load(), int32(calls/2), "calls that were written")
 }

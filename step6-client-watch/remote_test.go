@@ -118,6 +118,7 @@ func begin(t *testing.T, ctx context.Context, r *remote, frame []byte) pending {
 func call(ctx context.Context, r *remote, frame []byte) outcome {
 	outcomes := make(chan outcome, 2)
 	a := r.start(frame, outcomes)
+
 	for {
 		select {
 		case o := <-outcomes:
@@ -166,6 +167,7 @@ func TestRepliesGoToCallsInTheirOrder(t *testing.T) {
 		calls = append(calls, begin(t, ctx, r, ping(fmt.Sprint(i))))
 		conn.want(fmt.Sprint(i))
 	}
+
 	conn.reply("a", "b", "c")
 	conn.reply("d", "e", "f", "g", "h", "i", "j")
 	for i, call := range calls {
@@ -203,11 +205,13 @@ func TestCallsThatWaitLeaveInOneWrite(t *testing.T) {
 	const calls = 100
 	peer, r := listen(t)
 	p := unstarted(t, r)
+
 	var frames []byte
 	for i := range calls {
 		p.send(&attempt{remote: r, pipe: p, frame: ping(fmt.Sprint(i)), outcomes: make(chan outcome, 2)})
 		frames = append(frames, ping(fmt.Sprint(i))...)
 	}
+
 	go p.run()
 	conn := peer.accept()
 	first := make([]byte, 2*len(frames))
@@ -228,9 +232,11 @@ func TestAbandonedCallsReplyIsConsumedInItsPlace(t *testing.T) {
 	conn.want("2")
 	third := begin(t, t.Context(), r, ping("3"))
 	conn.want("3")
+
 	cancel()
 	o := abandoned.wait() // before there is any reply
 	assert.ErrorIs(t, o.err, context.Canceled)
+
 	conn.reply("one", "two", "three")
 	first.wantPong("one")
 	third.wantPong("three")
@@ -279,9 +285,11 @@ func fullQueue(t *testing.T) (addr string) {
 	t.Cleanup(func() { unix.Close(fd) })
 	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	require.NoError(t, unix.Listen(fd, 0))
+
 	name, err := unix.Getsockname(fd)
 	require.NoError(t, err)
 	addr = fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+
 	for range 10 {
 		conn, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
 		if err != nil {
@@ -349,6 +357,7 @@ func TestMemoryOfOneLongCallIsNotKept(t *testing.T) {
 			`"out":"pong","result"`, 1)))
 		return err
 	})
+
 	before := heapInUse()
 	remotes := make([]remote, 8)
 	for i := range remotes {
@@ -359,6 +368,7 @@ func TestMemoryOfOneLongCallIsNotKept(t *testing.T) {
 			require.Len(t, o.reply.Result, len(params)+2)
 		}
 	}
+
 	assert.Less(t, heapInUse()-before, 3<<20, "bytes for 8 connections that had one call of 1 MiB each")
 	for i := range remotes {
 		remotes[i].retire()

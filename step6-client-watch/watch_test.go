@@ -159,6 +159,7 @@ func TestWatch(t *testing.T) {
 		proxy, err := netproxy.NewTapped(zookeeper.Addr(), requests.tap)
 		require.NoError(t, err)
 		t.Cleanup(proxy.Close)
+
 		const many = 300
 		var servers []string
 		var asked atomic.Int64 // how many znodes
@@ -169,18 +170,22 @@ func TestWatch(t *testing.T) {
 			servers = append(servers, fmt.Sprint("h:", 100+i))
 			proxy.OnRequest(w.root+"/"+name, func() { asked.Add(1) })
 		}
+
 		w.watch(proxy.Addr(), 30*time.Second)
 		harness.Eventually(t, 20*time.Second, "all znodes asked for "+
 			"before the answer to the first", func() (bool, string) {
 			return asked.Load() == many, fmt.Sprint(asked.Load())
 		})
+
 		require.Empty(t, w.published())
 		require.NoError(t, proxy.Heal())
 		w.wait(false, servers...)
 		requests.want(t, 1+many)
+
 		w.create("newcomer", at(999))
 		w.wait(false, append(servers, "h:999")...)
 		requests.want(t, 1+many+2)
+
 		w.remove("/newcomer")
 		w.wait(false, servers...)
 		requests.want(t, 1+many+2+1)
@@ -191,15 +196,18 @@ func TestWatch(t *testing.T) {
 		w.create("rpc0", at(1))
 		w.watch(zookeeper.Addr(), session)
 		w.wait(false, "h:1")
+
 		w.create("rpc1", at(1))
 		w.create("rpc2", at(2))
 		w.wait(false, "h:1", "h:2")
+
 		w.remove("/rpc0")
 		w.create("rpc3", at(3))
 		w.wait(false, "h:1", "h:2", "h:3")
 		for _, s := range w.published() {
 			assert.Contains(t, s.Servers, "h:1")
 		}
+
 		w.remove("/rpc1")
 		w.wait(false, "h:2", "h:3")
 	})
@@ -209,6 +217,7 @@ func TestWatch(t *testing.T) {
 		w.create("rpc0", at(1))
 		z := w.watch(zookeeper.Addr(), session)
 		w.wait(false, "h:1")
+
 		w.cancel()
 		<-w.done
 		z.session, _ = NewSession(zookeeper.Addr(), session)
@@ -216,6 +225,7 @@ func TestWatch(t *testing.T) {
 		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) {
 			return z.session.Conn() != nil, "none"
 		})
+
 		z.listed = listedBefore("rpc0", "rpc1")
 		assert.NoError(t, z.look())
 		assert.Equal(t, map[string]string{"rpc0": "h:1"}, z.known)
@@ -241,6 +251,7 @@ func TestWatch(t *testing.T) {
 			w.create("rpc1", at(2))
 			_, err := w.conn.SetACL(w.root+hidden, zk.WorldACL(zk.PermAdmin), -1)
 			require.NoError(t, err)
+
 			var requests requestCounter
 			proxy, err := netproxy.NewTapped(zookeeper.Addr(), requests.tap)
 			require.NoError(t, err)
@@ -249,15 +260,18 @@ func TestWatch(t *testing.T) {
 			harness.Eventually(t, 10*time.Second, "a look", func() (bool, string) {
 				return errors.Is(z.Err(), zk.ErrNoAuth), fmt.Sprint(z.Err())
 			})
+
 			before := requests.n.Load()
 			time.Sleep(2500 * time.Millisecond) // the length of what is counted
 			asked := requests.n.Load() - before
 			assert.GreaterOrEqual(t, asked, int64(2), hidden)
 			assert.LessOrEqual(t, asked, int64(6),
 				"%q: pauses of at least 0.1, 0.2, 0.4 and 0.8 s, and news of the session", hidden)
+
 			if hidden == "" {
 				continue
 			}
+
 			w.create("rpc2", at(3))
 			w.wait(false, "h:1", "h:3")
 			proxy.Refuse()
@@ -277,16 +291,19 @@ func TestWatch(t *testing.T) {
 		gate := zkdev.GateT(t, zookeeper)
 		gate.Refuse()
 		z := w.watch(gate.Addr(), session)
+
 		wantErr := func(want error) {
 			t.Helper()
 			harness.Eventually(t, 10*time.Second, fmt.Sprint("the error ", want), func() (bool, string) {
 				return errors.Is(z.Err(), want), fmt.Sprint(z.Err())
 			})
 		}
+
 		wantErr(ErrNoSession)
 		require.NoError(t, gate.Heal())
 		wantErr(zk.ErrNoAuth)
 		require.Empty(t, w.published())
+
 		_, err = w.conn.SetACL(w.root, zk.WorldACL(zk.PermAll), -1)
 		require.NoError(t, err)
 		w.wait(false, "h:1")
@@ -299,11 +316,13 @@ func TestWatch(t *testing.T) {
 		defer silent.Close(t.Context())
 		published := 0
 		publish := func(Snapshot) { published++ }
+
 		z := NewZKDiscovery(silent, "/silent")
 		z.listed = listedBefore("rpc0")
 		assert.Error(t, z.look())
 		z.publish(publish)
 		assert.Zero(t, published, "nothing is known yet")
+
 		z.read = map[string]string{"rpc0": "h:1", "rpc1": "h:2"}
 		z.known, z.published, z.last = z.read, true, Snapshot{[]string{"h:1", "h:2"}, true}
 		z.listed = listedBefore("rpc1", "rpc2")
@@ -321,10 +340,12 @@ func TestWatch(t *testing.T) {
 		proxy, err := netproxy.NewTapped(zookeeper.Addr(), requests.tap)
 		require.NoError(t, err)
 		t.Cleanup(proxy.Close)
+
 		w.create("rpc0", at(1))
 		w.watch(proxy.Addr(), 30*time.Second)
 		w.wait(false, "h:1")
 		requests.want(t, 1+1)
+
 		proxy.OnRequest(w.root+"/rpc1", proxy.Reset)
 		w.create("rpc1", at(2))
 		w.wait(false, "h:1", "h:2")
@@ -352,6 +373,7 @@ func TestWatch(t *testing.T) {
 		w.create("rpc0", at(1))
 		z := w.watch(gate.Addr(), session)
 		w.wait(false, "h:1")
+
 		away := func(meanwhile func()) (reconnected time.Time) {
 			gate.Refuse()
 			gate.Reset()
@@ -360,15 +382,18 @@ func TestWatch(t *testing.T) {
 			require.NoError(t, gate.Heal())
 			return time.Now()
 		}
+
 		away(func() { w.remove("/rpc0") })
 		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) {
 			return z.session.Conn() != nil, "none"
 		})
+
 		w.create("rpc1", at(1)) // in time
 		w.wait(false, "h:1")
 		for _, s := range w.published() {
 			assert.NotEmpty(t, s.Servers)
 		}
+
 		back := away(func() { w.remove("/rpc1") })
 		w.wait(false)
 		w.mu.Lock()
@@ -386,11 +411,13 @@ func TestWatch(t *testing.T) {
 		w.create("rpc1", at(2))
 		w.watch(gate.Addr(), session)
 		w.wait(false, "h:1", "h:2")
+
 		gate.Refuse()
 		gate.Reset()
 		w.wait(true, "h:1", "h:2")
 		_, err := w.conn.Set(w.root+"/rpc0", []byte(at(3)), -1) // as if ZooKeeper had begun to count anew
 		require.NoError(t, err)
+
 		require.NoError(t, gate.Expire())
 		w.wait(false, "h:2", "h:3")
 		w.create("rpc2", at(4))
@@ -499,7 +526,9 @@ func (a *answers) Write(chunk []byte) (int, error) {
 		if len(a.unread) < end {
 			break
 		}
-		if number := int32(binary.BigEndian.Uint32(a.unread[4:])); a.opened && number > 0 {
+
+		number := int32(binary.BigEndian.Uint32(a.unread[4:]))
+		if a.opened && number > 0 {
 			a.counter.n.Add(1)
 		}
 		a.opened, a.unread = true, a.unread[end:]

@@ -100,6 +100,7 @@ func look(client *clientv3.Client, root string) (addrs []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	for _, kv := range all.Kvs {
 		addr, err := rpc.ParseEndpoint(kv.Value)
 		if err != nil {

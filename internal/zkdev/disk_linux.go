@@ -180,6 +180,7 @@ func asksForDisk(tid int) bool {
 		number uint64
 		_      [7]uint64
 	}
+
 	size := unsafe.Sizeof(info)
 	_, _, errno := unix.Syscall6(unix.SYS_PTRACE,
 		getSyscallInfo, uintptr(tid), size, uintptr(unsafe.Pointer(&info)), 0, 0)

@@ -44,18 +44,22 @@ func TestLinkedEnsemble(t *testing.T) {
 	e := StartLinkedEnsembleT(t)
 	followers := e.Others(e.Leader(t, soon))
 	one, other := connect(t, followers[0].Addr()), connect(t, followers[1].Addr())
+
 	const delay = 200 * time.Millisecond
 	for _, l := range e.Links {
 		l.Delay(delay)
 	}
+
 	begin := time.Now()
 	ephemeral(t, one, "/mine")
 	assert.Greater(t, time.Since(begin), 4*delay, "to the leader, to the followers, and both ways again")
+
 	begin = time.Now()
 	_, err := other.Sync("/mine")
 	require.NoError(t, err)
 	assert.Greater(t, time.Since(begin), 2*delay, "to the leader and back")
 	assert.True(t, other.exists(t, "/mine"))
+
 	for _, l := range e.Links {
 		l.Delay(0) // the end takes less
 	}

@@ -43,12 +43,14 @@ func find(root string) (Installation, error) {
 		}
 		return withJava(found)
 	}
+
 	debian := root + "/usr/share/java"
 	if exists(debian + "/zookeeper.jar") {
 		// The jar's manifest names what else it needs. slf4j-simple is there to
 		// print errors, see javaFlags.
 		return withJava(Installation{Dir: debian, ClassPath: debian + "/zookeeper.jar:" + debian + "/slf4j-simple.jar"})
 	}
+
 	for _, prefix := range []string{"/opt/homebrew", "/usr/local", "/home/linuxbrew/.linuxbrew"} {
 		prefix = root + prefix
 		if found, ok := release(prefix + "/opt/zookeeper/libexec/lib"); ok {
@@ -57,6 +59,7 @@ func find(root string) (Installation, error) {
 			return withJava(found, prefix+"/opt/openjdk/bin/java")
 		}
 	}
+
 	return Installation{}, errors.New("ZooKeeper is not installed. " + howToInstall())
 }
 
@@ -68,6 +71,7 @@ func release(lib string) (Installation, bool) {
 	for _, jar := range jars {
 		name := filepath.Base(jar)
 		isZooKeeper = isZooKeeper || strings.HasPrefix(name, "zookeeper-") && !strings.HasPrefix(name, "zookeeper-jute")
+
 		// Without its logger's back end a release logs nothing. With it, and
 		// without its conf directory, it logs everything.
 		if !strings.HasPrefix(name, "logback-") && !strings.HasPrefix(name, "slf4j-log4j") &&
@@ -82,6 +86,7 @@ func withJava(found Installation, candidates ...string) (Installation, error) {
 	if home := os.Getenv("JAVA_HOME"); home != "" {
 		candidates = append([]string{filepath.Join(home, "bin", "java")}, candidates...)
 	}
+
 	for _, java := range append(candidates, "java") {
 		path, err := exec.LookPath(java)
 		if err != nil {
@@ -90,6 +95,7 @@ func withJava(found Installation, candidates ...string) (Installation, error) {
 		found.Java, err = filepath.Abs(path)
 		return found, err
 	}
+
 	return Installation{}, fmt.Errorf("ZooKeeper is installed in %s, but no Java to run it. %s",
 		found.Dir, howToInstall())
 }

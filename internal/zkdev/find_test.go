@@ -101,11 +101,13 @@ func TestStartsFromARelease(t *testing.T) {
 	if !strings.HasSuffix(installed.Dir, "/usr/share/java") {
 		return // what was found is a release, and all other tests start it
 	}
+
 	home := t.TempDir()
 	require.NoError(t, os.Mkdir(home+"/lib", 0o755))
 	require.NoError(t, os.Symlink(installed.Dir+"/zookeeper.jar", home+"/lib/zookeeper-3.8.0.jar"))
 	require.NoError(t, os.Symlink(installed.Dir+"/zookeeper-jute.jar", home+"/lib/zookeeper-jute-3.8.0.jar"))
 	t.Setenv("ZOOKEEPER_HOME", home)
+
 	s := StartT(t)
 	answer, err := s.FourLetter("srvr")
 	require.NoError(t, err)

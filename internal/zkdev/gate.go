@@ -89,10 +89,12 @@ func (g *Gate) Latest() int64 {
 func (g *Gate) Expire() error {
 	g.Partition(netproxy.Both) // reconnecting clients wait in front of the gate
 	g.Reset()
+
 	g.mutex.Lock()
 	sessions := g.sessions
 	g.sessions = nil
 	g.mutex.Unlock()
+
 	var err error
 	if len(sessions) == 0 {
 		err = errors.New("expire sessions: none was opened through this gate")
@@ -177,10 +179,12 @@ func readMessage(r io.Reader) ([]byte, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", errLost, err)
 	}
+
 	length := binary.BigEndian.Uint32(head[:])
 	if length > 1<<20 {
 		return nil, fmt.Errorf("a message of %d bytes", length)
 	}
+
 	body := make([]byte, length)
 	if _, err := io.ReadFull(r, body); err != nil {
 		return nil, fmt.Errorf("%w: %w", errLost, err)
@@ -218,14 +222,17 @@ func (f *sniffer) Write(chunk []byte) (int, error) {
 	if f.done {
 		return len(chunk), nil
 	}
+
 	f.seen = append(f.seen, chunk...)
 	if len(f.seen) < 4 {
 		return len(chunk), nil
 	}
+
 	length := binary.BigEndian.Uint32(f.seen)
 	if length <= longest && uint32(len(f.seen)-4) < length {
 		return len(chunk), nil
 	}
+
 	f.done = true
 	if length <= longest {
 		if s, ok := parseOpened(f.seen[4 : 4+length]); ok {

@@ -20,19 +20,23 @@ func TestGateExpiresSessionsEveryTime(t *testing.T) {
 	stranger := connect(t, s.Addr())
 	ephemeral(t, stranger, "/stranger")
 	c := connect(t, g.Addr())
+
 	for i := 1; i <= 10; i++ {
 		ephemeral(t, c, "/mine")
 		id := c.SessionID()
 		require.Equal(t, []int64{id}, g.Sessions())
+
 		start := time.Now()
 		require.NoError(t, g.Expire())
 		took := time.Since(start)
+
 		assert.False(t, stranger.exists(t, "/mine"), "the znode goes with the session")
 		c.await(t, zk.StateExpired, i)
 		c.await(t, zk.StateHasSession, i+1)
 		assert.NotEqual(t, id, c.SessionID())
 		t.Logf("expired in %v, the client knew and had another session after %v", took, time.Since(start))
 	}
+
 	assert.Equal(t, 10, c.count(zk.StateExpired))
 	assert.Zero(t, stranger.count(zk.StateExpired))
 	assert.True(t, stranger.exists(t, "/stranger"))
@@ -99,6 +103,7 @@ func TestOpenedAnswer(t *testing.T) {
 		0, 0, 0, 4, 'p', 'a', 's', 's',
 		0, // read-only
 	}
+
 	learnt := func(chunks ...[]byte) *Gate {
 		g := &Gate{}
 		l := &sniffer{gate: g}
@@ -109,6 +114,7 @@ func TestOpenedAnswer(t *testing.T) {
 		}
 		return g
 	}
+
 	for cut := range whole {
 		g := learnt(whole[:cut], whole[cut:], []byte("what follows"))
 		require.Len(t, g.sessions, 1, "cut at %d", cut)
@@ -116,11 +122,14 @@ func TestOpenedAnswer(t *testing.T) {
 		assert.Equal(t, "pass", string(g.sessions[0].password))
 	}
 	assert.Empty(t, learnt(whole[:20]).sessions, "not whole")
+
 	expired := append([]byte(nil), whole...)
 	copy(expired[12:], make([]byte, 8))
 	assert.Empty(t, learnt(expired).sessions, "session id 0 says that the session has expired")
+
 	lying := append([]byte(nil), whole...)
 	lying[23] = 100
 	assert.Empty(t, learnt(lying).sessions, "a password longer than its message")
+
 	assert.Empty(t, learnt([]byte{0, 0, 0, 3, 1, 2, 3}).sessions, "too short")
 }

@@ -51,9 +51,11 @@ func TestInstall(t *testing.T) {
 		programs map[string]string // "" removes one
 		state    []string          // files that are there
 		env      string
-		calls    string
-		fails    bool
-		says     string
+
+		// What comes of it.
+		calls string
+		fails bool
+		says  string
 	}{
 		{name: "it is there", programs: debian, state: []string{"installed"}},
 		{name: "as root", programs: debian, calls: update + install, says: "installing"},
@@ -91,12 +93,14 @@ func TestInstall(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, os.Symlink(path, filepath.Join(bin, name)))
 			}
+
 			// A workbook of its own, whose bin it is to use.
 			text, err := os.ReadFile("install.sh")
 			require.NoError(t, err)
 			require.NoError(t, os.MkdirAll(filepath.Join(root, "internal/zkdev"), 0o755))
 			require.NoError(t, os.Mkdir(filepath.Join(root, "exercise-etcd"), 0o755))
 			require.NoError(t, os.WriteFile(filepath.Join(root, "internal/zkdev/install.sh"), text, 0o644))
+
 			for name, script := range c.programs {
 				if script != "" {
 					require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
@@ -105,6 +109,7 @@ func TestInstall(t *testing.T) {
 			for _, name := range c.state {
 				require.NoError(t, os.WriteFile(filepath.Join(state, name), nil, 0o600))
 			}
+
 			script := exec.Command("/bin/sh", filepath.Join(root, "internal/zkdev/install.sh"))
 			script.Env = []string{"PATH=" + bin, "STATE=" + state, "TMPDIR=/nowhere", c.env}
 			output, err := script.CombinedOutput()
@@ -116,6 +121,7 @@ func TestInstall(t *testing.T) {
 			if c.says == "" {
 				assert.Empty(t, string(output))
 			}
+
 			assert.Contains(t, string(output), c.says)
 			calls, _ := os.ReadFile(filepath.Join(state, "calls"))
 			assert.Equal(t, c.calls, string(calls))
@@ -160,18 +166,22 @@ func TestMakeTestWithoutZooKeeper(t *testing.T) {
 				require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
 				require.NoError(t, os.WriteFile(name, []byte(text), 0o755))
 			}
+
 			command := exec.Command("make", "test")
 			command.Dir = root
 			command.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "TESTED=" + filepath.Join(root, "tested")}
 			output, err := command.CombinedOutput()
+
 			assert.Equal(t, c.zookeeper, err == nil, "%s", output)
 			untested := strings.Contains(string(output), "not tested, for want of ZooKeeper")
 			assert.Equal(t, !c.zookeeper, untested, "%s", output)
+
 			tested, err := os.ReadFile(filepath.Join(root, "tested"))
 			require.NoError(t, err, "%s", output)
 			assert.Contains(t, string(tested), "step4-signals")
 			assert.Equal(t, c.zookeeper, strings.Contains(string(tested), "step5-discovery"))
 			assert.Contains(t, string(tested), "/exercise-etcd\n")
+
 			for line := range strings.Lines(string(tested)) {
 				wants := strings.HasPrefix(line, "test ") && !strings.Contains(line, "internal/carry")
 				assert.True(t, !wants || strings.Contains(line, "^TestNet"),

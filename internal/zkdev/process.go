@@ -59,6 +59,7 @@ func startProcess(found Installation, mainClass, dir, config string, output *os.
 		return nil, fmt.Errorf("make ZooKeeper's lifeline: %w", err)
 	}
 	defer hold.Close()
+
 	args := append([]string{"-c", guardedExec, dir, found.Java}, javaFlags...)
 	args = append(args, "-cp", found.ClassPath, "org.apache.zookeeper.server."+mainClass, config)
 	cmd := exec.Command("/bin/sh", args...)
@@ -73,6 +74,7 @@ func startProcess(found Installation, mainClass, dir, config string, output *os.
 		lifeline.Close()
 		return nil, fmt.Errorf("start ZooKeeper: %w", err)
 	}
+
 	p := &process{cmd: cmd, lifeline: lifeline, done: make(chan struct{})}
 	go func() {
 		cmd.Wait()
@@ -125,6 +127,7 @@ func lastWords(path string) string {
 	if err != nil {
 		return err.Error()
 	}
+
 	var kept []string
 	size := 0
 	lines := strings.Split(strings.TrimSpace(string(content)), "\n")

@@ -90,6 +90,7 @@ func (r *Registry) scene() string {
 			text += "\n          " + node.String()
 		}
 	}
+
 	if r.watches {
 		text += "\nwatches   " + r.watchers()
 	}
@@ -104,12 +105,14 @@ func (r *Registry) watchers() string {
 	if err != nil {
 		return err.Error()
 	}
+
 	text := "a number that ZooKeeper does not tell"
 	for line := range strings.Lines(count) {
 		if n, ok := strings.CutPrefix(line, "zk_watch_count"); ok {
 			text = strings.TrimSpace(n) + " in all"
 		}
 	}
+
 	byPath, err := fourLetter(r.zk, "wchp", lookLimit) // a path, and below it the sessions, indented
 	if err == nil && strings.TrimSpace(byPath) != "" {
 		text += ", of these on data: " + strings.Join(strings.Fields(byPath), " ")
@@ -125,6 +128,7 @@ func (r *Registry) Nodes() ([]Node, error) {
 		if errors.Is(err, zk.ErrNoNode) {
 			return nil, nil
 		}
+
 		slices.Sort(names)
 		for _, name := range names {
 			data, stat, getErr := c.Get(r.Root + "/" + name)
@@ -195,6 +199,7 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 		if err := r.makeRoot(c); err != nil {
 			return Node{}, err
 		}
+
 		var flags int32
 		var session int64
 		if ephemeral {
@@ -203,6 +208,7 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 		if strings.HasSuffix(name, "-") {
 			flags |= zk.FlagSequence
 		}
+
 		path, err := c.Create(r.Root+"/"+strings.TrimSuffix(name, "-"), []byte(data), flags, zk.WorldACL(zk.PermAll))
 		return Node{strings.TrimPrefix(path, r.Root+"/"), data, session}, err
 	})
@@ -232,14 +238,17 @@ func do[T any](r *Registry, within time.Duration, look func(*zk.Conn) (T, error)
 		value T
 		err   error
 	}
+
 	if err := r.connect(within); err != nil {
 		return *new(T), err
 	}
+
 	conn, done := r.conn, make(chan result, 1)
 	go func() {
 		value, err := look(conn)
 		done <- result{value, err}
 	}()
+
 	select {
 	case got := <-done:
 		if got.err != nil {
@@ -257,6 +266,7 @@ func (r *Registry) connect(within time.Duration) error {
 	if r.conn != nil {
 		return nil
 	}
+
 	ready := make(chan struct{}, 1)
 	// The library sleeps for a second when it has tried its whole list. So it
 	// gets a long one.
@@ -274,6 +284,7 @@ func (r *Registry) connect(within time.Duration) error {
 	if err != nil {
 		return err
 	}
+
 	r.conn, r.line = conn, line
 	select {
 	case <-ready:

@@ -18,9 +18,11 @@ func TestRegistryRemove(t *testing.T) {
 	kept := r.Plant("rpc-", `{"host":"127.0.0.1","port":1}`, true)
 	persistent := r.Plant("some", "data", false)
 	ephemeral := r.Plant("more", "data", true)
+
 	nodes, err := r.Nodes()
 	require.NoError(t, err)
 	assert.Equal(t, []Node{ephemeral, kept, persistent}, nodes)
+
 	stranger := RegistryT(t, s, r.Root)
 	stranger.Remove(persistent, ephemeral)
 	r.Want(kept)
@@ -34,8 +36,10 @@ func TestRegistryLeavesNoConnectionBehind(t *testing.T) {
 	mute, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer mute.Close()
+
 	r := &Registry{Root: "/root", t: t, zk: mute.Addr().String()}
 	require.EqualError(t, r.connect(100*time.Millisecond), "no session with ZooKeeper")
+
 	conn, err := mute.Accept()
 	require.NoError(t, err)
 	defer conn.Close()
@@ -43,6 +47,7 @@ func TestRegistryLeavesNoConnectionBehind(t *testing.T) {
 	for err == nil {
 		_, err = conn.Read(make([]byte, 1000))
 	}
+
 	var timeout net.Error
 	assert.False(t, errors.As(err, &timeout) && timeout.Timeout(), "the end of the connection, not %v", err)
 }

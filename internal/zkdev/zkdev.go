@@ -81,6 +81,7 @@ func startAlone(ctx context.Context, settings string) (*Server, error) {
 		if reserveErr != nil {
 			return nil, reserveErr
 		}
+
 		var s *Server
 		s, err = start(ctx, here, port, 0, settings, release)
 		if !errors.Is(err, errExited) {
@@ -136,6 +137,7 @@ func start(ctx context.Context, place Place, port, member int, settings string, 
 			release()
 		}
 	}()
+
 	found, err := Find()
 	if err != nil {
 		return nil, err
@@ -144,6 +146,7 @@ func start(ctx context.Context, place Place, port, member int, settings string, 
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for ZooKeeper: %w", err)
 	}
+
 	s = &Server{found: found, dir: dir, place: place, port: port, member: member, release: release}
 	content := fmt.Sprintf(configuration, port, place.Host) + settings + "\n"
 	if err = os.WriteFile(s.path("zoo.cfg"), []byte(content), 0o600); err == nil {
@@ -167,11 +170,13 @@ func (s *Server) launch(ctx context.Context) error {
 	if err := s.writeMember(); err != nil {
 		return err
 	}
+
 	output, err := os.OpenFile(s.path("output"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("make a file for ZooKeeper's output: %w", err)
 	}
 	defer output.Close()
+
 	var jvm *process
 	s.place.Do(func() { jvm, err = startProcess(s.found, s.mainClass(), s.dir, "zoo.cfg", output) })
 	if err != nil {
@@ -181,6 +186,7 @@ func (s *Server) launch(ctx context.Context) error {
 		s.jvm.dismiss()
 	}
 	s.jvm = jvm
+
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {

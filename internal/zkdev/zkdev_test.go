@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 	if mode == "" {
 		os.Exit(m.Run())
 	}
+
 	e, err := &Ensemble{}, error(nil)
 	if mode == "ensemble" {
 		e, err = StartEnsemble(context.Background())
@@ -44,6 +45,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+
 	for _, s := range e.Members {
 		switch mode {
 		case "paused":
@@ -53,6 +55,7 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Printf("%d %s %q\n", s.PID(), s.Addr(), s.dir)
 	}
+
 	bufio.NewReader(os.Stdin).ReadByte()
 	os.Exit(0) // without Stop
 }
@@ -86,6 +89,7 @@ func connectFor(t *testing.T, addr string, timeout time.Duration) *client {
 				c.states = append(c.states, event.State)
 			}
 		}))
+
 	require.NoError(t, err)
 	c.Conn = conn
 	t.Cleanup(conn.Close)
@@ -227,14 +231,17 @@ func TestPauseExpiresSessions(t *testing.T) {
 	g := GateT(t, s)
 	c := connectFor(t, g.Addr(), time.Second)
 	ephemeral(t, c, "/mine")
+
 	s.Pause()
 	s.Pause() // no harm
 	_, err := fourLetter(s.Addr(), "srvr", probeTimeout)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "a paused ZooKeeper accepts, and says nothing")
+
 	g.Refuse() // a client whose reconnection is waiting when ZooKeeper wakes up sometimes saves its session
 	g.Reset()
 	time.Sleep(2 * time.Second) // longer than the session timeout: this is the point, not waiting for something
 	s.Resume()
+
 	stranger := connect(t, s.Addr())
 	require.Eventually(t, func() bool { return !stranger.exists(t, "/mine") }, soon, 10*time.Millisecond)
 	require.NoError(t, g.Heal())

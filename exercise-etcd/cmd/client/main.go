@@ -34,11 +34,13 @@ func main() {
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
 	rounds := calls.Rounds()
+
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
 	discovery := etcd.NewDiscovery(store.Config(), *store.Root, *store.Session)
 	client := rpc.NewClient(discovery)
 	defer client.Close()
+
 	if err := rounds.Run(ctx, client); err != nil {
 		why := ""
 		if err := discovery.Err(); err != nil {

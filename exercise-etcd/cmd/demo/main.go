@@ -45,10 +45,12 @@ func build(ctx context.Context) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("find the server's program: %w", err)
 	}
+
 	path = filepath.Join(filepath.Dir(self), "server")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
+
 	dir, err := harness.TempDir()
 	if err != nil {
 		return "", err

@@ -54,6 +54,8 @@ type Server struct {
 	place   Place
 	release func() // gives the ports up
 	probe   *clientv3.Client
+
+	// Its process.
 	cmd     *exec.Cmd     // the latest process, perhaps dead
 	done    chan struct{} // closed when that one is reaped
 	stopped bool          // for good
@@ -88,10 +90,12 @@ func start(ctx context.Context, places []Place, tls *TLS) (servers []*Server, er
 			}
 		}
 	}()
+
 	dir, err := harness.TempDir()
 	if err != nil {
 		return nil, err
 	}
+
 	var cluster []string
 	for i, place := range places {
 		s := &Server{member: member{Name: "m" + strconv.Itoa(i+1), TLS: tls}, place: place, release: func() {}}
@@ -100,6 +104,7 @@ func start(ctx context.Context, places []Place, tls *TLS) (servers []*Server, er
 		if err != nil {
 			return servers, fmt.Errorf("make a directory for etcd: %w", err)
 		}
+
 		for _, addr := range []*string{&s.member.Client, &s.member.Peer} {
 			port, release, err := freeport.Reserve()
 			if err != nil {
@@ -111,6 +116,7 @@ func start(ctx context.Context, places []Place, tls *TLS) (servers []*Server, er
 		}
 		cluster = append(cluster, s.member.Name+"=http://"+s.member.Peer)
 	}
+
 	// Side by side: none serves before most of them are there.
 	var starts sync.WaitGroup
 	errs := make([]error, len(servers))
@@ -133,11 +139,13 @@ func (s *Server) launch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start etcd: %w", err)
 	}
+
 	output, err := os.OpenFile(filepath.Join(s.member.Dir, "output"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("make a file for etcd's output: %w", err)
 	}
 	defer output.Close()
+
 	cmd, done := exec.Command(self), make(chan struct{})
 	cmd.Env = append(os.Environ(), memberEnv+"="+string(text))
 	cmd.Stdout, cmd.Stderr = output, output
@@ -147,15 +155,18 @@ func (s *Server) launch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start etcd: %w", err)
 	}
+
 	go func() {
 		_ = cmd.Wait() // the result is in cmd.ProcessState
 		close(done)
 	}()
 	s.cmd, s.done = cmd, done
+
 	if err := harness.Guard(s.PID()); err != nil {
 		s.Kill()
 		return err
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
@@ -182,6 +193,7 @@ func (s *Server) serves(ctx context.Context) error {
 		return err // the client of etcd would first wait for a second
 	}
 	conn.Close()
+
 	if s.probe == nil {
 		config := clientv3.Config{
 			Endpoints: []string{s.URL()}, Logger: zap.NewNop(),
@@ -196,6 +208,7 @@ func (s *Server) serves(ctx context.Context) error {
 			return err
 		}
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	_, err = s.probe.Get(ctx, "probe", clientv3.WithCountOnly())
@@ -290,6 +303,7 @@ func (s *Server) Stop() error {
 		return nil
 	}
 	s.stopped = true
+
 	if s.probe != nil {
 		s.probe.Close()
 	}
@@ -302,6 +316,7 @@ func (s *Server) Stop() error {
 		}
 		s.Kill()
 	}
+
 	s.release()
 	if err := os.RemoveAll(s.member.Dir); err != nil {
 		return fmt.Errorf("remove etcd's directory: %w", err)

@@ -43,10 +43,12 @@ func Main() {
 	if text == "" {
 		return
 	}
+
 	var m member
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP) // whoever started us decides when we end
+
 	err := json.Unmarshal([]byte(text), &m)
 	if err == nil {
 		err = m.run(stop, func() {})
@@ -64,16 +66,19 @@ func Main() {
 func Foreground(addr string, ready func()) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+
 	dir, err := harness.TempDir()
 	if err != nil {
 		return err
 	}
 	defer harness.End()
+
 	port, release, err := freeport.Reserve()
 	if err != nil {
 		return err
 	}
 	defer release()
+
 	peer := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	m := member{Name: "m1", Dir: dir, Client: addr, Peer: peer, Cluster: "m1=http://" + peer}
 	return m.run(stop, ready)
@@ -85,6 +90,7 @@ func (m *member) run(stop <-chan os.Signal, ready func()) error {
 	config := embed.NewConfig()
 	config.Name, config.Dir = m.Name, filepath.Join(m.Dir, "data")
 	config.LogLevel, config.LogOutputs = "fatal", []string{"stderr"} // its errors include every orderly end
+
 	// Leases of a second, and elections that a test can wait for.
 	config.TickMs, config.ElectionMs = 50, 500
 	// What the kernel holds survives SIGKILL; fsync only adds the disk's
@@ -93,6 +99,7 @@ func (m *member) run(stop <-chan os.Signal, ready func()) error {
 	// Passwords as quick as can be: the race detector makes them slow.
 	config.BcryptCost = 4
 	config.InitialCluster = m.Cluster
+
 	scheme := "http"
 	if m.TLS != nil {
 		scheme = "https"
@@ -100,14 +107,17 @@ func (m *member) run(stop <-chan os.Signal, ready func()) error {
 			CertFile: m.TLS.Cert, KeyFile: m.TLS.Key, TrustedCAFile: m.TLS.CA, ClientCertAuth: true,
 		}
 	}
+
 	client, peer := url.URL{Scheme: scheme, Host: m.Client}, url.URL{Scheme: "http", Host: m.Peer}
 	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+
 	etcd, err := embed.StartEtcd(config)
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	defer etcd.Close()
+
 	serves := etcd.Server.ReadyNotify()
 	for {
 		select {

@@ -27,6 +27,7 @@ func NewTLS(dir string) (*TLS, error) {
 	files := &TLS{
 		CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"),
 	}
+
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
@@ -35,6 +36,7 @@ func NewTLS(dir string) (*TLS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
+
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
@@ -46,6 +48,7 @@ func NewTLS(dir string) (*TLS, error) {
 		NotBefore:   ca.NotBefore, NotAfter: ca.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
+
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
 	if err != nil {
 		return nil, fmt.Errorf("make an authority: %w", err)
@@ -58,6 +61,7 @@ func NewTLS(dir string) (*TLS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write a key: %w", err)
 	}
+
 	for path, block := range map[string]*pem.Block{
 		files.CA:   {Type: "CERTIFICATE", Bytes: caDER},
 		files.Cert: {Type: "CERTIFICATE", Bytes: leafDER},

@@ -27,12 +27,14 @@ Runs a real ZooKeeper on 127.0.0.1 until Ctrl-C. Its data is temporary: every ru
 `)
 		flag.PrintDefaults()
 	}
+
 	flag.Parse()
 	if flag.NArg() > 0 || *port < 1 || *port > 65535 {
 		fmt.Fprintf(os.Stderr,
 			"zookeeper: want a -port between 1 and 65535 and no other arguments; got -port %d %q\n", *port, flag.Args())
 		os.Exit(2)
 	}
+
 	var err error
 	if *find {
 		err = printInstallation()
@@ -67,6 +69,7 @@ func run(port int) error {
 	case err != nil:
 		return err
 	}
+
 	fmt.Printf("ZooKeeper runs on %s (pid %d). Its data is temporary: every run starts empty.\n",
 		server.Addr(), server.PID())
 	if port == 2181 {
@@ -76,6 +79,7 @@ func run(port int) error {
 			server.Addr(), server.Addr())
 	}
 	fmt.Println("Ctrl-C ends it.")
+
 	select {
 	case <-server.Done():
 		err = fmt.Errorf("ZooKeeper ended by itself; it said:\n%s", server.Output())
