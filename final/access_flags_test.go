@@ -69,6 +69,7 @@ func TestAuthFlagThatIsWrong(t *testing.T) {
 			if c.flag != "-" {
 				args = append([]string{"-zk-auth", c.flag}, args...)
 			}
+
 			output, code := runs(t, command, c.env, args...)
 			assert.Equal(t, 2, code, "%s %q: %s", command, args, output)
 			assert.Contains(t, output, c.want)
@@ -131,18 +132,21 @@ func TestPasswordIsNotInTheProcessList(t *testing.T) {
 	s.SignalEach(syscall.SIGKILL, first[0]) // its successor is started later
 	s.WaitWorkers(t, soon, 2, first[0])
 	workers := s.WaitServing(t, 2) // before its exec a new process is a copy of the master
+
 	read := func(pid int, file string) string {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 		require.NoError(t, err)
 		require.NotEmpty(t, text)
 		return string(text)
 	}
+
 	for _, pid := range append(workers, s.PID) {
 		assert.NotContains(t, read(pid, "cmdline"), "sesame", "%d", pid)
 	}
 	for _, pid := range workers {
 		assert.NotContains(t, read(pid, "environ"), "sesame", "%d", pid)
 	}
+
 	s.Signal(syscall.SIGTERM)
 	assert.Zero(t, s.Wait(soon))
 	assert.NotContains(t, s.Stderr()+s.Stdout(), "sesame")
@@ -162,11 +166,13 @@ func TestClientThatMayNotReadTheList(t *testing.T) {
 	a := newAccess(t, zookeeper)
 	_, err := a.root.Create(a.Root, nil, 0, zk.AuthACL(zk.PermAll))
 	require.NoError(t, err)
+
 	s := a.server(ours, harness.Options{})
 	harness.Eventually(t, soon, "a registration", func() (bool, string) {
 		names, _, err := a.root.Children(a.Root)
 		return len(names) == 1, fmt.Sprint(names, err)
 	})
+
 	args := []string{"-zk", zookeeper.Addr(), "-root", a.Root, "-n", "3", "-interval", "0s"}
 	for _, c := range []struct{ flag, env, want string }{
 		{"", "", "the ACL asks for credentials, see -zk-auth"},
@@ -183,6 +189,7 @@ func TestClientThatMayNotReadTheList(t *testing.T) {
 		assert.Contains(t, output, c.want)
 		assert.NotContains(t, output, "sesame")
 	}
+
 	for _, env := range []string{"", ours} {
 		args := args
 		if env == "" {

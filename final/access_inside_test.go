@@ -146,6 +146,7 @@ func TestIntroduction(t *testing.T) {
 		i := newIntroduced(t, zookeeper, soon)
 		i.scheme = "nonsense"
 		began := time.Now()
+
 		for range 100 {
 			err := i.create()
 			for ; errors.Is(err, ErrNoSession); err = i.create() {
@@ -155,6 +156,7 @@ func TestIntroduction(t *testing.T) {
 			require.ErrorContains(t, err, "nonsense")
 			i.waitSession()
 		}
+
 		offered := 1 + int(time.Since(began)/refusedPause)
 		assert.LessOrEqual(t, strings.Count(log(), "connection lost"), offered)
 		i.scheme = "digest"

@@ -147,6 +147,7 @@ func TestAccess(t *testing.T) {
 		a.wantClosed(node)
 		before, err := a.Nodes()
 		require.NoError(t, err)
+
 		for _, auth := range [][]string{nil, {theirs}, {"alice:wrong"}, {"alice:"}, {"bob:wrong", theirs}} {
 			them := newStranger(t, zookeeper.Addr(), auth...)
 			for what, err := range map[string]error{
@@ -164,16 +165,19 @@ func TestAccess(t *testing.T) {
 					assert.ErrorIs(t, err, zk.ErrNoAuth, "%s with %v", what, auth)
 				}
 			}
+
 			data, _, err := them.Get(node)
 			assert.NoError(t, err)
 			assert.Contains(t, string(data), "127.0.0.1")
 		}
+
 		a.Want(before...)
 		assert.NotContains(t, s.Stderr(), "strangers", "there is nothing to warn of")
 		client := theClient.Start(t, harness.ClientOptions{
 			ZK: zookeeper.Addr(), Root: a.Root, Session: 6 * time.Second, Rounds: 3,
 		})
 		assert.Zero(t, client.WaitSummary().Failed, "calls of a client without credentials")
+
 		// Who has the credentials can do it all.
 		assert.NoError(t, a.root.createIn(a.Root))
 		assert.NoError(t, a.root.setData(node))
@@ -237,6 +241,7 @@ func TestAccess(t *testing.T) {
 		first, second := a.server(ours, harness.Options{}), a.server(ours, harness.Options{})
 		a.registered(first)
 		a.registered(second)
+
 		var outside []*harness.Server
 		for _, auth := range []string{"", theirs, "alice:wrong"} {
 			outside = append(outside, a.server(auth, harness.Options{}))
@@ -266,6 +271,7 @@ func TestAccessWhateverHappensToZooKeeper(t *testing.T) {
 	gate := zkdev.GateT(t, zookeeper)
 	zookeeper.Kill()
 	s := a.server(ours, harness.Options{ZK: gate.Addr(), Session: 4 * time.Second})
+
 	var node zkdev.Node
 	for _, fault := range []func() error{zookeeper.Restart, gate.Expire, zookeeper.Wipe, gate.Expire} {
 		require.NoError(t, fault())
@@ -273,6 +279,7 @@ func TestAccessWhateverHappensToZooKeeper(t *testing.T) {
 		a.root = newStranger(t, zookeeper.Addr(), ours) // one from before may not come back after a wipe
 		a.wantClosed(a.Root + "/" + node.Name)
 	}
+
 	assert.NotContains(t, s.Stderr(), "strangers")
 	assert.NotContains(t, s.Stderr(), "sesame")
 }

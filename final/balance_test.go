@@ -59,14 +59,17 @@ func TestWindowFollowsTheServersSpeed(t *testing.T) {
 	assert.Equal(t, int32(firstWindow), p.width(), "at first")
 	p.adapt(1, 0)
 	assert.Equal(t, int32(firstWindow), p.width(), "who is not full needs no more")
+
 	for range 10 {
 		p.adapt(p.width(), 0)
 	}
 	assert.Equal(t, int32(firstWindow+10), p.width(), "one more for each quick answer")
+
 	for range 10_000 {
 		p.adapt(p.width(), 0)
 	}
 	assert.Equal(t, int32(maxOutstanding), p.width(), "at most")
+
 	p.adapt(1, slowAnswer+1)
 	assert.Equal(t, int32(maxOutstanding/2), p.width(), "half as many for a slow one")
 	for range 20 {
@@ -111,15 +114,18 @@ func TestHedgeGoesToAServerThatAnswers(t *testing.T) {
 	open := []*attempt{{remote: b.remotes["silent"]}}
 	b.remotes["silent"].lively.Store(clock())
 	b.remotes["good"].lively.Store(clock())
+
 	for range 20 {
 		r, _, err := b.takeHedge(open)
 		require.NoError(t, err)
 		require.Equal(t, "good", r.addr)
 	}
+
 	open = append(open, &attempt{remote: b.remotes["good"]})
 	r, ticket, err := b.takeHedge(open)
 	require.NoError(t, err)
 	require.Nil(t, r, "nobody knows whether the last one is there")
+
 	clear(open) // as when these attempts end: the ticket keeps its own list
 	b.answered(b.remotes["good"])
 	b.changed(b.remotes["unknown"])
@@ -134,24 +140,28 @@ func TestHedgesHaveTheirShare(t *testing.T) {
 	b := newBalance("a")
 	a := b.remotes["a"]
 	a.outstanding.Store(firstWindow)
+
 	var calls, hedges []*ticket
 	for range 40 {
 		_, call, _ := b.take()
 		_, hedge, _ := b.takeHedge(nil)
 		calls, hedges = append(calls, call), append(hedges, hedge)
 	}
+
 	served := func(tickets []*ticket) (n int) {
 		for _, ticket := range tickets {
 			n += len(ticket.turn)
 		}
 		return n
 	}
+
 	for range 20 { // one leaves, one comes
 		a.outstanding.Add(-1)
 		b.answered(a)
 		a.place.promised = 0
 		a.outstanding.Add(1)
 	}
+
 	assert.Equal(t, 20, served(calls)+served(hedges))
 	assert.Equal(t, 20/hedgeShare, served(hedges))
 }
@@ -161,14 +171,17 @@ func TestFailedServersAreSetAsideUntilTheyAnswer(t *testing.T) {
 	for _, name := range []string{"b", "c"} {
 		b.remotes[name].blame()
 	}
+
 	assert.Len(t, b.aside, 2)
 	for range firstWindow {
 		assert.Equal(t, "a", takeNow(t, b).addr)
 	}
+
 	b.remotes["b"].praise()
 	b.answered(b.remotes["b"])
 	assert.Len(t, b.aside, 1)
 	assert.Equal(t, "b", takeNow(t, b).addr)
+
 	b.update(Snapshot{Servers: []string{"a"}})
 	assert.Empty(t, b.aside, "nobody asks who is no longer listed")
 	assert.Nil(t, b.pick(), "and the one that is left is full")
@@ -212,11 +225,13 @@ func TestCallThatIsLateGoesElsewhere(t *testing.T) {
 			return err
 		}).Addr
 	}
+
 	slow, quick := serve(600*time.Millisecond), serve(0)
 	found := make(lists)
 	client := NewClient(found)
 	defer client.Close()
 	found <- []string{slow}
+
 	var calls sync.WaitGroup
 	for range firstWindow {
 		calls.Go(func() {
@@ -226,6 +241,7 @@ func TestCallThatIsLateGoesElsewhere(t *testing.T) {
 			assert.NoError(t, err)
 		})
 	}
+
 	harness.Eventually(t, soon, "all calls at the slow server", func() (bool, string) {
 		client.mu.Lock()
 		defer client.mu.Unlock()
@@ -236,6 +252,7 @@ func TestCallThatIsLateGoesElsewhere(t *testing.T) {
 		n := r.outstanding.Load()
 		return n == firstWindow, fmt.Sprint(n)
 	})
+
 	found <- []string{slow, quick}
 	calls.Wait()
 }
@@ -253,6 +270,7 @@ func TestBalanceUnderEverythingAtOnce(t *testing.T) {
 					cancel()
 					return
 				}
+
 				if ticket != nil && i%3 < 2 { // this one has little patience
 					select {
 					case r = <-ticket.turn:
@@ -266,6 +284,7 @@ func TestBalanceUnderEverythingAtOnce(t *testing.T) {
 						t.Error("a caller who was forgotten")
 					}
 				}
+
 				cancel()
 				if r == nil {
 					continue
@@ -274,6 +293,7 @@ func TestBalanceUnderEverythingAtOnce(t *testing.T) {
 				if ticket != nil {
 					b.started(r)
 				}
+
 				took := time.Duration(0)
 				if (caller+i)%7 == 0 {
 					took = 2 * time.Second
@@ -283,6 +303,7 @@ func TestBalanceUnderEverythingAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	assert.Zero(t, b.waiting.Load())
@@ -301,11 +322,13 @@ func BenchmarkTake(b *testing.B) {
 			for i := range aside {
 				names = append(names, fmt.Sprint(i))
 			}
+
 			balance := newBalance(names...)
 			for _, r := range balance.list[1:] {
 				r.failures.Store(20) // it is not tried again while this runs
 				r.blame()
 			}
+
 			for b.Loop() {
 				r, _, err := balance.take()
 				if err != nil || r == nil {

@@ -23,12 +23,14 @@ func BenchmarkClient(b *testing.B) {
 			client := NewClient(Static{startPonger(b)})
 			defer client.Close()
 			require.NoError(b, client.Wait(b.Context(), 1))
+
 			var params any = "hello" // made once: not a cost of the call
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			var all sync.WaitGroup
 			b.ReportAllocs()
 			b.ResetTimer()
+
 			for range callers {
 				all.Go(func() {
 					for left.Add(-1) >= 0 {
@@ -63,6 +65,7 @@ func startPonger(b *testing.B) string {
 			go func() {
 				defer conn.Close()
 				decoder, chunk, out := NewDecoder(MaxRequest), make([]byte, 64<<10), []byte(nil)
+
 				for {
 					n, err := conn.Read(chunk)
 					if err != nil {

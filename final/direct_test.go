@@ -20,13 +20,16 @@ func directPipe(t *testing.T) (*pipe, net.Conn) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
+
 	conn, err := net.Dial("tcp", listener.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
+
 	peer, err := listener.Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() { peer.Close() })
 	require.NoError(t, peer.SetDeadline(time.Now().Add(soon)))
+
 	p := newPipe(&remote{})
 	t.Cleanup(p.cancel)
 	p.conn, p.direct = conn, newDirectWriter(conn.(*net.TCPConn))

@@ -86,6 +86,7 @@ func checkMessage(t *testing.T, body string) {
 		require.NotEmpty(t, method)
 		require.NotEmpty(t, params)
 	}
+
 	var reply Reply
 	if kind, result, ok := cutMessage([]byte(body), `"out":`, `"result":`); ok {
 		require.NoError(t, parseObject([]byte(body), &reply), "%.100q", body)
@@ -93,6 +94,7 @@ func checkMessage(t *testing.T, body string) {
 		require.NotEmpty(t, kind)
 		require.NotEmpty(t, result)
 	}
+
 	var slow strings.Builder
 	encoder := json.NewEncoder(&slow)
 	encoder.SetEscapeHTML(false)

@@ -45,12 +45,14 @@ func TestWorkersThatDontHangStay(t *testing.T) {
 	for range 12 { // seconds of work, in turns
 		c.SendRequest("pi", MaxPiTerms)
 	}
+
 	s.Freeze(workers...)
 	time.Sleep(time.Second)
 	s.SignalEach(syscall.SIGCONT, workers...)
 	for range 12 {
 		assert.Equal(t, "pi_r", c.ReadReply().Kind)
 	}
+
 	assert.ElementsMatch(t, workers, s.Workers(t))
 }
 

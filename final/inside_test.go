@@ -25,8 +25,9 @@ const soon = 20 * time.Second
 // An inside is a worker under test.
 type inside struct {
 	*Loop
-	t      testing.TB
-	addr   string
+	t    testing.TB
+	addr string
+
 	server *Server
 	tasks  *dispatcher
 	waits  *atomic.Int64 // how often the loop went to sleep, or looked
@@ -55,16 +56,19 @@ func startInside(t testing.TB, limits Limits, methods Service) *inside {
 	counter := &waitCounter{Poller: poller}
 	loop, err := NewLoop(counter)
 	require.NoError(t, err)
+
 	service := NewService()
 	maps.Copy(service, methods)
 	w := &inside{
 		Loop: loop, t: t, addr: addr.String(), tasks: newDispatcher(t.Context(), loop, service),
 		waits: &counter.n, ended: make(chan error, 1),
 	}
+
 	w.server, err = NewServer(loop, listener, w.tasks.handle)
 	require.NoError(t, err)
 	w.server.OnClose = w.tasks.drop
 	limits.Apply(w.server)
+
 	go func() { w.ended <- w.Run() }()
 	t.Cleanup(func() {
 		w.Drain()
@@ -204,7 +208,8 @@ func (l *lab) methods() Service {
 		"break": TaskMethod(func(params json.RawMessage) (Task, error) {
 			left, err := PiTerms(params)
 			return func() (Reply, bool) {
-				if left--; left <= 0 {
+				left--
+				if left <= 0 {
 					panic("for a test")
 				}
 				return Reply{}, false

@@ -32,6 +32,7 @@ func TestLimitFlagsThatMakeNoSense(t *testing.T) {
 		assert.Contains(t, stderr, wrong[1], "what was wrong")
 		assert.Empty(t, stdout)
 	}
+
 	_, stderr, _ := harness.Run(t, harness.Build(t, "./cmd/server"), "", "-max-frame", "1023", "127.0.0.1", "0")
 	assert.Contains(t, stderr, "from 1024 to 1048576", "what would be right")
 	_, stderr, _ = harness.Run(t, harness.Build(t, "./cmd/server"), "", "-idle-timeout", "1us", "127.0.0.1", "0")
@@ -43,12 +44,14 @@ func TestLimitFlagsThatMakeNoSense(t *testing.T) {
 func TestMaxFrameFlag(t *testing.T) {
 	s := theServer.Serve(t, harness.Options{Flags: []string{"-max-frame", "1024"}})
 	longest := strings.Repeat("x", 1024-len(harness.Request("ping", "")))
+
 	c := s.Dial(t)
 	c.SendRequest("ping", longest)
 	c.WantPong(`"` + longest + `"`)
 	c.SendRequest("ping", longest+"x")
 	c.WantReply("error", `"frame of 1025 bytes is over the limit of 1024"`)
 	c.WantEOF()
+
 	// One that is still on its way is answered, too, and read to its end.
 	c = s.Dial(t)
 	sent := make(chan error, 1)
@@ -77,6 +80,7 @@ func TestMaxConnsFlag(t *testing.T) {
 	s := theServer.Serve(t, harness.Options{Workers: workers, Flags: []string{"-max-conns", fmt.Sprint(each)}})
 	s.WaitServing(t, workers)
 	served := holdAll(t, s, workers*each)
+
 	held := make(map[int]int)
 	for _, pid := range s.Owners(t, served...) {
 		held[pid]++
@@ -85,6 +89,7 @@ func TestMaxConnsFlag(t *testing.T) {
 	for pid, n := range held {
 		assert.Equal(t, each, n, "connections of worker %d", pid)
 	}
+
 	waiting := s.Dial(t)
 	waiting.SendRequest("ping", "room?")
 	for range 10 {
@@ -94,6 +99,7 @@ func TestMaxConnsFlag(t *testing.T) {
 		c.SendRequest("ping", "still there")
 		c.WantPong(`"still there"`)
 	}
+
 	served[0].Close()
 	waiting.WantPong(`"room?"`)
 }

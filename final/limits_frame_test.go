@@ -148,12 +148,14 @@ func TestCallersBesideOneOverTheServersLimit(t *testing.T) {
 			}
 		})
 	}
+
 	for range 10 {
 		began := time.Now()
 		_, _, err := client.Call(within(t), "ping", strings.Repeat("x", 50_000))
 		var answer *ReplyError
 		require.ErrorAs(t, err, &answer, "after %v", time.Since(began))
 	}
+
 	close(stop)
 	callers.Wait()
 }

@@ -79,10 +79,12 @@ func TestMaxConnsRoomAtTheEnd(t *testing.T) {
 	busy.SendRequest("compute", 1)
 	w.ping(idle)
 	w.wantConns(2)
+
 	w.Drain()
 	idle.WantEOF()
 	idle.Close()
 	w.wantConns(1) // there is room
+
 	w.on(func() {
 		assert.NotContains(t, w.watches, -1)
 		l.finish = true
@@ -103,6 +105,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	w := startInside(t, Limits{}, nil)
 	served := w.dial()
 	w.ping(served)
+
 	tries := 0
 	w.on(func() {
 		pause := w.server.Pause
@@ -114,6 +117,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		}
 		w.server.rest(-1)
 	})
+
 	waiting := w.dial() // the kernel takes it
 	restore := noMoreDescriptors(t)
 	defer restore()
@@ -125,6 +129,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	w.ping(served)
 	assert.Equal(t, 1, strings.Count(log(), "\n"), log())
 	assert.Contains(t, log(), "out of file descriptors")
+
 	restore()
 	w.ping(waiting)
 	w.wantConns(2)
@@ -139,6 +144,7 @@ func noMoreDescriptors(t testing.TB) (restore func()) {
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
 	limit := before
 	limit.Cur = 256
+
 	var filled []int
 	for fd := 0; fd < int(limit.Cur); {
 		var err error
@@ -146,6 +152,7 @@ func noMoreDescriptors(t testing.TB) (restore func()) {
 		require.NoError(t, err)
 		filled = append(filled, fd)
 	}
+
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	done := false
 	return func() {

@@ -69,6 +69,7 @@ func TestServerWhoseOutputNobodyReads(t *testing.T) {
 			s := theServer.Serve(t, harness.Options{Workers: 2, Flags: []string{"-v"}, Output: to})
 			to.Close() // only the server has it now
 			workers := s.WaitServing(t, 2)
+
 			call := func() {
 				const calls = 3000 // some 60 bytes of log each, on one worker at least: a pipe holds 64 KiB
 				c := s.Dial(t)
@@ -78,12 +79,14 @@ func TestServerWhoseOutputNobodyReads(t *testing.T) {
 				}
 				c.Close()
 			}
+
 			s.SignalEach(syscall.SIGKILL, workers[0])
 			s.WaitWorkers(t, soon, 2, workers[0])
 			s.WaitServing(t, 2)
 			for range 5 {
 				call()
 			}
+
 			if relieve != nil {
 				text := make(chan string, 1)
 				go func() { text <- relieve() }()
@@ -92,6 +95,7 @@ func TestServerWhoseOutputNobodyReads(t *testing.T) {
 				}
 				assert.True(t, strings.Contains(<-text, "could not be written here"))
 			}
+
 			began := time.Now()
 			s.Signal(syscall.SIGTERM)
 			assert.Zero(t, s.Wait(soon))
@@ -117,9 +121,11 @@ func TestClientWhoseOutputNobodyReads(t *testing.T) {
 			client.Stdout, client.Stderr = to, &stderr
 			require.NoError(t, client.Start())
 			to.Close()
+
 			ended := make(chan error, 1)
 			go func() { ended <- client.Wait() }()
 			t.Cleanup(func() { _ = client.Process.Kill() })
+
 			if name == "stalled" {
 				select {
 				case <-ended:
@@ -131,6 +137,7 @@ func TestClientWhoseOutputNobodyReads(t *testing.T) {
 					time.Sleep(100 * time.Millisecond) // or the two would be one
 				}
 			}
+
 			receive(t, ended, "the end of the client")
 			want := map[string]string{
 				"closed": "signal: broken pipe", "stalled": "signal: interrupt", "full": "exit status 1",

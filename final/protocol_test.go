@@ -21,6 +21,7 @@ func TestProtocolExamples(t *testing.T) {
 	dump := regexp.MustCompile(`(?m)^(sent|received) (\d+) bytes\n((?:[0-9a-f]{8}  .*\n)+)`)
 	dumps := dump.FindAllStringSubmatch(string(text), -1)
 	require.Len(t, dumps, 4)
+
 	var expected string // the reply to the request before
 	for _, dump := range dumps {
 		frame := undump(t, dump[3])
@@ -31,6 +32,7 @@ func TestProtocolExamples(t *testing.T) {
 		body, ok := decoder.Next()
 		require.True(t, ok)
 		assert.Equal(t, len(frame), HeaderSize+len(body))
+
 		if dump[1] == "sent" {
 			expected = string(NewService().Answer(body).Append(nil))
 		} else {

@@ -55,6 +55,7 @@ func tableRows(text string) (rows [][]string) {
 			rows = append(rows, cells)
 		}
 	}
+
 	return rows
 }
 
@@ -69,6 +70,7 @@ func TestReadmeFlags(t *testing.T) {
 	for _, command := range []string{"server", "client"} {
 		p := harness.Start(t, harness.Build(t, "./cmd/"+command), []string{"ZK_HOSTS="}, "-h")
 		require.Zero(t, p.Wait(soon))
+
 		want := map[string]string{}
 		for _, flag := range helpFlag.FindAllStringSubmatch(p.Stderr(), -1) {
 			want[flag[1]] = "–"
@@ -81,6 +83,7 @@ func TestReadmeFlags(t *testing.T) {
 			want["workers"] = "`GOMAXPROCS`"
 		}
 		require.Greater(t, len(want), 5, p.Stderr())
+
 		got := map[string]string{}
 		for _, row := range append(tableRows(section(t, "### Flags of `"+command+"`")),
 			tableRows(section(t, "### Flags of both"))...) {
@@ -88,6 +91,7 @@ func TestReadmeFlags(t *testing.T) {
 			require.NotNil(t, flag, row)
 			got[flag[1]] = row[1]
 		}
+
 		assert.Equal(t, want, got, command)
 	}
 }
@@ -96,6 +100,7 @@ func TestReadmeFlags(t *testing.T) {
 func named(t *testing.T, pattern string, globs ...string) map[string]bool {
 	t.Helper()
 	all := map[string]bool{}
+
 	for _, glob := range globs {
 		files, err := filepath.Glob(glob)
 		require.NoError(t, err)
@@ -108,6 +113,7 @@ func named(t *testing.T, pattern string, globs ...string) map[string]bool {
 			}
 		}
 	}
+
 	return all
 }
 

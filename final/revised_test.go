@@ -23,8 +23,8 @@ import (
 )
 
 // testsOf has, for each file that is revised here, the tests of its chapter
-// that look inside it, and what those stand on; or nothing if it is another file
-// by the same name, with tests of its own.
+// that look inside it, and what those stand on; or nothing if it is another
+// file by the same name, with tests of its own.
 var testsOf = map[string]string{
 	"message.go":   "step1-framing/m*_test.go",
 	"service.go":   "",
@@ -67,6 +67,7 @@ func passes(t *testing.T, pattern string) {
 	for _, name := range ours {
 		replace[filepath.Join(here, name)] = ""
 	}
+
 	dir, found := t.TempDir(), 0
 	theirs, err := filepath.Glob(filepath.Join("..", pattern))
 	require.NoError(t, err)
@@ -82,11 +83,13 @@ func passes(t *testing.T, pattern string) {
 		replace[filepath.Join(here, name)] = filepath.Join(dir, name)
 		found++
 	}
+
 	require.Positive(t, found, pattern)
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	require.NoError(t, err)
 	file := filepath.Join(dir, "overlay.json")
 	require.NoError(t, os.WriteFile(file, overlay, 0o600))
+
 	args := []string{"test", "-count=1", "-overlay", file, "."}
 	if harness.RaceEnabled {
 		args = append(args, "-race")

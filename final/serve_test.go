@@ -36,6 +36,7 @@ func init() {
 	if os.Getenv(partVar) == "" {
 		return
 	}
+
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	err := errors.New("started without the mark of a worker")
 	if os.Getenv(workerMark) != "" { // or it would run the tests, which start it again, and so on

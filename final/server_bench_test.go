@@ -63,11 +63,13 @@ func BenchmarkWorker(b *testing.B) {
 				defer conn.Close()
 				conns = append(conns, conn)
 			}
+
 			requests := bytes.Repeat(harness.Frame(harness.Request("ping", "hello")), shape.depth)
 			replies := bytes.Repeat(harness.Frame(`{"out":"pong","result":"hello"}`), shape.depth)
 			got := make([]byte, len(replies))
 			b.ReportAllocs()
 			b.ResetTimer()
+
 			for done := 0; done < b.N; {
 				for _, conn := range conns {
 					if _, err := conn.Write(requests); err != nil {

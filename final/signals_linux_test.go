@@ -30,15 +30,18 @@ func init() {
 	if name == "" {
 		return
 	}
+
 	runtime.LockOSThread() // a mask is a thread's, and execve keeps that of its caller
 	sig := unix.SignalNum(name)
 	set := unix.Sigset_t{}
 	set.Val[0] = 1 << (sig - 1)
+
 	err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
 	if err == nil {
 		os.Unsetenv(blockVar)
 		err = syscall.Exec(os.Args[1], os.Args[1:], os.Environ())
 	}
+
 	fmt.Fprintln(os.Stderr, "block a signal and execute a program:", err)
 	os.Exit(4)
 }
@@ -67,6 +70,7 @@ func TestSignals(t *testing.T) {
 		if number == syscall.SIGKILL || number == syscall.SIGSTOP {
 			continue // nobody can choose
 		}
+
 		for i, who := range []string{"master", "worker"} {
 			effect := table[name][i]
 			t.Run(name+" to a "+who, func(t *testing.T) {
@@ -80,6 +84,7 @@ func TestSignals(t *testing.T) {
 		}
 		delete(table, name)
 	}
+
 	delete(table, "SIGSTOP")
 	delete(table, "SIGKILL")
 	assert.Empty(t, table, "signals that there aren't")
@@ -96,6 +101,7 @@ func checkEffect(t *testing.T, s *harness.Server, effect string, target int, wor
 		require.False(t, s.Ended())
 		require.ElementsMatch(t, workers, s.Workers(t))
 	}
+
 	switch effect {
 	case "graceful stop":
 		assert.Zero(t, s.Wait(soon))
@@ -156,11 +162,13 @@ func TestSignalsAtTheStart(t *testing.T) {
 			s.WaitWorkers(t, soon, 2, workers[0])
 			harness.Eventually(t, soon, "no zombie", func() (bool, string) { return len(s.Zombies()) == 0, s.Tree() })
 			workers = s.WaitServing(t, 2)
+
 			s.SignalGroup(c.sig)
 			if c.stops {
 				assert.Zero(t, s.Wait(soon))
 				return
 			}
+
 			checkEffect(t, s, "nothing", s.PID, workers)
 			s.Signal(syscall.SIGTERM)
 			assert.Zero(t, s.Wait(soon))
@@ -181,9 +189,11 @@ func startWithSignal(t *testing.T, sig syscall.Signal, blocked bool) *harness.Se
 	} else {
 		o.Ignored = strings.TrimPrefix(unix.SignalName(sig), "SIG")
 	}
+
 	s := harness.StartServer(t, bin, func(host, port string) []string {
 		return append(before, append(o.Args("workers", "zk"), host, port)...)
 	}, o)
+
 	// Go takes over the others, or those that the program asks for.
 	field := map[bool]string{true: "SigBlk", false: "SigIgn"}[blocked]
 	if sig == syscall.SIGPIPE || !blocked && (sig == syscall.SIGHUP || sig == syscall.SIGINT) {

@@ -25,17 +25,20 @@ func FuzzTasks(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
+
 	poller, err := NewPoller()
 	require.NoError(f, err)
 	loop, err := NewLoop(poller)
 	require.NoError(f, err)
 	f.Cleanup(loop.release)
+
 	// To compute for long would find nothing more. So the terms are few, and
 	// how many steps they take has nothing to do with time.
 	few := func(params json.RawMessage) (json.RawMessage, error) {
 		n, err := PiTerms(params)
 		return json.RawMessage(strconv.Itoa(n % 1000)), err
 	}
+
 	service := NewService()
 	service["pi"] = Func(func(params json.RawMessage) (Reply, error) {
 		params, err := few(params)
@@ -44,6 +47,7 @@ func FuzzTasks(f *testing.F) {
 		}
 		return Pi(params)
 	})
+
 	inSteps := Service{"ping": Func(Ping), "pi": TaskMethod(func(params json.RawMessage) (Task, error) {
 		params, err := few(params)
 		if err != nil {
@@ -56,6 +60,7 @@ func FuzzTasks(f *testing.F) {
 			return NewReply("pi_r", PiSum(n)), steps < 0
 		}, err
 	})}
+
 	tasks := newDispatcher(context.Background(), loop, inSteps)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := &Conn{unanswered: true, processing: true} // as in a visit; nothing is sent

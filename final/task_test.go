@@ -41,6 +41,7 @@ func TestPiTaskGivesTheBitsOfPiSum(t *testing.T) {
 	for range 50 {
 		terms = append(terms, random.IntN(100_000))
 	}
+
 	for _, n := range terms {
 		reply, _ := compute(t, PiTask, fmt.Sprint(n))
 		assert.Equal(t, "pi_r", reply.Kind)
@@ -104,10 +105,12 @@ func TestShortTaskDoesNotWaitForLongOnes(t *testing.T) {
 	const steps = freshSteps / 3
 	l := &lab{}
 	w := startInside(t, Limits{}, l.methods())
+
 	for i := range 20 {
 		w.dial().SendRequest("compute", i)
 	}
 	w.eventually("twenty long computations", func() bool { return len(w.tasks.long) == 20 })
+
 	c := w.dial()
 	for i := range 5 {
 		c.SendRequest("work", []int{i, steps})
@@ -117,6 +120,7 @@ func TestShortTaskDoesNotWaitForLongOnes(t *testing.T) {
 			assert.Less(t, done.after-done.before, 3*steps, "steps of all from the call to the reply")
 		})
 	}
+
 	w.on(func() { l.finish = true })
 }
 
@@ -125,9 +129,11 @@ func TestLongTaskGoesOnBesideShortOnes(t *testing.T) {
 	const steps = 10 * freshSteps
 	l := &lab{closed: true}
 	w := startInside(t, Limits{}, l.methods())
+
 	long := w.dial()
 	long.SendRequest("work", []int{0, steps})
 	w.eventually("a long computation", func() bool { return len(w.tasks.long) == 1 })
+
 	for range 5 {
 		short := w.dial()
 		go func() {
@@ -138,6 +144,7 @@ func TestLongTaskGoesOnBesideShortOnes(t *testing.T) {
 			}
 		}()
 	}
+
 	w.eventually("short ones, too", func() bool { return len(w.tasks.fresh) > 1 })
 	w.on(func() { l.closed = false })
 	long.WantReply("worked", "0")
@@ -166,6 +173,7 @@ func TestTaskWithoutEndIsNotAlone(t *testing.T) {
 func TestTasksLeaveTimeForOthers(t *testing.T) {
 	l := &lab{}
 	w := startInside(t, Limits{}, l.methods())
+
 	var busy []*harness.Conn
 	for i := range 4 {
 		c := w.dial()
@@ -173,6 +181,7 @@ func TestTasksLeaveTimeForOthers(t *testing.T) {
 		busy = append(busy, c)
 	}
 	w.eventually("four computations", func() bool { return w.tasks.underWay() == 4 })
+
 	other := w.dial()
 	var took []time.Duration
 	for range 50 {
@@ -180,8 +189,10 @@ func TestTasksLeaveTimeForOthers(t *testing.T) {
 		w.ping(other)
 		took = append(took, time.Since(began))
 	}
+
 	slices.Sort(took)
 	assert.Less(t, took[len(took)/2], 100*time.Millisecond)
+
 	w.ping(w.dial()) // a new connection
 	w.on(func() {
 		assert.Equal(t, 4, w.tasks.underWay(), "all four were busy the whole time")
@@ -199,6 +210,7 @@ func TestManyShortTasksLeaveTimeForOthers(t *testing.T) {
 	const calls = 300
 	w := startInside(t, Limits{}, nil)
 	inOneTurn, most := make(map[int64]int), 0
+
 	short := func(params json.RawMessage) (Task, error) {
 		return func() (Reply, bool) {
 			for began := time.Now(); time.Since(began) < stepTime/3; {
@@ -210,6 +222,7 @@ func TestManyShortTasksLeaveTimeForOthers(t *testing.T) {
 			return NewReply("computed", params), true
 		}, nil
 	}
+
 	w.on(func() { w.tasks.service["short"] = TaskMethod(short) })
 	c := w.dial()
 	var frames []byte
@@ -220,6 +233,7 @@ func TestManyShortTasksLeaveTimeForOthers(t *testing.T) {
 	for i := range calls {
 		c.WantReply("computed", fmt.Sprint(i))
 	}
+
 	w.on(func() { assert.Less(t, most, 20, "steps between two looks at the descriptors") })
 	w.wantSleep()
 }
@@ -230,6 +244,7 @@ func TestTasksOfOneConnectionComeInOrder(t *testing.T) {
 	l := &lab{}
 	w := startInside(t, Limits{}, l.methods())
 	c := w.dial()
+
 	var frames []byte
 	for i := range 4 {
 		frames = append(frames, harness.Frame(harness.Request("compute", i))...)
@@ -238,11 +253,13 @@ func TestTasksOfOneConnectionComeInOrder(t *testing.T) {
 	frames = append(frames, harness.Frame(harness.Request("pi", 3_000_000))...)
 	frames = append(frames, harness.Frame(harness.Request("pi", 3_000_000))...)
 	c.Send(frames)
+
 	w.eventually("one computation", func() bool { return len(l.steps) > 5 })
 	w.on(func() {
 		assert.Equal(t, 1, l.running)
 		l.finish = true
 	})
+
 	for i := range 4 {
 		c.WantReply("computed", fmt.Sprint(i))
 		c.WantPong(fmt.Sprint(i))
@@ -296,18 +313,21 @@ func TestTaskThatPanicsCostsThatCallOnly(t *testing.T) {
 	other := w.dial()
 	other.SendRequest("compute", "other")
 	w.eventually("a computation", func() bool { return w.tasks.underWay() == 1 })
+
 	for _, step := range []int{1, 2, 5} { // the first is done by the handler
 		c := w.dial()
 		c.SendRequest("break", step)
 		c.WantReply("error", `"internal error"`)
 		w.ping(c)
 	}
+
 	lines := strings.Split(strings.TrimSpace(log()), "\n")
 	assert.Len(t, lines, 3)
 	for _, line := range lines {
 		assert.Contains(t, line, "panicked")
 		assert.Contains(t, line, "inside_test.go", "the stack says where")
 	}
+
 	w.on(func() { l.finish = true })
 	other.WantReply("computed", `"other"`)
 }
@@ -334,11 +354,13 @@ func TestTasksAreWaitedForAtTheEnd(t *testing.T) {
 	w.ping(idle)
 	c.SendRequest("compute", 1)
 	w.eventually("a computation", func() bool { return w.tasks.underWay() == 1 })
+
 	w.Drain()
 	idle.WantEOF()
 	idle.Close()
 	w.wantConns(1)
 	c.WantSilence()
+
 	w.on(func() { l.finish = true })
 	c.WantReply("computed", "1")
 	c.WantEOF()

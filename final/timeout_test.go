@@ -58,14 +58,17 @@ func TestIdleTimeoutSparesTheBusy(t *testing.T) {
 	w := startInside(t, Limits{IdleTimeout: timeout}, l.methods())
 	calling, waiting, silent := w.dial(), w.dial(), w.dial()
 	waiting.SendRequest("compute", 1)
+
 	began := time.Now()
 	for time.Since(began) < 2*timeout {
 		w.ping(calling)
 		w.pass(timeout / 20)
 	}
+
 	silent.WantEOF() // all that time was enough for this one
 	silent.Close()
 	w.ping(calling)
+
 	w.on(func() { l.finish = true })
 	waiting.WantReply("computed", "1")
 	w.pass(timeout * 3 / 8) // its time begins with the answer
@@ -77,6 +80,7 @@ func TestFrameTimeout(t *testing.T) {
 	w := startInside(t, Limits{FrameTimeout: timeout}, nil)
 	frame := harness.Frame(harness.Request("ping", 1))
 	silent := w.dial()
+
 	for _, cut := range []int{1, HeaderSize, len(frame) - 1} {
 		c := w.dial()
 		w.ping(c)
@@ -87,6 +91,7 @@ func TestFrameTimeout(t *testing.T) {
 		assert.GreaterOrEqual(t, time.Since(began), timeout)
 		c.Close()
 	}
+
 	// Drop by drop is no whole frame either.
 	drops := w.dial()
 	drops.Timeout = soon
@@ -102,6 +107,7 @@ func TestFrameTimeout(t *testing.T) {
 			}
 		}
 	}()
+
 	drops.WantError()
 	drops.WantEOF()
 	close(ended)
@@ -130,10 +136,12 @@ func TestFrameTimeoutDoesNotCountWhileTheServerIsBusy(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	l := &lab{}
 	w := startInside(t, Limits{FrameTimeout: timeout}, l.methods())
+
 	c := w.dial()
 	ping := harness.Frame(harness.Request("ping", 1))
 	c.Send(slices.Concat(harness.Frame(harness.Request("compute", 1)), ping, ping[:10]))
 	w.eventually("a computation", func() bool { return w.tasks.underWay() == 1 })
+
 	w.pass(2 * timeout)
 	w.on(func() { l.finish = true })
 	c.Send(ping[10:])
@@ -297,6 +305,7 @@ func TestTimeoutsLookAtWhatHasArrived(t *testing.T) {
 		w := startInside(t, Limits{FrameTimeout: time.Hour}, nil)
 		stranger := w.dial()
 		stranger.Send(frame[:c.begun])
+
 		var conn *Conn
 		w.eventually("the beginning of a request", func() bool {
 			for conn = range w.server.conns {
@@ -304,6 +313,7 @@ func TestTimeoutsLookAtWhatHasArrived(t *testing.T) {
 			}
 			return false
 		})
+
 		w.on(func() {
 			_ = stranger.TrySend(frame[c.begun:][:c.arrived])
 			for n := 0; n < c.arrived; n, _ = unread(conn.fd) {
@@ -312,6 +322,7 @@ func TestTimeoutsLookAtWhatHasArrived(t *testing.T) {
 			conn.progress.partial = 2 * sweepsPerTimeout
 			w.server.limits.end(conn)
 		})
+
 		if c.answered {
 			assert.Equal(t, "pong", stranger.ReadReply().Kind, c.what)
 		} else {
@@ -328,10 +339,12 @@ func TestTimeoutsDoNotHoldUpTheLoop(t *testing.T) {
 		conns[i] = w.dial()
 	}
 	w.wantConns(len(conns))
+
 	half := harness.Frame(harness.Request("ping", 1))[:10]
 	for _, c := range conns {
 		c.Send(half)
 	}
+
 	most := make(chan int, 1)
 	w.on(func() { countEnds(w, 0, 0, most) })
 	for _, c := range conns {

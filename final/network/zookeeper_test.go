@@ -52,6 +52,7 @@ func startEnsemble(t *testing.T, hosts [3]*netlab.Host) (members []nettest.Membe
 	for i, host := range hosts {
 		places[i] = zkdev.Place{Host: host.Addr, Do: host.Do}
 	}
+
 	// Who is looked for, while a leader is elected, and doesn't answer holds
 	// the election up for cnxTimeout, in milliseconds; and 3 s of silence end a
 	// leader.

@@ -245,6 +245,7 @@ func TestFaultFlood(t *testing.T) {
 			s := srvStart(t)
 			good := s.Dial(t)
 			srvPing(t, good)
+
 			flooder, err := net.Dial("tcp", s.Addr)
 			require.NoError(t, err)
 			defer flooder.Close()
@@ -252,6 +253,7 @@ func TestFaultFlood(t *testing.T) {
 			burst := slices.Repeat(frame, 1+64<<10/len(frame))
 			_, err = flooder.Write(burst) // so that the server is busy when the first ping comes
 			require.NoError(t, err)
+
 			var work sync.WaitGroup
 			work.Go(func() {
 				for err := error(nil); err == nil; {
@@ -259,10 +261,12 @@ func TestFaultFlood(t *testing.T) {
 				}
 			})
 			work.Go(func() { _, _ = io.Copy(io.Discard, flooder) })
+
 			var took []time.Duration
 			for range 10 {
 				took = append(took, srvPing(t, good))
 			}
+
 			flooder.Close()
 			work.Wait()
 			slices.Sort(took)

@@ -77,6 +77,7 @@ func TestFaultMoveToAMemberThatLags(t *testing.T) {
 	first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
 	second.Refuse()
 	r.registry.MakeRoot() // or the first try would be in vain
+
 	for _, l := range ensemble.Links {
 		l.OnRequest(r.registry.Root+"/rpc", func() { // the first member passes the create on to the leader
 			for _, l := range ensemble.Links {
@@ -87,11 +88,13 @@ func TestFaultMoveToAMemberThatLags(t *testing.T) {
 			first.Reset()
 		})
 	}
+
 	s := r.server(first.Addr()+","+second.Addr(), zkLong)
 	r.said(s, 1, zkRegistered)
 	for _, l := range ensemble.Links {
 		l.Delay(0)
 	}
+
 	require.NotZero(t, second.Conns(), "its session has moved")
 	nodes := r.registry.Now()
 	require.Len(t, nodes, 1, "%v", nodes)
@@ -107,11 +110,13 @@ func TestFaultMemberThatHangs(t *testing.T) {
 	hung := r.gate()
 	hung.Partition(netproxy.Both)
 	addrs := strings.Join([]string{hung.Addr(), r.zookeeper.Addr(), hung.Addr()}, ",")
+
 	began := time.Now()
 	var servers []*harness.Server
 	for range 3 { // whom they ask first is left to chance
 		servers = append(servers, r.server(addrs, session))
 	}
+
 	r.registered(servers)
 	r.client(addrs, session, servers...)
 	assert.Less(t, time.Since(began), session/2)

@@ -73,6 +73,7 @@ func TestFaultConnectionsThatEndInAFrame(t *testing.T) {
 	s := srvStart(t)
 	s.Call(t, "ping", 1)
 	before := s.RSS()
+
 	const conns = 300
 	half := append(harness.Frame(harness.Request("ping", 1)),
 		harness.Frame(strings.Repeat("x", rpc.MaxRequest))[:1_048_000]...)
@@ -83,6 +84,7 @@ func TestFaultConnectionsThatEndInAFrame(t *testing.T) {
 		c.Close()
 		srvWaitConns(t, s, 0)
 	}
+
 	assert.Less(t, s.RSS()-before, int64(conns<<20/3), "more bytes of memory in use")
 }
 

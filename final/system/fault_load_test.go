@@ -60,6 +60,7 @@ func loadThrottle(t *testing.T, s *harness.Server, share float64) (end func()) {
 			_ = syscall.Kill(pid, sig)
 		}
 	}
+
 	stop, done := make(chan bool), make(chan bool)
 	go func() {
 		defer close(done)
@@ -81,6 +82,7 @@ func loadThrottle(t *testing.T, s *harness.Server, share float64) (end func()) {
 			}
 		}
 	}()
+
 	var once sync.Once
 	end = func() {
 		once.Do(func() { close(stop) })
@@ -98,6 +100,7 @@ func TestFaultLongComputations(t *testing.T) {
 	a, b := startServer(t, harness.Options{Workers: 1}), startServer(t, harness.Options{Workers: 1})
 	const calls = 24
 	n, cost := loadTerms(t, a, 300*time.Millisecond)
+
 	before := a.CPU() + b.CPU()
 	var clients sync.WaitGroup
 	for range calls {
@@ -106,6 +109,7 @@ func TestFaultLongComputations(t *testing.T) {
 		clients.Go(func() { assert.NoError(t, loadCall(client, 60*time.Second, "pi", n)) })
 	}
 	clients.Wait()
+
 	spent := a.CPU() + b.CPU() - before
 	assert.Less(t, spent, (2*calls+calls/2)*cost, "time of processors for %d computations of %v each", calls, cost)
 }
@@ -141,13 +145,14 @@ func TestFaultOverload(t *testing.T) {
 	var calls sync.WaitGroup
 	tick := time.NewTicker(cost / 3)
 	defer tick.Stop()
-	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
 		made.Add(1)
 		calls.Go(func() {
 			if loadCall(client, 2*time.Second, "pi", n) != nil {
 				failed.Add(1)
 			}
 		})
+		<-tick.C
 	}
 	calls.Wait()
 	require.Greater(t, failed.Load(), made.Load()/4, "calls that failed: else it was no overload")
@@ -169,6 +174,7 @@ func TestFaultImpatientCallers(t *testing.T) {
 	defer client.Close()
 	require.NoError(t, loadCall(client, patience, "ping", 1))
 	loadThrottle(t, s, 0.02)
+
 	params := strings.Repeat("x", 200_000)
 	var callers sync.WaitGroup
 	end := time.Now().Add(6 * time.Second)
@@ -179,6 +185,7 @@ func TestFaultImpatientCallers(t *testing.T) {
 			}
 		})
 	}
+
 	most := uint64(0)
 	for time.Now().Before(end) {
 		var memory runtime.MemStats
@@ -186,6 +193,7 @@ func TestFaultImpatientCallers(t *testing.T) {
 		most = max(most, memory.HeapInuse)
 		time.Sleep(50 * time.Millisecond)
 	}
+
 	callers.Wait()
 	assert.Less(t, most, uint64(150<<20), "bytes in use")
 }
@@ -213,8 +221,10 @@ func TestFaultSlowServer(t *testing.T) {
 					return err
 				}).Addr)
 			}
+
 			client := rpc.NewClient(list)
 			defer client.Close()
+
 			var made, failed atomic.Int64
 			var callers sync.WaitGroup
 			end := time.Now().Add(10 * time.Second)
@@ -298,11 +308,13 @@ func TestFaultMostServersHang(t *testing.T) {
 	proxy := netproxy.StartT(t, ok.Addr)
 	proxy.Delay(150 * time.Millisecond)
 	hung := startServer(t, harness.Options{Workers: 1})
+
 	list := rpc.Static{proxy.Addr()}
 	for range 9 { // as many addresses of the same
 		list = append(list, netproxy.StartT(t, hung.Addr).Addr())
 	}
 	hung.Freeze(hung.Processes(t)...)
+
 	var clients sync.WaitGroup
 	for range 10 {
 		client := rpc.NewClient(list)

@@ -30,10 +30,12 @@ func TestFaultSignalToTheGroup(t *testing.T) {
 	}
 	a, b := start(), start()
 	r.registered([]*harness.Server{a, b})
+
 	client := newClient(t, r.zookeeper.Addr(), r.registry.Root, zkLong, 2)
 	defer client.Close()
 	client.Idempotent = func(string) bool { return false }
 	calls := startPacedCallers(t, client, 10, time.Millisecond)
+
 	for range 3 {
 		calls.wait(a, 50)
 		a.SignalGroup(syscall.SIGTERM)
@@ -41,6 +43,7 @@ func TestFaultSignalToTheGroup(t *testing.T) {
 		calls.wait(b, 50)
 		a = a.Restart(t)
 	}
+
 	calls.wait(a, 50)
 	calls.end()
 	r.stop(a, patience)
@@ -89,14 +92,17 @@ func TestFaultLogReaderGone(t *testing.T) {
 		Workers: 2, ZK: r.zookeeper.Addr(), Root: r.registry.Root, Session: zkLong,
 		Flags: []string{"-v"}, Output: log,
 	})
+
 	log.Close()
 	r.registered([]*harness.Server{s})
 	workers := s.WaitServing(t, 2)
+
 	reader.Close()
 	for range 20 {
 		require.Equal(t, "pong 1", s.Call(t, "ping", 1).String()) // a line each
 	}
 	assert.ElementsMatch(t, workers, s.Workers(t))
+
 	s.SignalEach(syscall.SIGKILL, workers[0])
 	s.WaitWorkers(t, patience, 2, workers[0])
 	s.SignalGroup(syscall.SIGINT)
@@ -111,13 +117,16 @@ func TestFaultLogReaderStalled(t *testing.T) {
 	reader, log, err := os.Pipe()
 	require.NoError(t, err)
 	defer reader.Close()
+
 	s := startServer(t, harness.Options{Workers: 2, Flags: []string{"-v"}, Output: log})
 	log.Close()
 	client := srvClient(t, s)
 	defer client.Close()
+
 	calls := startCallers(t, client, 10)
 	calls.wait(s, 5000)
 	calls.end()
+
 	began := time.Now()
 	s.Signal(syscall.SIGTERM)
 	assert.Zero(t, s.Wait(patience))

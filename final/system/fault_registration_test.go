@@ -127,10 +127,12 @@ func TestFaultOldNodeLingers(t *testing.T) {
 	gate := r.gate()
 	s := r.server(gate.Addr(), zkLong)
 	old := r.registry.WaitOne(patience, s.Addr)
+
 	s.Kill()
 	r.onCreate(gate, gate.Reset) // it is lost on the way, and the server looks whether it was
 	s = s.Restart(t)
 	nodes := r.registry.Wait(patience, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+
 	r.said(s, 1, zkRegistered)
 	r.registry.Want(nodes...)
 	r.registry.Remove(old) // as ZooKeeper does at the end of its session
@@ -146,11 +148,13 @@ func TestFaultNodeOfASessionGivenUp(t *testing.T) {
 	r := newZKRow(t, zkdev.StartT(t))
 	gate := r.gate()
 	s, old := r.loseReply(gate, session)
+
 	r.zookeeper.Kill() // its clock stands still, and sessions stay
 	r.said(s, 1, "starting anew")
 	require.NoError(t, gate.Heal())
 	require.NoError(t, r.zookeeper.Restart())
 	r.said(s, 1, zkRegistered)
+
 	nodes := r.registry.Now()
 	require.Len(t, nodes, 1, "%v", nodes)
 	require.NotEqual(t, old, nodes[0])

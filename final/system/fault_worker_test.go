@@ -100,14 +100,17 @@ func TestFaultWorkerOutOfDescriptors(t *testing.T) {
 	s := srvStartPoor(t)
 	good := s.Dial(t)
 	srvPing(t, good)
+
 	crowd := srvStarve(t, s)
 	s.WantIdle(t)
 	srvPing(t, good)
 	crowd[len(crowd)-1].WantSilence()
+
 	for i, c := range crowd { // as those in leave, those behind come in
 		c.WantPong(fmt.Sprint(i))
 		c.Close()
 	}
+
 	srvPing(t, good)
 	s.WantIdle(t)
 	words := strings.Count(s.Stderr(), srvWord)
@@ -136,6 +139,7 @@ func TestFaultWorkerKilledInABurst(t *testing.T) {
 	s := startServer(t, harness.Options{Workers: 2})
 	client := srvClient(t, s)
 	defer client.Close()
+
 	calls := startCallers(t, client, 50)
 	for range 3 {
 		calls.wait(s, 500)
@@ -143,6 +147,7 @@ func TestFaultWorkerKilledInABurst(t *testing.T) {
 		s.SignalEach(syscall.SIGKILL, holder)
 		s.WaitWorkers(t, patience, 2, holder)
 	}
+
 	calls.wait(s, 500)
 	calls.end()
 }
@@ -156,6 +161,7 @@ func TestFaultWorkerKilledRunsNoCallTwice(t *testing.T) {
 	client := srvClient(t, s)
 	defer client.Close()
 	client.Idempotent = func(string) bool { return false }
+
 	stop := make(chan struct{})
 	var callers sync.WaitGroup
 	var answered, failed atomic.Int64
@@ -167,6 +173,7 @@ func TestFaultWorkerKilledRunsNoCallTwice(t *testing.T) {
 					return
 				default:
 				}
+
 				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				params := fmt.Sprintf("<%d of %d>", n, caller)
 				reply, _, err := client.Call(ctx, "ping", params)
@@ -180,6 +187,7 @@ func TestFaultWorkerKilledRunsNoCallTwice(t *testing.T) {
 			}
 		})
 	}
+
 	hundredMore := func() {
 		t.Helper()
 		before := answered.Load()
@@ -188,20 +196,24 @@ func TestFaultWorkerKilledRunsNoCallTwice(t *testing.T) {
 			return more >= 100, fmt.Sprint(more)
 		})
 	}
+
 	hundredMore()
 	for kills := 0; kills < 5 && failed.Load() == 0; kills++ { // once, unless no call was under way just then
 		s.SignalEach(syscall.SIGKILL, srvHolder(t, s))
 		hundredMore()
 	}
+
 	close(stop)
 	callers.Wait()
 	assert.Positive(t, failed.Load(), "calls that failed")
+
 	ran := make(map[string]int)
 	for line := range strings.Lines(s.Stderr()) {
 		if _, params, ok := strings.Cut(line, "<"); ok {
 			ran[params]++
 		}
 	}
+
 	// A worker that is killed may take its last lines along.
 	assert.GreaterOrEqual(t, len(ran), int(answered.Load())*9/10)
 	for params, n := range ran {
@@ -216,10 +228,12 @@ func TestFaultWorkerStopped(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, harness.Options{Workers: 3})
 	s.WaitServing(t, 3)
+
 	conns := make([]*harness.Conn, 30)
 	for i := range conns {
 		conns[i] = s.Dial(t)
 	}
+
 	owners := s.Owners(t, conns...)
 	stopped := owners[0]
 	s.Freeze(stopped)
@@ -231,10 +245,12 @@ func TestFaultWorkerStopped(t *testing.T) {
 			c.WantPong(fmt.Sprint(i))
 		}
 	}
+
 	for range 100 { // new connections
 		s.Call(t, "ping", 1)
 	}
 	conns[0].WantSilence()
+
 	s.SignalEach(syscall.SIGCONT, stopped)
 	for i, c := range conns {
 		if owners[i] == stopped {
@@ -251,14 +267,17 @@ func TestFaultWorkerStoppedUnderCalls(t *testing.T) {
 	a, b := startServer(t, harness.Options{Workers: 2}), startServer(t, harness.Options{Workers: 2})
 	client := srvClient(t, a, b)
 	defer client.Close()
+
 	calls := startCallers(t, client, 20)
 	calls.wait(a, 100)
 	calls.wait(b, 100)
+
 	stopped := srvHolder(t, a)
 	a.Freeze(stopped)
 	calls.waitEach(3)
 	calls.wait(a, 100) // by the other worker
 	calls.wait(b, 100)
+
 	a.SignalEach(syscall.SIGCONT, stopped)
 	calls.wait(a, 100)
 	calls.end()
@@ -270,6 +289,7 @@ func TestFaultDeadlinesHoldWhenAllWorkersAreStopped(t *testing.T) {
 	s := startServer(t, harness.Options{Workers: 2})
 	client := srvClient(t, s)
 	defer client.Close()
+
 	call := func(timeout time.Duration) (time.Duration, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), timeout)
 		defer cancel()
@@ -277,10 +297,12 @@ func TestFaultDeadlinesHoldWhenAllWorkersAreStopped(t *testing.T) {
 		_, _, err := client.Call(ctx, "ping", 1)
 		return time.Since(began), err
 	}
+
 	_, err := call(patience)
 	require.NoError(t, err)
 	workers := s.Workers(t)
 	s.Freeze(workers...)
+
 	// Before the server counts as silent, after 2 s, and afterwards.
 	for _, timeout := range []time.Duration{500 * time.Millisecond, 3 * time.Second} {
 		took, err := call(timeout)
@@ -288,6 +310,7 @@ func TestFaultDeadlinesHoldWhenAllWorkersAreStopped(t *testing.T) {
 		assert.GreaterOrEqual(t, took, timeout)
 		assert.Less(t, took, timeout+2*time.Second)
 	}
+
 	s.SignalEach(syscall.SIGCONT, workers...)
 	_, err = call(patience)
 	require.NoError(t, err)

@@ -49,10 +49,12 @@ func TestFaultZooKeeperWiped(t *testing.T) {
 	nodes := r.registered([]*harness.Server{a, b})
 	client := r.client(r.zookeeper.Addr(), 6*time.Second, a, b)
 	calls := client.call()
+
 	require.NoError(t, r.zookeeper.Wipe())
 	r.registered([]*harness.Server{a, b}, nodes...)
 	c := start()
 	client.lists(false, a.Addr, b.Addr, c.Addr)
+
 	calls.wait(a, 20)
 	calls.wait(b, 20)
 	calls.wait(c, 20)

@@ -111,6 +111,7 @@ func (c *callers) run(caller int) {
 			return
 		case <-time.After(c.pause):
 		}
+
 		method, params, want := c.ask(caller, i)
 		began := time.Now()
 		// What the client promises: a call with 5 s succeeds as long as one
@@ -121,6 +122,7 @@ func (c *callers) run(caller int) {
 		if err == nil && string(reply.Result) != want {
 			err = fmt.Errorf("%s at %s: got %.200s, want %.200s", method, server, reply.Result, want)
 		}
+
 		c.calls[caller].Add(1)
 		c.mu.Lock()
 		c.answered[server]++

@@ -90,10 +90,12 @@ func flood(conn *net.TCPConn) {
 	all.Go(func() { _, _ = io.Copy(io.Discard, conn) })
 	defer all.Wait()
 	defer conn.Close()
+
 	var calls []byte
 	for range 100 {
 		calls = append(calls, harness.Frame(harness.Request("ping", "and another one"))...)
 	}
+
 	for {
 		if _, err := conn.Write(calls); err != nil {
 			return

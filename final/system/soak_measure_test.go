@@ -41,10 +41,12 @@ func (s *soak) measureServers() []figure {
 		files += v.Open(s.t)
 		rss += v.RSS()
 	}
+
 	nodes, err := s.registry.Nodes()
 	if err != nil {
 		s.logf("look at ZooKeeper: %v", err)
 	}
+
 	return []figure{
 		count("processes of the servers", processes),
 		count("zombies", zombies),
@@ -81,10 +83,12 @@ func (s *soak) wantBack(before []figure, measure func() []figure) {
 			lines = append(lines,
 				fmt.Sprintf("  %-34s %6d → %d%s\n", now.what, then.value/then.unit, now.value/now.unit, mark))
 		}
+
 		table = strings.Join(lines, "")
 		if ok {
 			return true, table
 		}
+
 		var goroutines strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&goroutines, 1) // 1: as text
 		return false, table + goroutines.String()

@@ -106,9 +106,11 @@ func (p *plan) next() round {
 			p.add(&r, onRegistry, 0)
 		}
 	}
+
 	if p.rng.IntN(2) == 0 {
 		p.add(&r, guests, p.rng.IntN(soakServers))
 	}
+
 	slices.SortFunc(r.faults, func(a, b fault) int { return int(a.at - b.at) })
 	return r
 }
@@ -121,6 +123,7 @@ func (p *plan) add(r *round, c class, server int) {
 			return f.stopsZooKeeper && k.asksZooKeeper || f.asksZooKeeper && k.stopsZooKeeper
 		})
 	}
+
 	deck := &p.decks[c]
 	i := slices.IndexFunc(*deck, fits)
 	if i < 0 {
@@ -129,6 +132,7 @@ func (p *plan) add(r *round, c class, server int) {
 		*deck = append(*deck, fresh...)
 		i = slices.IndexFunc(*deck, fits)
 	}
+
 	k := (*deck)[i]
 	*deck = slices.Delete(*deck, i, i+1)
 	r.faults = append(r.faults, fault{
@@ -181,6 +185,7 @@ func TestPlanOfTheSoakKeepsToThePromise(t *testing.T) {
 				assert.NotContains(t, f.String(), "{")
 				assert.LessOrEqual(t, f.hold, f.longest)
 			}
+
 			assert.Zero(t, hit[r.spared], "%v: faults on the server spared", r.faults)
 			for server, n := range hit {
 				assert.Equal(t, 1, n, "%v: faults on %s", r.faults, serverName(server))
@@ -192,10 +197,12 @@ func TestPlanOfTheSoakKeepsToThePromise(t *testing.T) {
 				assert.Positive(t, count[onServer], "%v", r.faults)
 			}
 		}
+
 		if t.Failed() {
 			return
 		}
 	}
+
 	for _, k := range kinds {
 		assert.Positive(t, dealt[k], "%s, ever", k.name)
 	}

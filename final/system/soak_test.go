@@ -44,16 +44,20 @@ const (
 
 // A soak is one run.
 type soak struct {
-	t         *testing.T
-	began     time.Time
+	t     *testing.T
+	began time.Time
+
+	// The system.
 	zookeeper *zkdev.Server
 	registry  *zkdev.Registry
 	servers   []*soakServer
 	clients   []*soakClient
 	gate      *zkdev.Gate // the clients' way to ZooKeeper
-	counts    map[*kind]int
-	rounds    int
-	slow      time.Duration // the slowest call took so long
+
+	// What came of it.
+	counts map[*kind]int
+	rounds int
+	slow   time.Duration // the slowest call took so long
 }
 
 // A soakServer is a server with the ways that lead to and from it.
@@ -143,6 +147,7 @@ func (s *soak) startClients() {
 	for _, v := range s.servers {
 		through[v.Addr] = v.link.Addr()
 	}
+
 	for range soakClients {
 		session, err := rpc.NewSession(s.gate.Addr(), soakSession)
 		require.NoError(s.t, err)
@@ -150,6 +155,7 @@ func (s *soak) startClients() {
 		if len(s.clients) == 0 {
 			list.published = s.logList
 		}
+
 		client := rpc.NewClient(list)
 		s.t.Cleanup(client.Close)
 		ctx, cancel := context.WithTimeout(s.t.Context(), patience)
@@ -158,6 +164,7 @@ func (s *soak) startClients() {
 		s.clients = append(s.clients,
 			&soakClient{startCallersOf(s.t, client, callersEach, callersPause, soakRequest), list})
 	}
+
 	for _, c := range s.clients {
 		c.waitEach(callsToWarmUp)
 	}
@@ -195,6 +202,7 @@ func (s *soak) play(r round) {
 		at time.Duration
 		do func()
 	}
+
 	var events []event
 	began := time.Now()
 	for _, f := range r.faults {
@@ -206,6 +214,7 @@ func (s *soak) play(r round) {
 			}
 		}})
 	}
+
 	for len(events) > 0 {
 		slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
 		next := events[0]
@@ -213,6 +222,7 @@ func (s *soak) play(r round) {
 		time.Sleep(next.at - time.Since(began)) // by the plan: nothing waits for this
 		next.do()
 	}
+
 	healed := time.Now()
 	s.settle()
 	s.logf("  all is well %.1fs after the last fault; %d calls, %d failed, the slowest took %.1fs",
@@ -227,6 +237,7 @@ func (s *soak) settle() {
 		v.WaitWorkers(s.t, recoveryTime, soakWorkers)
 	}
 	s.waitRegistered()
+
 	for i, c := range s.clients {
 		expected := fmt.Sprintf("client %d lists all servers, and no other", i)
 		harness.Eventually(s.t, recoveryTime, expected, func() (bool, string) {
@@ -234,6 +245,7 @@ func (s *soak) settle() {
 			return !list.Stale && s.names(list) == "A B C", s.describe(list)
 		})
 	}
+
 	for _, c := range s.clients {
 		for _, v := range s.servers {
 			c.waitFor(v.link.Addr(), 1)
@@ -343,6 +355,7 @@ func (d *detour) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
 				led.Servers[i] = link
 			}
 		}
+
 		publish(led)
 		d.mu.Lock()
 		d.list = list
@@ -378,6 +391,7 @@ func (s *soak) names(list rpc.Snapshot) string {
 			names = append(names, v.name)
 		}
 	}
+
 	if others := len(list.Servers) - len(names); others > 0 {
 		names = append(names, fmt.Sprintf("and %d others", others))
 	}
