@@ -38,7 +38,8 @@ func connect(config clientv3.Config) (*clientv3.Client, error) {
 		config.DialTimeout = answerTime // it is for the password
 	}
 	if config.DialKeepAliveTime == 0 {
-		config.DialKeepAliveTime, config.DialKeepAliveTimeout = 10*time.Second, 2*answerTime // no less is allowed
+		config.DialKeepAliveTime = 10 * time.Second // no less is allowed
+		config.DialKeepAliveTimeout = 2 * answerTime
 	}
 	if config.Logger == nil {
 		config.Logger = zap.NewNop() // what goes wrong comes back as an error, and we log that
@@ -55,6 +56,7 @@ func connect(config clientv3.Config) (*clientv3.Client, error) {
 func request[T any](ctx context.Context, f func(ctx context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer from etcd within %v", answerTime))
 	defer cancel()
+
 	result, err := f(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // it says more than "deadline exceeded"

@@ -29,16 +29,19 @@ type Discovery struct {
 	config  clientv3.Config
 	prefix  string
 	session time.Duration
-	client  *clientv3.Client
-	err     atomic.Pointer[error]
+	err     atomic.Pointer[error] // of the latest get; points to nil when all was well
 
+	// What follows belongs to Watch.
+	client *clientv3.Client // nil: none yet
+
+	// The set, as etcd had it at a revision.
 	servers   map[string]string // address by key, "" for data that is none; nil: not known yet
-	revision  int64             // of etcd, at which that was so
-	stale     bool              // etcd doesn't answer
-	recovered time.Time         // when it was got again after trouble
+	revision  int64
+	stale     bool      // etcd doesn't answer
+	recovered time.Time // when the set was got again after trouble
 
-	published bool
 	last      rpc.Snapshot // what was published last
+	published bool         // there was such a thing
 }
 
 // NewDiscovery returns a Discovery of what is registered under root + "/rpc/".
@@ -57,28 +60,27 @@ func (d *Discovery) Err() error { return *d.err.Load() }
 
 // Watch implements rpc.Discovery.
 func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
+	defer d.close()
+
 	failures := 0
 	for {
 		err := d.get(ctx)
-		if ctx.Err() == nil {
-			d.err.Store(&err)
-			d.stale = err != nil
-			d.publish(publish)
+		if ctx.Err() != nil {
+			return
 		}
+		d.err.Store(&err)
+		d.stale = err != nil
+		d.publish(publish)
 
-		why := err
 		if err == nil {
 			failures = 0
-			why = d.follow(ctx, publish)
+			err = d.follow(ctx, publish)
 		}
 		if ctx.Err() != nil {
-			if d.client != nil {
-				d.client.Close()
-			}
 			return
 		}
 
-		slog.Debug("etcd is read again", "err", why)
+		slog.Debug("etcd is read again", "err", err)
 		select {
 		case <-time.After(pause(failures)):
 		case <-ctx.Done():
@@ -87,13 +89,21 @@ func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
 	}
 }
 
+// close closes the client, if there is one.
+func (d *Discovery) close() {
+	if d.client != nil {
+		d.client.Close()
+	}
+}
+
 // get reads all that is registered.
-func (d *Discovery) get(ctx context.Context) (err error) {
+func (d *Discovery) get(ctx context.Context) error {
 	if d.client == nil {
-		d.client, err = connect(d.config)
+		client, err := connect(d.config)
 		if err != nil {
 			return err
 		}
+		d.client = client
 	}
 
 	all, err := request(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
@@ -113,6 +123,7 @@ func (d *Discovery) get(ctx context.Context) (err error) {
 	return nil
 }
 
+// put notes what a key holds.
 func (d *Discovery) put(key string, data []byte) {
 	addr, err := rpc.ParseEndpoint(data)
 	if err != nil {
@@ -156,6 +167,7 @@ func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) erro
 		if hold := d.publish(publish); hold > 0 {
 			believe = time.After(hold)
 		}
+
 		select {
 		case change, ok := <-changes:
 			if !ok {
@@ -218,22 +230,26 @@ func (d *Discovery) publish(publish func(rpc.Snapshot)) (hold time.Duration) {
 	if d.servers == nil {
 		return 0
 	}
-	servers := slices.Compact(slices.Sorted(maps.Values(d.servers))) // one server may have two keys for a while
-	if len(servers) > 0 && servers[0] == "" {
-		servers = servers[1:]
-	}
 
-	now := rpc.Snapshot{Servers: servers, Stale: d.stale}
-	if len(servers) == 0 && len(d.last.Servers) > 0 {
+	now := rpc.Snapshot{Servers: d.addrs(), Stale: d.stale}
+	if len(now.Servers) == 0 && len(d.last.Servers) > 0 {
 		hold = d.session - time.Since(d.recovered)
 		if hold > 0 || d.stale {
 			now = rpc.Snapshot{Servers: d.last.Servers, Stale: true}
 		}
 	}
 
-	if !d.published || d.last.Stale != now.Stale || !slices.Equal(d.last.Servers, now.Servers) {
+	isNew := now.Stale != d.last.Stale || !slices.Equal(now.Servers, d.last.Servers)
+	if isNew || !d.published {
 		d.last, d.published = now, true
 		publish(now)
 	}
 	return hold
+}
+
+// addrs returns the addresses of the set, sorted, each once.
+func (d *Discovery) addrs() []string {
+	addrs := slices.Sorted(maps.Values(d.servers))
+	addrs = slices.Compact(addrs) // one server may have two keys for a while
+	return slices.DeleteFunc(addrs, func(addr string) bool { return addr == "" })
 }

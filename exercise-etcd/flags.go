@@ -5,6 +5,7 @@ package etcd
 
 import (
 	"crypto/tls"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -40,12 +41,11 @@ func NewFlags(flags *flag.FlagSet) *Flags {
 	if endpoints == "" {
 		endpoints = "127.0.0.1:2379"
 	}
-
 	user := &secret{text: os.Getenv("ETCD_USER")}
-	os.Unsetenv("ETCD_USER")
 	if user.text != "" {
 		user.where = "$ETCD_USER"
 	}
+	os.Unsetenv("ETCD_USER")
 
 	f := &Flags{
 		Endpoints: flags.String("endpoints", endpoints,
@@ -53,12 +53,15 @@ func NewFlags(flags *flag.FlagSet) *Flags {
 		Root: flags.String("root", "/demo", "what the `keys` of servers begin with"),
 		Session: flags.Duration("session", 6*time.Second,
 			"time to live of a lease, in whole seconds: how long a dead server stays registered"),
-		user: user, flags: flags,
+		user:  user,
+		flags: flags,
 	}
-
 	flags.Func("user",
 		"credentials for etcd, `user:password`; better in $ETCD_USER: others on this machine can see the command line",
-		func(text string) error { *user = secret{text, "-user"}; return nil })
+		func(text string) error {
+			*user = secret{text, "-user"}
+			return nil
+		})
 	flags.StringVar(&f.tls.TrustedCAFile, "cacert", "",
 		"PEM `file` of the authority that etcd's certificate must be of; has TLS used")
 	flags.StringVar(&f.tls.CertFile, "cert", "", "PEM `file` of our own certificate, if etcd asks for one; needs -key")
@@ -73,8 +76,6 @@ func (f *Flags) Config() clientv3.Config {
 	if err != nil {
 		rpc.UsageError(f.flags, "-endpoints: %v", err)
 	}
-
-	config := clientv3.Config{Endpoints: endpoints}
 	if err := rpc.CheckRoot(*f.Root); err != nil {
 		rpc.UsageError(f.flags, "-root: %v", err)
 	}
@@ -82,13 +83,13 @@ func (f *Flags) Config() clientv3.Config {
 		rpc.UsageError(f.flags, "-session must be at least 2s and in whole seconds, not %v", *f.Session)
 	}
 
+	config := clientv3.Config{Endpoints: endpoints}
 	if f.user.where != "" {
 		if _, err := rpc.ParseCredentials(f.user.text); err != nil {
 			rpc.UsageError(f.flags, "%s: %v", f.user.where, err)
 		}
 		config.Username, config.Password, _ = strings.Cut(f.user.text, ":")
 	}
-
 	config.TLS, err = f.tlsConfig()
 	if err != nil {
 		rpc.UsageError(f.flags, "%v", err)
@@ -96,11 +97,12 @@ func (f *Flags) Config() clientv3.Config {
 	return config
 }
 
+// tlsConfig returns what -cacert, -cert and -key say, nil for nothing.
 func (f *Flags) tlsConfig() (*tls.Config, error) {
-	switch {
-	case (f.tls.CertFile == "") != (f.tls.KeyFile == ""):
-		return nil, fmt.Errorf("-cert and -key go together")
-	case f.tls.TrustedCAFile == "" && f.tls.CertFile == "":
+	if (f.tls.CertFile == "") != (f.tls.KeyFile == "") {
+		return nil, errors.New("-cert and -key go together")
+	}
+	if f.tls.TrustedCAFile == "" && f.tls.CertFile == "" {
 		return nil, nil
 	}
 	config, err := f.tls.ClientConfig()

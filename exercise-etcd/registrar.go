@@ -26,24 +26,30 @@ import (
 type Registrar struct {
 	config clientv3.Config
 	root   string
-	data   string
-	ttl    time.Duration
+	data   string // the endpoint, as our key has it
 
+	// What others tell run.
 	wanted atomic.Bool   // a worker serves
-	known  atomic.Bool   // there is a key, or may be
 	poke   chan struct{} // holds one token when wanted has changed
-	ctx    context.Context
-	cancel context.CancelFunc
 	close  sync.Once
-	last   context.Context // for the end of the registration; set before ctx ends
-	done   chan struct{}   // closed when run has returned
+	ctx    context.Context // ends with the first Close
+	cancel context.CancelFunc
+	last   context.Context // bounds the end of the registration; set before ctx ends
 
-	// What follows belongs to run.
-	client *clientv3.Client
+	// What run tells others.
+	known atomic.Bool   // there is a key, or may be
+	done  chan struct{} // closed when run has returned
+
+	// What is, as far as run knows; nobody else touches it. There is a key only
+	// while there is a lease, and its name is the lease's.
+	client *clientv3.Client // nil: none yet
+	ttl    time.Duration    // the lease's: as asked for and, once there was one, as granted
 	lease  clientv3.LeaseID // ours, or NoLease
 	put    bool             // the key is attached to it
-	lessor clientv3.Lease   // the stream on which it is kept alive; nil: none
-	alive  <-chan *clientv3.LeaseKeepAliveResponse
+
+	// The stream on which the lease is kept alive, run's too.
+	lessor clientv3.Lease                          // nil: none
+	alive  <-chan *clientv3.LeaseKeepAliveResponse // delivers when it was renewed; closed: the stream has ended
 }
 
 // NewRegistrar prepares to register the endpoint as root + "/rpc/" + the lease
@@ -53,8 +59,12 @@ type Registrar struct {
 func NewRegistrar(config clientv3.Config, root string, ttl time.Duration, endpoint rpc.Endpoint) *Registrar {
 	data, _ := json.Marshal(endpoint) // a string and a number never fail
 	r := &Registrar{
-		config: config, root: root, data: string(data), ttl: max(ttl.Round(time.Second), time.Second),
-		poke: make(chan struct{}, 1), done: make(chan struct{}),
+		config: config,
+		root:   root,
+		data:   string(data),
+		ttl:    max(ttl.Round(time.Second), time.Second),
+		poke:   make(chan struct{}, 1),
+		done:   make(chan struct{}),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	go r.run()
@@ -66,7 +76,7 @@ func (r *Registrar) SetServing(serving bool) {
 	r.wanted.Store(serving)
 	select {
 	case r.poke <- struct{}{}:
-	default:
+	default: // run has yet to see the last one, and will see this, too
 	}
 }
 
@@ -79,6 +89,7 @@ func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
 		r.last = ctx
 		r.cancel()
 	})
+
 	select {
 	case <-r.done:
 	case <-ctx.Done():
@@ -86,32 +97,25 @@ func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
 	return wasRegistered
 }
 
+// run takes the next step whenever it is woken, until the registrar is closed.
 func (r *Registrar) run() {
 	defer close(r.done)
-	failures, told := 0, ""
+
+	failures, warned := 0, ""
 	for r.ctx.Err() == nil {
 		err := r.reconcile()
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			failures = 0 // etcd is there, and a new lease all that it takes
+		}
 
 		// While all is well the lease is renewed about three times in its time
 		// to live.
-		next := time.After(r.ttl * 2 / 3)
-		switch {
-		case err == nil:
-			failures, told = 0, ""
-		case r.ctx.Err() == nil:
-			if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-				failures = 0 // etcd is there, and a new lease all that it takes
-			}
-			level := slog.LevelDebug
-			if err.Error() != told { // each trouble is worth one warning, however long it lasts
-				level, told = slog.LevelWarn, err.Error()
-			}
-			what := "not registered"
-			if r.put {
-				what = "still registered, as far as we know"
-			}
-			slog.Log(r.ctx, level, what, "err", err)
-			next = time.After(pause(failures))
+		wait := r.ttl * 2 / 3
+		if err == nil {
+			failures, warned = 0, ""
+		} else if r.ctx.Err() == nil {
+			warned = r.log(err, warned)
+			wait = pause(failures)
 			failures++
 		}
 
@@ -120,13 +124,30 @@ func (r *Registrar) run() {
 			if !ok {
 				r.mute()
 			}
-		case <-next: // the stream hangs, or what failed is tried again
+		case <-time.After(wait): // the stream hangs, or what failed is tried again
 			r.mute()
 		case <-r.poke:
 		case <-r.ctx.Done():
 		}
 	}
 	r.end()
+}
+
+// log logs what reconcile failed with. Each trouble is worth one warning,
+// however long it lasts: warned is the one that was given last, and log returns
+// the one to remember.
+func (r *Registrar) log(err error, warned string) string {
+	level := slog.LevelDebug
+	if err.Error() != warned {
+		level = slog.LevelWarn
+		warned = err.Error()
+	}
+	what := "not registered"
+	if r.put {
+		what = "still registered, as far as we know"
+	}
+	slog.Log(r.ctx, level, what, "err", err)
+	return warned
 }
 
 // end revokes the lease. A member that hangs may have been asked first: so it
@@ -152,12 +173,13 @@ func (r *Registrar) end() {
 }
 
 // reconcile takes the steps from what is to what should be.
-func (r *Registrar) reconcile() (err error) {
+func (r *Registrar) reconcile() error {
 	if r.client == nil {
-		r.client, err = connect(r.config)
+		client, err := connect(r.config)
 		if err != nil {
 			return err
 		}
+		r.client = client
 	}
 
 	if !r.wanted.Load() {
@@ -168,23 +190,11 @@ func (r *Registrar) reconcile() (err error) {
 	}
 
 	if r.lease == clientv3.NoLease {
-		// If the answer is lost there is a lease that nobody knows. It has no
-		// key, and runs out.
-		grant, err := request(r.ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
-			return r.client.Grant(ctx, int64(r.ttl/time.Second))
-		})
-		if err != nil {
-			return fmt.Errorf("get a lease: %w", err)
+		if err := r.grant(); err != nil {
+			return err
 		}
-
-		granted := time.Duration(grant.TTL) * time.Second
-		if granted != r.ttl {
-			slog.Warn("etcd grants another time to live", "asked", r.ttl, "granted", granted)
-		}
-		r.lease, r.ttl = grant.ID, granted
 	}
-
-	before := r.put
+	wasPut := r.put
 	if !r.put {
 		if err := r.register(); err != nil {
 			return err
@@ -195,10 +205,27 @@ func (r *Registrar) reconcile() (err error) {
 			return err
 		}
 	}
-
-	if before {
+	if wasPut {
 		return r.look()
 	}
+	return nil
+}
+
+// grant gets a lease. If the answer is lost there is one that nobody knows. It
+// has no key, and runs out.
+func (r *Registrar) grant() error {
+	grant, err := request(r.ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		return r.client.Grant(ctx, int64(r.ttl/time.Second))
+	})
+	if err != nil {
+		return fmt.Errorf("get a lease: %w", err)
+	}
+
+	granted := time.Duration(grant.TTL) * time.Second
+	if granted != r.ttl {
+		slog.Warn("etcd grants another time to live", "asked", r.ttl, "granted", granted)
+	}
+	r.lease, r.ttl = grant.ID, granted
 	return nil
 }
 
@@ -228,8 +255,11 @@ func (r *Registrar) look() error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", r.key(), err)
 	}
-	if kvs := found.Kvs; len(kvs) == 1 && string(kvs[0].Value) == r.data && kvs[0].Lease == int64(r.lease) {
-		return nil
+
+	for _, kv := range found.Kvs { // one, or none
+		if string(kv.Value) == r.data && kv.Lease == int64(r.lease) {
+			return nil
+		}
 	}
 	slog.Warn("somebody has deleted or changed our key", "key", r.key())
 	return r.register()
@@ -238,16 +268,18 @@ func (r *Registrar) look() error {
 // keepAlive asks whether the lease lives, and has it kept alive. The question
 // comes first because nobody but etcd knows: its clock may have stood still, or
 // it has a new leader, which gives every lease its full time again.
-func (r *Registrar) keepAlive() (err error) {
-	_, err = request(r.ctx, func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
+func (r *Registrar) keepAlive() error {
+	_, err := request(r.ctx, func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
 		return r.client.KeepAliveOnce(ctx, r.lease)
 	})
-	if err == nil {
-		// Not the client's own lessor: its one stream may hang with a member
-		// that hangs.
-		r.lessor = clientv3.NewLease(r.client)
-		r.alive, err = r.lessor.KeepAlive(r.ctx, r.lease)
+	if err != nil {
+		return fmt.Errorf("keep the lease alive: %w", r.forget(err))
 	}
+
+	// Not the client's own lessor: its one stream may hang with a member that
+	// hangs.
+	r.lessor = clientv3.NewLease(r.client)
+	r.alive, err = r.lessor.KeepAlive(r.ctx, r.lease)
 	if err != nil {
 		return fmt.Errorf("keep the lease alive: %w", r.forget(err))
 	}

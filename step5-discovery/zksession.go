@@ -118,6 +118,7 @@ func SplitAddrs(text string) (addrs []string, err error) {
 	return addrs, nil
 }
 
+// checkAddr returns why addr can't be "host:port".
 func checkAddr(addr string) error {
 	if strings.Contains(addr, "/") {
 		return errors.New("what comes behind a slash belongs to -root")
@@ -279,6 +280,8 @@ func (s *Session) dial(generation int, network, addr string, timeout time.Durati
 		return nil, err
 	}
 
+	// Several must have been accepted: when this machine has slept, the first
+	// one will do.
 	s.dialed++
 	if s.conn != nil && s.dialed > 3 && time.Since(s.lost) > s.granted {
 		slog.Warn("no ZooKeeper session for too long: starting anew")
@@ -310,6 +313,8 @@ func (h *hostList) Init(hosts []string) error { h.hosts = hosts; return nil }
 func (h *hostList) Len() int                  { return len(h.hosts) }
 func (h *hostList) Connected()                { h.tries = 0 }
 
+// Next returns the next address. When all have been tried three times in vain,
+// the library is to pause, for a second, before each further round.
 func (h *hostList) Next() (host string, pause bool) {
 	h.tries++
 	i := h.tries % len(h.hosts)
@@ -353,7 +358,7 @@ func (c *watched) SetReadDeadline(t time.Time) error {
 	case authenticateBegins, authenticateGoesOn:
 		t = time.Now().Add(c.patience)
 	case recvLoopBegins:
-		time.Sleep(headStart)
+		time.Sleep(headStart) // another goroutine sends the watches now
 	}
 	return c.Conn.SetReadDeadline(t)
 }
@@ -453,6 +458,7 @@ func (s *Session) Close(ctx context.Context) error {
 		return ErrUnanswered
 	case <-closed:
 	}
+
 	// The library doesn't say whether it had an answer. But when it has given
 	// up, its time is over; and without an answer it reads on until that fails.
 	if time.Since(began) >= closePatience || tcp.broken.Load() {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -33,20 +34,28 @@ func main() {
 	store := etcd.NewFlags(flags)
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
-	rounds := calls.Rounds()
 
+	if err := run(calls.Rounds(), store); err != nil {
+		fmt.Fprintln(os.Stderr, "client:", err)
+		os.Exit(1)
+	}
+}
+
+// run makes the calls, until they are made or a signal ends it.
+func run(rounds rpc.Rounds, store *etcd.Flags) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
 	discovery := etcd.NewDiscovery(store.Config(), *store.Root, *store.Session)
 	client := rpc.NewClient(discovery)
 	defer client.Close()
 
-	if err := rounds.Run(ctx, client); err != nil {
-		why := ""
-		if err := discovery.Err(); err != nil {
-			why = fmt.Sprintf(": %v", err)
-		}
-		fmt.Fprintf(os.Stderr, "client: %v under %s in etcd at %s%s\n", err, *store.Root, *store.Endpoints, why)
-		os.Exit(1)
+	err := rounds.Run(ctx, client)
+	if !errors.Is(err, rpc.ErrNoServer) && !errors.Is(err, rpc.ErrNoList) {
+		return err
 	}
+	err = fmt.Errorf("%w under %s in etcd at %s", err, *store.Root, *store.Endpoints)
+	if why := discovery.Err(); why != nil {
+		err = fmt.Errorf("%w: %w", err, why)
+	}
+	return err
 }

@@ -34,8 +34,10 @@ func main() {
 	store := etcd.NewFlags(flags)
 	rpc.Teach(about)
 	pos := rpc.ParseArgs(flags, os.Args[1:], "HOST", "PORT")
+
 	config, host := server.Config(pos[0], pos[1])
 	config.Service = rpc.NewService()
+
 	client := store.Config()
 	config.Register = func(addr *net.TCPAddr) (rpc.Registration, error) {
 		return etcd.NewRegistrar(client, *store.Root, *store.Session, rpc.Endpoint{Host: host, Port: addr.Port}), nil
