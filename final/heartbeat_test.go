@@ -49,6 +49,7 @@ func TestWorkersThatDontHangStay(t *testing.T) {
 	s.Freeze(workers...)
 	time.Sleep(time.Second)
 	s.SignalEach(syscall.SIGCONT, workers...)
+
 	for range 12 {
 		assert.Equal(t, "pi_r", c.ReadReply().Kind)
 	}

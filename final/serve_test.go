@@ -102,6 +102,7 @@ func TestServeRegistersWhileItServes(t *testing.T) {
 		return book, nil
 	}
 	config.OnStart = func(addr *net.TCPAddr, pids []int) { started <- start{addr, pids} }
+
 	ended := serve(t, config)
 	addr := receive(t, registered, "Register")
 	assert.NotZero(t, addr.Port)
@@ -109,11 +110,13 @@ func TestServeRegistersWhileItServes(t *testing.T) {
 	begun := receive(t, started, "OnStart")
 	assert.Equal(t, addr, begun.addr)
 	assert.Len(t, begun.pids, 2)
+
 	c := harness.Dial(t, addr.String())
 	c.SendRequest("pi", 2_000_000)
 	c.WantReply("pi_r", string(NewReply("", PiSum(2_000_000)).Result))
 	c.SendRequest("break", 3) // the third step of a task
 	c.WantReply("error", `"internal error"`)
+
 	half := harness.Dial(t, addr.String())
 	half.Send(harness.Frame(harness.Request("ping", 1))[:9])
 	half.WantError() // a limit
@@ -123,6 +126,7 @@ func TestServeRegistersWhileItServes(t *testing.T) {
 	ctx := receive(t, book.closing, "Close")
 	_, bounded := ctx.Deadline()
 	assert.True(t, bounded)
+
 	d := harness.Dial(t, addr.String())
 	d.SendRequest("ping", "still here")
 	d.WantPong(`"still here"`)
@@ -133,6 +137,7 @@ func TestServeRegistersWhileItServes(t *testing.T) {
 	d.WantEOF()
 	c.Close()
 	d.Close()
+
 	assert.NoError(t, receive(t, ended, "Serve"))
 	assert.Empty(t, book.serving)
 	for _, pid := range begun.pids {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzTasks: Tasks answer any body, once, and as the service does.
+// FuzzTasks: a dispatcher answers any body, once, and as the service does.
 func FuzzTasks(f *testing.F) {
 	for _, body := range []string{
 		`{"in":"pi","params":0}`, `{"in":"pi","params":93}`, `{"in":"pi","params":9999}`,
