@@ -96,6 +96,7 @@ func TestServeRegistersWhileItServes(t *testing.T) {
 		pids []int
 	}
 	registered, started := make(chan *net.TCPAddr, 1), make(chan start, 1)
+
 	config := serveConfig()
 	config.Register = func(addr *net.TCPAddr) (Registration, error) {
 		registered <- addr
@@ -104,6 +105,7 @@ func TestServeRegistersWhileItServes(t *testing.T) {
 	config.OnStart = func(addr *net.TCPAddr, pids []int) { started <- start{addr, pids} }
 
 	ended := serve(t, config)
+
 	addr := receive(t, registered, "Register")
 	assert.NotZero(t, addr.Port)
 	assert.True(t, receive(t, book.serving, "SetServing"))
@@ -131,6 +133,7 @@ func TestServeRegistersWhileItServes(t *testing.T) {
 	d.SendRequest("ping", "still here")
 	d.WantPong(`"still here"`)
 	book.answer <- true
+
 	answered := time.Now()
 	c.WantEOF()
 	assert.GreaterOrEqual(t, time.Since(answered), noticeTime, "clients need time to notice")

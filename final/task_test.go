@@ -278,18 +278,21 @@ func TestTaskOfACallerWhoLeftIsDropped(t *testing.T) {
 	half.SendRequest("compute", 2)
 	half.CloseWrite() // which still reads
 	w.eventually("two long computations", func() bool { return len(w.tasks.long) == 2 })
+
 	// Whose turn would not come before these two have ended.
 	gone := w.dial()
 	gone.SendRequest("compute", 3)
 	w.eventually("a third one", func() bool { return len(w.tasks.long) == 3 })
 	gone.Reset()
 	w.eventually("two computations", func() bool { return len(w.tasks.long) == 2 })
+
 	w.on(func() { l.steps = nil })
 	w.eventually("steps of both others", func() bool { return len(l.steps) >= 10 })
 	w.on(func() {
 		assert.NotContains(t, l.steps, "3")
 		l.finish = true
 	})
+
 	stays.WantReply("computed", "1")
 	half.WantReply("computed", "2")
 	half.WantEOF()

@@ -320,10 +320,12 @@ func TestSpec2(t *testing.T) {
 		s := start(t)
 		busy, eager := s.Dial(t), s.Dial(t)
 		ping(t, eager)
+
 		call := harness.Request("pi", 20_000_000)
 		// So long that they aren't read at once.
 		call = call[:len(call)-1] + strings.Repeat(" ", 8000-len(call)) + "}"
 		go func() { _ = busy.TrySend(slices.Repeat(harness.Frame(call), 32)) }() // until the server has been told
+
 		type end struct {
 			at  time.Time
 			err error
@@ -338,6 +340,7 @@ func TestSpec2(t *testing.T) {
 				}
 			}
 		}()
+
 		busy.ReadReply()
 		s.SignalGroup(syscall.SIGINT)
 

@@ -26,10 +26,12 @@ func TestSpec4(t *testing.T) {
 		s.WaitServing(t, workers)
 		return s
 	}
+
 	// A call in progress is to be finished, however slow the machine, before
 	// the grace period is over.
 	grace := theServer.Settle("grace", 20*time.Second, 5*time.Second)
 	most := grace - 2*time.Second
+
 	// begin returns a connection with a call that takes a while.
 	begin := func(t *testing.T, s *harness.Server) *harness.Conn {
 		t.Helper()
@@ -39,6 +41,7 @@ func TestSpec4(t *testing.T) {
 		s.WaitRead(t, c)
 		return c
 	}
+
 	finish := func(t *testing.T, c *harness.Conn) {
 		t.Helper()
 		for range 2 {
@@ -48,6 +51,7 @@ func TestSpec4(t *testing.T) {
 		c.WantEOF()
 		c.Close()
 	}
+
 	// clean expects a clean end.
 	clean := func(t *testing.T, s *harness.Server, within time.Duration) {
 		t.Helper()

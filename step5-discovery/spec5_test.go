@@ -29,6 +29,7 @@ func TestSpec5(t *testing.T) {
 	expired := session + 4*time.Second // by then ZooKeeper has ended a session that it has not heard of
 	zookeeper := zkdev.StartT(t)
 	var roots atomic.Int64
+
 	// begin returns a root of the milestone's own, which doesn't exist yet, and
 	// the options of a server that registers there.
 	begin := func(t *testing.T) (*zkdev.Registry, harness.Options) {
@@ -36,17 +37,20 @@ func TestSpec5(t *testing.T) {
 		registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/spec5-%d", roots.Add(1)))
 		return registry, harness.Options{ZK: zookeeper.Addr(), Root: registry.Root, Session: session}
 	}
+
 	must := func(t *testing.T, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	// run starts a server on that host, and a port that the kernel chooses.
 	run := func(t *testing.T, o harness.Options, host string) *harness.Program {
 		t.Helper()
 		return theServer.Start(t, o, host, "0")
 	}
+
 	// port returns the port that the server says it listens on.
 	port := func(t *testing.T, p *harness.Program) (port string) {
 		t.Helper()
@@ -59,6 +63,7 @@ func TestSpec5(t *testing.T) {
 		})
 		return port
 	}
+
 	// stop ends the server with SIGTERM and expects a clean end.
 	stop := func(t *testing.T, p *harness.Program, within time.Duration) {
 		t.Helper()
@@ -68,6 +73,7 @@ func TestSpec5(t *testing.T) {
 		left := len(p.Processes(t))
 		harness.Check(t, left == 0, "no process left", "%d", left)
 	}
+
 	// answers checks that the server at addr answers a new client.
 	answers := func(t *testing.T, addr string) {
 		t.Helper()

@@ -76,6 +76,7 @@ func FuzzReplies(f *testing.F) {
 			}
 			unread = unread[n:]
 		}
+
 		server.Close()
 		select {
 		case <-ended:
@@ -98,12 +99,14 @@ func FuzzReplies(f *testing.F) {
 				require.Zero(t, o.reply)
 			}
 		}
+
 		require.Equal(t, lost > 0, r.aside.Load() > 0, "it is set aside if it has failed someone")
 		require.Zero(t, r.outstanding.Load(), "calls not answered")
 		require.Nil(t, r.pipe, "the next call gets a new connection")
 		require.ErrorIs(t, p.ctx.Err(), context.Canceled, "the writer ends")
 		_, err := client.Write([]byte("x"))
 		require.Error(t, err, "the connection is closed")
+
 		late := make(chan outcome, 2)
 		p.send(&attempt{remote: r, pipe: p, frame: ping("late"), outcomes: late})
 		require.Len(t, late, 1, "outcomes of a call that comes late")

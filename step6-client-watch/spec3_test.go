@@ -85,6 +85,7 @@ func TestSpec3(t *testing.T) {
 
 		var held []int // by the busier one, in each round
 		average := float64(conns)
+
 		// Where other programs keep the processors busy, whose turn it is isn't
 		// the workers' to say: so there are three attempts.
 		for attempt := 0; attempt < 3 && average > most*conns; attempt++ {
@@ -94,10 +95,12 @@ func TestSpec3(t *testing.T) {
 				for range conns {
 					open = append(open, s.Dial(t))
 				}
+
 				share := map[int]int{}
 				for _, pid := range s.Owners(t, open...) {
 					share[pid]++
 				}
+
 				larger := slices.Max(slices.Collect(maps.Values(share)))
 				held = append(held, larger)
 				average += float64(larger) / rounds

@@ -123,20 +123,24 @@ func TestWatch(t *testing.T) {
 		proxy, err := netproxy.NewTapped(zookeeper.Addr(), requests.tap)
 		require.NoError(t, err)
 		t.Cleanup(proxy.Close)
+
 		var servers []string
 		for i := range 9 {
 			w.create(fmt.Sprint("rpc", i), at(i+1))
 			servers = append(servers, fmt.Sprint("h:", i+1))
 		}
+
 		w.watch(proxy.Addr(), session)
 		w.wait(false, servers...)
 		requests.want(t, 1+9)
+
 		w.create("newcomer", at(99))
 		w.wait(false, append(servers, "h:99")...)
 		requests.want(t, 1+9+2)
 		w.remove("/newcomer")
 		w.wait(false, servers...)
 		requests.want(t, 1+9+2+1)
+
 		w.create("bad", "gibberish")
 		requests.want(t, 1+9+2+1+2)
 		w.create("good", at(98))

@@ -102,12 +102,14 @@ func TestFaultSlowReaders(t *testing.T) {
 			taken.Add(int64(len(padding)))
 		}
 	}
+
 	var deafSenders sync.WaitGroup
 	for range deaf {
 		c := harness.DialSmall(t, s.Addr)
 		c.Timeout = time.Second
 		deafSenders.Go(func() { send(c, most) })
 	}
+
 	var replies [slow]atomic.Int64
 	done, errs := make(chan bool), make(chan error, slow)
 	for i := range slow {
@@ -115,13 +117,16 @@ func TestFaultSlowReaders(t *testing.T) {
 		go send(c, math.MaxInt)
 		go func() { errs <- srvReadSlowly(c, &replies[i], done) }()
 	}
+
 	deafSenders.Wait()
 	s.Call(t, "ping", 1)
 	grown := s.RSS() - before
 	assert.Less(t, grown, int64(64<<20), "more bytes of memory; %d MiB of requests were taken", taken.Load()>>20)
+
 	s.WantIdle(t)
 	s.Call(t, "ping", 1)
 	srvWaitConns(t, s, slow)
+
 	close(done)
 	for i := range slow {
 		require.NoError(t, <-errs)
@@ -165,6 +170,7 @@ func TestFaultSlowloris(t *testing.T) {
 	var senders sync.WaitGroup
 	conns := make([]*harness.Conn, 30)
 	began := time.Now()
+
 	for i := range conns {
 		c := s.Dial(t)
 		conns[i] = c
@@ -179,11 +185,13 @@ func TestFaultSlowloris(t *testing.T) {
 			}
 		})
 	}
+
 	for _, c := range conns {
 		c.WantReply("error", `"the request did not come in whole in time"`)
 		c.WantEOF()
 		srvPing(t, good)
 	}
+
 	assert.GreaterOrEqual(t, time.Since(began), timeout)
 	srvWaitConns(t, s, 2) // although they go on sending
 	close(stop)
@@ -205,16 +213,19 @@ func TestFaultHalfFrames(t *testing.T) {
 		conns[i] = s.Dial(t)
 	}
 	srvWaitConns(t, s, 1+len(conns))
+
 	used, asked := srvMemory(t, s)
 	cpu := s.CPU()
 	half := harness.Frame(strings.Repeat("x", rpc.MaxRequest))[:100]
 	for _, c := range conns {
 		c.Send(half)
 	}
+
 	for _, i := range []int{0, len(conns) / 2, len(conns) - 1} {
 		s.WaitRead(t, conns[i])
 	}
 	srvPing(t, good)
+
 	usedNow, askedNow := srvMemory(t, s)
 	assert.Less(t, usedNow-used, int64(32<<20), "more bytes of memory in use")
 	assert.Less(t, askedNow-asked, int64(256<<20), "more bytes of memory reserved")

@@ -109,6 +109,7 @@ func TestFaultUnfinishedRequests(t *testing.T) {
 		}
 	}
 	assert.Less(t, s.RSS()-before, int64(conns<<20/3), "more bytes of memory in use")
+
 	ended := 0
 	for _, c := range strangers {
 		c.Timeout = time.Second // the last ones may stay
@@ -123,6 +124,7 @@ func TestFaultUnfinishedRequests(t *testing.T) {
 		}
 	}
 	assert.Equal(t, conns-10, ended, "strangers that got an error reply")
+
 	for range 20 { // as much is held as may be
 		good.Send(longFrame)
 		assert.Equal(t, "pong", good.ReadReply().Kind)

@@ -49,6 +49,7 @@ func TestFaultBurstBehindASlowLink(t *testing.T) {
 				r.registry.Remove(crowd[one])
 				crowd = slices.Delete(crowd, one, one+1)
 			}
+
 			switch {
 			case round == 1 && i == 20: // the link breaks, too
 				gate.Reset()
@@ -56,12 +57,14 @@ func TestFaultBurstBehindASlowLink(t *testing.T) {
 				r.stop(leaves, patience)
 			}
 		}
+
 		var addrs []string
 		for _, node := range r.registry.Now() {
 			addrs = append(addrs, node.Addr())
 		}
 		client.lists(false, addrs...)
 	}
+
 	client.alwaysListed(stays)
 	joins := leaves.Restart(t)
 	calls.wait(joins, 20)

@@ -131,17 +131,21 @@ func TestPiConvergesThroughTheWholeSystem(t *testing.T) {
 			reply, server, err := client.Call(ctx, "pi", n)
 			require.NoError(t, err)
 			servers[server] = true
+
 			var pi float64
 			require.NoError(t, json.Unmarshal(reply.Result, &pi))
 			assert.Equal(t, math.Float64bits(rpc.PiSum(n)), math.Float64bits(pi), "bits of pi(%d) from %s", n, server)
+
 			if want, ok := printed[n]; ok {
 				assert.Equal(t, want, fmt.Sprintf("%.12g", pi))
 			}
+
 			if n >= 9 {
 				// The series' own next term, and the rounding of n additions.
 				tolerance := 2/float64(n+1) + 1e-11*float64(n+1)
 				assert.InDelta(t, 1, (math.Pi-pi)*math.Pi*float64(n+1), tolerance, "error of pi(%d) times π(n+1)", n)
 			}
+
 			assert.GreaterOrEqual(t, pi, last, "pi(%d) is nearer than the one before", n)
 			last = pi
 		}

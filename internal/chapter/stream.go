@@ -130,6 +130,7 @@ func (s *stream) blocks(test string) (blocks []string) {
 	for line := range strings.Lines(s.printed[test].String()) {
 		line = strings.TrimRight(line, "\r\n")
 		m := place.FindStringSubmatch(line)
+
 		switch {
 		case noise.MatchString(line):
 		case m != nil:

@@ -38,6 +38,7 @@ func sameValue(a, b any) bool {
 		if !ok || len(a) != len(b) {
 			return false
 		}
+
 		for i := range a {
 			if !sameValue(a[i], b[i]) {
 				return false
@@ -49,6 +50,7 @@ func sameValue(a, b any) bool {
 		if !ok || len(a) != len(b) {
 			return false
 		}
+
 		for key := range a {
 			if other, ok := b[key]; !ok || !sameValue(a[key], other) {
 				return false

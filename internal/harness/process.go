@@ -119,16 +119,19 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 		return nil, err
 	}
 	defer stdin.Close()
+
 	stdout, err := os.Create(filepath.Join(p.dir, "stdout"))
 	if err != nil {
 		return nil, err
 	}
 	defer stdout.Close()
+
 	stderr, err := os.Create(filepath.Join(p.dir, "stderr"))
 	if err != nil {
 		return nil, err
 	}
 	defer stderr.Close()
+
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdout, stderr
 	if l.output != nil {
 		p.cmd.Stdout, p.cmd.Stderr = l.output, l.output
@@ -140,6 +143,7 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	}
 	p.PID = p.group.PID
 	p.exceeded = p.group.Limit(maxGroup)
+
 	go func() {
 		<-p.group.Done()
 		saw(t, "pid %d ended with exit code %d", p.PID, p.exitCode())

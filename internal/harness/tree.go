@@ -33,6 +33,7 @@ func (p *Program) Tree() string {
 		case q.Parent != p.PID:
 			state += fmt.Sprintf(", child of %d", q.Parent)
 		}
+
 		if groups[state] == nil {
 			order = append(order, state)
 		}

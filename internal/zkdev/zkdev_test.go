@@ -271,12 +271,14 @@ func TestDiesWithItsParent(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, parent.Start())
 			defer parent.Process.Kill()
+
 			var pids [3]int
 			var addrs, dirs [3]string
 			servers := 1
 			if mode == "ensemble" {
 				servers = 3
 			}
+
 			for i := range servers {
 				_, err = fmt.Fscanf(stdout, "%d %s %q\n", &pids[i], &addrs[i], &dirs[i])
 				require.NoError(t, err)

@@ -100,6 +100,5 @@ var NotYet = []string{
 	"final/doc.go",
 	"final/fast.go",
 	"final/limits.go",
-	"final/method_fuzz_test.go",
 	"final/server.go",
 }
