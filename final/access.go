@@ -69,12 +69,15 @@ func (c *Credentials) Protect(r *Registrar) {
 		case path != r.root: // a registration
 			threat := openTo(r.session, r.root)
 			if threat != "" && !warned {
-				slog.Warn(r.root+" is open: strangers can "+threat, "remedy", "in zkCli.sh: addauth digest "+c.User+":PASSWORD, then setAcl "+
-					r.root+" auth::cdrwa,world:anyone:r; then only servers with these credentials can register")
+				slog.Warn(r.root+" is open: strangers can "+threat, "remedy",
+					"in zkCli.sh: addauth digest "+c.User+":PASSWORD, then setAcl "+r.root+
+						" auth::cdrwa,world:anyone:r; then only servers with these credentials can register")
 			}
 			warned = threat != ""
 		}
-		// "auth" are the credentials that the connection has; ZooKeeper fills them in.
+
+		// "auth" are the credentials that the connection has; ZooKeeper fills
+		// them in.
 		return append(zk.AuthACL(zk.PermAll), zk.WorldACL(everyone)...)
 	}
 }
@@ -86,13 +89,16 @@ func openTo(s *Session, root string) string {
 		acl, _, err := c.GetACL(root)
 		return acl, err
 	})
+
 	var perms int32
 	for _, entry := range acl {
 		if err == nil && entry.Scheme == "world" {
 			perms |= entry.Perms
 		}
 	}
-	creates, deletes := perms&(zk.PermCreate|zk.PermAdmin) != 0, perms&(zk.PermDelete|zk.PermAdmin) != 0
+
+	creates := perms&(zk.PermCreate|zk.PermAdmin) != 0
+	deletes := perms&(zk.PermDelete|zk.PermAdmin) != 0
 	switch {
 	case creates && deletes:
 		return "delete registrations and register false servers"
@@ -122,6 +128,7 @@ type introduction struct {
 func (i *introduction) prepare(conn *zk.Conn) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+
 	switch {
 	case i.known == conn:
 		return nil
@@ -130,8 +137,10 @@ func (i *introduction) prepare(conn *zk.Conn) error {
 	case conn.State() != zk.StateHasSession: // lost while we waited for our turn: the library would wait for the next
 		return ErrNoSession
 	}
+
 	done := make(chan error, 1)
 	go func() { done <- conn.AddAuth(i.scheme, i.auth) }()
+
 	select {
 	case err := <-done:
 		if errors.Is(err, zk.ErrAuthFailed) {
@@ -144,6 +153,7 @@ func (i *introduction) prepare(conn *zk.Conn) error {
 	case <-time.After(i.timeout):
 		return fmt.Errorf("%w: no answer when we introduced ourselves", ErrNoSession)
 	}
+
 	i.known = conn
 	return nil
 }

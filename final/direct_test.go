@@ -76,9 +76,10 @@ func TestDirectWriteNeverWaits(t *testing.T) {
 }
 
 func TestLongRepliesMemoryIsNotKept(t *testing.T) {
-	spareBuffer() // what other tests have left
-	keepBuffer(make([]byte, mostKept+1))
-	require.Nil(t, spareBuffer())
-	keepBuffer(make([]byte, mostKept))
-	require.Equal(t, mostKept, cap(spareBuffer()))
+	var server Server
+	server.keep(make([]byte, maxKept+1))
+	require.Nil(t, server.spare)
+	server.keep(make([]byte, maxKept))
+	require.Equal(t, maxKept, cap(server.spare))
+	require.Empty(t, server.spare)
 }

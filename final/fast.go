@@ -11,9 +11,9 @@ import (
 	"sync"
 )
 
-// mostKept is the most memory that one call leaves behind for the next, in
+// maxKept is the most memory that one call leaves behind for the next, in
 // bytes. A long message should not cost us its memory for ever.
-const mostKept = 64 << 10
+const maxKept = 64 << 10
 
 // names are the usual ones: a name that is here costs no memory.
 var names = map[string]string{"ping": "ping", "pi": "pi", "pong": "pong", "pi_r": "pi_r", "error": "error"}
@@ -31,18 +31,23 @@ func cutMessage(body []byte, key1, key2 string) (name string, raw []byte, ok boo
 	if length <= len(`""`) {
 		return "", nil, false
 	}
-	quoted, rest := rest[:length], rest[length:]
-	if rest, ok = cutPrefix(rest, ","); !ok {
+	unquoted := rest[1 : length-1]
+
+	rest, ok = cutPrefix(rest[length:], ",")
+	if !ok {
 		return "", nil, false
 	}
-	if rest, ok = cutPrefix(rest, key2); !ok || len(rest) < 2 || rest[len(rest)-1] != '}' {
+	rest, ok = cutPrefix(rest, key2)
+	if !ok || len(rest) < 2 || rest[len(rest)-1] != '}' {
 		return "", nil, false
 	}
-	if raw = rest[:len(rest)-1]; !surelyValid(raw) {
+	raw = rest[:len(rest)-1]
+	if !surelyValid(raw) {
 		return "", nil, false
 	}
-	unquoted := quoted[1 : length-1]
-	if name, ok = names[string(unquoted)]; !ok {
+
+	name, ok = names[string(unquoted)]
+	if !ok {
 		name = string(unquoted)
 	}
 	return name, raw, true
@@ -53,23 +58,26 @@ func cutPrefix(b []byte, prefix string) (rest []byte, ok bool) {
 	if len(b) < len(prefix) || string(b[:len(prefix)]) != prefix {
 		return nil, false
 	}
-	if b = b[len(prefix):]; len(b) > 0 && b[0] == ' ' {
+
+	b = b[len(prefix):]
+	if len(b) > 0 && b[0] == ' ' {
 		b = b[1:]
 	}
 	return b, true
 }
 
 // plainString returns the length of the JSON string at the beginning of b, its
-// quotes included, if it has no escapes and no byte above most; or else 0.
-func plainString(b []byte, most byte) int {
+// quotes included, if it has no escapes and no byte above last; or else 0.
+func plainString(b []byte, last byte) int {
 	if len(b) == 0 || b[0] != '"' {
 		return 0
 	}
+
 	for i, c := range b[1:] {
 		switch {
 		case c == '"':
 			return i + 2
-		case c < ' ', c == '\\', c > most:
+		case c < ' ', c == '\\', c > last:
 			return 0
 		}
 	}
@@ -95,6 +103,7 @@ func appendName(dst []byte, name string) []byte {
 	dst = append(dst, '"')
 	dst = append(dst, name...)
 	dst = append(dst, '"')
+
 	if plainString(dst[start:], 0x7f) == len(dst)-start {
 		return dst
 	}
@@ -127,7 +136,7 @@ func (e *encoder) encode(value any) (json.RawMessage, error) {
 }
 
 func (e *encoder) release() {
-	if e.buf.Cap() <= mostKept {
+	if e.buf.Cap() <= maxKept {
 		encoders.Put(e)
 	}
 }

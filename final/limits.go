@@ -17,18 +17,25 @@ import (
 )
 
 const (
-	starvedPause = 100 * time.Millisecond // between two tries to accept without a descriptor
-	starvedWord  = 10 * time.Second       // between two words about that in the log
+	// Without a free descriptor nothing can be accepted: these are the times
+	// between two tries, and between two words about it in the log.
+	starvedPause = 100 * time.Millisecond
+	starvedWord  = 10 * time.Second
 
-	minTimeout       = 100 * time.Millisecond // the least that makes sense; to look more often would cost more than it saves
-	sweepsPerTimeout = 4                      // of the shorter one
+	// A shorter timeout counts as minTimeout: to look more often would cost
+	// more than it saves. There are some sweeps in the shorter of the timeouts.
+	minTimeout       = 100 * time.Millisecond
+	sweepsPerTimeout = 4
 
-	maxEnds = 64 // connections ended in one turn: each costs some system calls, and others wait
+	// maxEnds is how many connections are ended in one turn: each costs some
+	// system calls, and others wait.
+	maxEnds = 64
 )
 
 var (
 	errSlowRequest = errors.New("the request did not come in whole in time")
-	errUnfinished  = errors.New("the server holds too much of requests that have not come in whole: this one is among the longest and oldest")
+	errUnfinished  = errors.New("the server holds too much of requests that have not come in whole: " +
+		"this one is among the longest and oldest")
 )
 
 // Limits bound what clients can use up in one worker. A zero field is no
@@ -96,7 +103,8 @@ func (l *limiter) setPeriod() {
 			continue
 		}
 		*timeout = max(*timeout, minTimeout)
-		if period := *timeout / sweepsPerTimeout; l.period == 0 || period < l.period {
+		period := *timeout / sweepsPerTimeout
+		if l.period == 0 || period < l.period {
 			l.period = period
 		}
 	}
@@ -112,13 +120,13 @@ func (l *limiter) pause(held int, err error) time.Duration {
 		}
 		return starvedPause // the listener stays ready: without a pause we would spin
 	case l.MaxConns > 0 && held >= l.MaxConns:
-		return -1 // until there is room again
+		return -1 // until closed finds that there is room again
 	}
 	return SpreadPause(held, err)
 }
 
-// closed is told when a connection has closed. A full worker has room for one
-// more then.
+// closed is told when a connection has closed. If the worker was full, it has
+// room for one more now, and accepts again.
 func (l *limiter) closed(c *Conn) {
 	l.count(c)
 	if l.MaxConns > 0 && len(l.server.conns) == l.MaxConns-1 {
@@ -141,7 +149,7 @@ func (l *limiter) sweep() {
 	l.endLate(late)
 }
 
-// grow makes a connection one sweep older.
+// grow makes a connection one sweep older, and its request.
 func (c *Conn) grow() {
 	c.progress.idle++
 	c.progress.partial++
@@ -156,12 +164,12 @@ func (c *Conn) grow() {
 
 // late reports whether a connection is over a timeout.
 func (l *limiter) late(c *Conn) bool {
-	return l.over(c.progress.idle, l.IdleTimeout) || l.over(c.progress.partial, l.FrameTimeout)
+	return l.expired(c.progress.idle, l.IdleTimeout) || l.expired(c.progress.partial, l.FrameTimeout)
 }
 
-// over reports whether that many sweeps are more than a timeout. The first one
-// doesn't count: what it saw may have begun just before it.
-func (l *limiter) over(sweeps int, timeout time.Duration) bool {
+// expired reports whether that many sweeps are more than a timeout. The first
+// one doesn't count: what it saw may have begun just before it.
+func (l *limiter) expired(sweeps int, timeout time.Duration) bool {
 	return timeout > 0 && time.Duration(sweeps-1)*l.period >= timeout
 }
 
@@ -194,7 +202,7 @@ func (l *limiter) end(c *Conn) {
 	switch {
 	case c.state >= stateLingering || c.unanswered || more > 0 || !l.late(c):
 		// It has ended, or it is we who are late.
-	case l.over(c.progress.partial, l.FrameTimeout):
+	case l.expired(c.progress.partial, l.FrameTimeout):
 		c.fail(errSlowRequest)
 	case len(c.out) > 0:
 		c.close() // the peer doesn't read: there is no telling it

@@ -31,7 +31,8 @@ func ParseRequest(body []byte) (Request, error) {
 		return Request{method, bytes.Clone(params)}, nil
 	}
 	var r Request
-	if err := parseObject(body, &r); err != nil {
+	err := parseObject(body, &r)
+	if err != nil {
 		return r, fmt.Errorf("bad request: %w", err)
 	}
 	if r.Method == "" {
@@ -46,7 +47,8 @@ func ParseReply(body []byte) (Reply, error) {
 		return Reply{kind, bytes.Clone(result)}, nil
 	}
 	var r Reply
-	if err := parseObject(body, &r); err != nil {
+	err := parseObject(body, &r)
+	if err != nil {
 		return r, fmt.Errorf("bad reply: %w", err)
 	}
 	if r.Kind == "" || r.Result == nil {

@@ -38,7 +38,7 @@ func (f *callFrame) build(method string, params any) ([]byte, error) {
 }
 
 func (f *callFrame) release() {
-	if cap(f.frame)+f.encoder.buf.Cap() <= mostKept {
+	if cap(f.frame)+f.encoder.buf.Cap() <= maxKept {
 		callFrames.Put(f)
 	}
 }
@@ -61,31 +61,5 @@ func (e *errand) release() {
 	if e.tries == 1 && len(e.open) == 0 && len(e.outcomes) == 0 {
 		*e = errand{outcomes: e.outcomes, open: e.open[:0]}
 		errands.Put(e)
-	}
-}
-
-// spares is memory for replies between two visits of connections. One piece is
-// enough for a process with one loop: a visit sends its replies before the next
-// one begins.
-var spares = make(chan []byte, 1)
-
-// spareBuffer returns empty memory that was used before, or nil.
-func spareBuffer() []byte {
-	select {
-	case b := <-spares:
-		return b[:0]
-	default:
-		return nil
-	}
-}
-
-// keepBuffer takes memory that is not used any more.
-func keepBuffer(b []byte) {
-	if cap(b) == 0 || cap(b) > mostKept {
-		return
-	}
-	select {
-	case spares <- b:
-	default:
 	}
 }

@@ -17,28 +17,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// chunkSize is how many bytes a connection may read in one visit, before it is
-// the next one's turn.
-const chunkSize = 16 << 10
+// What one visit takes at most, before it is the next one's turn.
+const (
+	chunkSize  = 16 << 10      // bytes that a connection reads
+	longBody   = chunkSize     // the longest request that is handled at once: to parse a longer one can take 15 ms
+	maxReplies = 4 * chunkSize // bytes of replies unsent when one more request is handled; a chunk may hold hundreds
+	maxAccepts = 32            // connections that the server accepts
+)
 
-// longBody is the longest request that is handled as soon as it is whole: what a
-// visit may bring otherwise. To parse a longer one can take 15 ms.
-const longBody = chunkSize
+const (
+	// longTurn is how long a turn must be for the server to catch up with
+	// accepting. It is longer than any pause between two accepts.
+	longTurn = time.Millisecond
 
-// maxReplies is how many bytes of replies are unsent when a connection handles
-// one more request. A chunk may hold hundreds, each with a long reply.
-const maxReplies = 4 * chunkSize
-
-// maxAccepts is how many connections the server accepts in one visit at most.
-const maxAccepts = 32
-
-// longTurn is how long a turn must be for the server to catch up with accepting.
-// It is longer than any pause between two accepts.
-const longTurn = time.Millisecond
-
-// troublePause is how long the listening socket is left alone when something went
-// wrong.
-const troublePause = 100 * time.Millisecond
+	// troublePause is how long the listening socket is left alone when
+	// something went wrong.
+	troublePause = 100 * time.Millisecond
+)
 
 // A Handler answers the request in body by calling c.Reply once: before it
 // returns, or later on the loop's goroutine. The body is the Handler's. A
@@ -46,13 +41,15 @@ const troublePause = 100 * time.Millisecond
 type Handler func(c *Conn, body []byte)
 
 // A Server is the connections of one process. It belongs to its loop's
-// goroutine.
+// goroutine, and so do its exported fields: they may be set before the loop
+// runs, or later by a function that the loop calls.
 type Server struct {
 	// Pause returns for how long to leave the listening socket alone after
 	// an accept that ended with err, held connections being open. A negative
-	// time lasts until somebody calls resume.
+	// time lasts until somebody calls resume. NewServer sets SpreadPause.
 	Pause func(held int, err error) time.Duration
-	// MaxFrame is the longest request body accepted, in bytes.
+	// MaxFrame is the longest request body accepted, in bytes, on connections
+	// that open from now on. NewServer sets MaxRequest.
 	MaxFrame int
 	// OnClose, if set, is called when a connection has closed: nobody will
 	// read what the Handler may still be about to reply.
@@ -61,13 +58,16 @@ type Server struct {
 	loop    *Loop
 	handler Handler
 
+	// The listening socket.
 	listener int    // -1 when draining
-	pause    *Timer // ends the listener's pause
+	pause    *Timer // ends the time in which it is left alone
 
 	limits limiter // on what clients use up
 
+	// The connections.
 	conns map[*Conn]struct{} // all that are not closed
 	chunk []byte             // what is being read, shared: only one connection reads at a time
+	spare []byte             // empty memory for replies, shared, too: each visit sends its own; nil: none
 	long  []*Conn            // those that wait with a long request, the oldest first
 }
 
@@ -81,9 +81,11 @@ func Listen(host, port string) (fd int, addr *net.TCPAddr, err error) {
 	if err != nil {
 		return -1, nil, err
 	}
+
 	// As long as ln lives, Go's own poller wakes this process for every
 	// connection, so keep a duplicate of its descriptor and close ln.
 	defer ln.Close()
+
 	fd, err = duplicate(ln.(*net.TCPListener))
 	return fd, ln.Addr().(*net.TCPAddr), err
 }
@@ -101,13 +103,18 @@ func duplicate(ln *net.TCPListener) (fd int, err error) {
 }
 
 // NewServer starts serving on loop what comes in at listener, which the server
-// owns from now on. When the loop drains, the server drains (OnDrain). NewServer
-// returns an error, and the listener stays the caller's, when the kernel refuses
-// to watch it.
+// owns from now on. It gives the loop's OnDrain a function that drains the
+// server. It returns an error, and the listener stays the caller's, when the
+// kernel refuses to watch it.
 func NewServer(loop *Loop, listener int, handler Handler) (*Server, error) {
 	s := &Server{
-		Pause: SpreadPause, MaxFrame: MaxRequest, loop: loop, handler: handler, listener: listener,
-		conns: make(map[*Conn]struct{}), chunk: make([]byte, chunkSize),
+		Pause:    SpreadPause,
+		MaxFrame: MaxRequest,
+		loop:     loop,
+		handler:  handler,
+		listener: listener,
+		conns:    make(map[*Conn]struct{}),
+		chunk:    make([]byte, chunkSize),
 	}
 	err := s.listen(Readable)
 	if err != nil {
@@ -138,31 +145,40 @@ func (s *Server) listen(mask Events) error {
 	return s.loop.Watch(s.listener, mask, func(Events) { s.accept() })
 }
 
-// accept takes one connection and then pauses. But after a long turn it takes as
-// many as it would have taken meanwhile: or else clients that keep it busy would
-// starve all that are new.
+// accept takes one connection and then pauses. But after a long turn it takes
+// as many as it would have taken meanwhile: or else clients that keep it busy
+// would starve all that are new.
 func (s *Server) accept() {
-	behind := s.loop.lastTurn
+	behind := s.loop.lastTurn // time to make up for
 	if behind < longTurn {
 		behind = 0
 	}
 
 	for range maxAccepts {
 		fd, err := accept(s.listener)
-		switch {
-		case err == nil:
+		if nobodyThere(err) {
+			return
+		}
+		if err == nil {
 			s.open(fd)
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINVAL):
-			return // another worker was faster, the caller has left, or the socket is shut down and Drain is on its way
 		}
 
 		pause := s.Pause(len(s.conns), err)
 		behind -= pause
-		if pause != 0 && (err != nil || pause < 0 || behind < 0) {
+		catchUp := err == nil && pause >= 0 && behind >= 0
+		if pause != 0 && !catchUp {
 			s.rest(pause)
 			return
 		}
 	}
+}
+
+// nobodyThere reports whether an accept found nobody, which is no trouble:
+// another worker was faster, the caller has left, or the socket is shut down
+// and the loop is about to drain.
+func nobodyThere(err error) bool {
+	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) ||
+		errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.EINVAL)
 }
 
 // rest leaves the listening socket alone for that long, or until resume if the
@@ -191,12 +207,21 @@ func (s *Server) resume() {
 
 // open starts serving a connection.
 func (s *Server) open(fd int) {
-	// Without this a reply would wait for the acknowledgement of the one before.
+	// Or else a reply would wait for the acknowledgement of the one before.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+
 	c := &Conn{server: s, fd: fd, decoder: NewDecoder(s.MaxFrame)}
 	c.ready = c.onReady
+
 	s.conns[c] = struct{}{}
 	c.watch(Readable)
+}
+
+// keep takes memory that a connection doesn't need any more.
+func (s *Server) keep(buffer []byte) {
+	if cap(buffer) <= maxKept {
+		s.spare = buffer[:0]
+	}
 }
 
 // queue has a connection's long request handled in its turn.
@@ -207,8 +232,8 @@ func (s *Server) queue(c *Conn) {
 	}
 }
 
-// handleLong handles long requests: at least one in a turn of the loop, but for
-// no longer than the rest of the turn takes.
+// handleLong handles long requests: at least one in a turn of the loop, but
+// for no longer than the rest of the turn takes.
 func (s *Server) handleLong() {
 	began := time.Now()
 	for len(s.long) > 0 {
@@ -234,11 +259,13 @@ func (s *Server) handleLong() {
 func (s *Server) drain() {
 	for {
 		fd, err := accept(s.listener)
-		if err == nil {
-			s.open(fd)
-		} else if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNABORTED) {
+		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
+			continue
+		}
+		if err != nil {
 			break // EAGAIN: nobody is waiting any more
 		}
+		s.open(fd)
 	}
 
 	s.pause.Stop()

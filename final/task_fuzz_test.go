@@ -63,7 +63,7 @@ func FuzzTasks(f *testing.F) {
 
 	tasks := newDispatcher(context.Background(), loop, inSteps)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c := &Conn{unanswered: true, processing: true} // as in a visit; nothing is sent
+		c := &Conn{server: &Server{}, unanswered: true, processing: true} // as in a visit; nothing is sent
 		tasks.handle(c, body)
 		for tasks.underWay() > 0 {
 			require.True(t, c.unanswered)

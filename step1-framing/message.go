@@ -27,7 +27,8 @@ type Reply struct {
 // ParseRequest reads a request body. The request doesn't share its memory.
 func ParseRequest(body []byte) (Request, error) {
 	var r Request
-	if err := parseObject(body, &r); err != nil {
+	err := parseObject(body, &r)
+	if err != nil {
 		return r, fmt.Errorf("bad request: %w", err)
 	}
 	if r.Method == "" {
@@ -39,7 +40,8 @@ func ParseRequest(body []byte) (Request, error) {
 // ParseReply reads a reply body.
 func ParseReply(body []byte) (Reply, error) {
 	var r Reply
-	if err := parseObject(body, &r); err != nil {
+	err := parseObject(body, &r)
+	if err != nil {
 		return r, fmt.Errorf("bad reply: %w", err)
 	}
 	if r.Kind == "" || r.Result == nil {

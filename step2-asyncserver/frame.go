@@ -34,15 +34,15 @@ func (e *FrameTooLongError) Error() string {
 
 // AppendFrame appends header and body to dst and returns the extended slice.
 // Both leave in one write: sent apart, the second would wait for the
-// acknowledgement of the first, some 40 ms (Nagle's algorithm against delayed
-// acknowledgement). The body must be shorter than 4 GiB.
+// acknowledgement of the first, some 40 ms (Nagle's algorithm against
+// delayed acknowledgement). The body must be shorter than 4 GiB.
 func AppendFrame(dst, body []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(body)))
 	return append(dst, body...)
 }
 
-// A Decoder cuts one connection's stream of bytes into frames: Feed it what was
-// read, then take the frames that are whole by now with Next, and when there are
+// A Decoder cuts one connection's stream of bytes into frames: Feed it what
+// was read, take the frames that are whole by now with Next, and when there are
 // no more ask Err whether the stream can go on. A Decoder is not safe for
 // concurrent use.
 type Decoder struct {
@@ -93,14 +93,14 @@ func (d *Decoder) Next() (body []byte, ok bool) {
 	return body, true
 }
 
-// Err returns why the stream can't be read any further, a *FrameTooLongError, or
-// nil. Next finds it out, after the last frame in front of the bad one.
+// Err returns why the stream can't be read any further, a *FrameTooLongError,
+// or nil. Next finds it out, behind the last frame in front of the bad one.
 func (d *Decoder) Err() error {
 	return d.err
 }
 
-// Buffered returns how many bytes wait in the Decoder: part of a frame, or whole
-// frames that Next has not been asked for.
+// Buffered returns how many bytes wait in the Decoder: part of a frame, or
+// whole frames that Next has not been asked for.
 func (d *Decoder) Buffered() int {
 	return len(d.kept)
 }

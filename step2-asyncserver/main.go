@@ -18,7 +18,9 @@ func main() {
 	flags := flag.NewFlagSet("step2-asyncserver", flag.ExitOnError)
 	verbose := flags.Bool("v", false, "log every call")
 	pos := ParseArgs(flags, os.Args[1:], "HOST", "PORT")
-	if err := run(pos[0], pos[1], *verbose); err != nil {
+
+	err := run(pos[0], pos[1], *verbose)
+	if err != nil {
 		fmt.Fprintln(Stderr, "step2-asyncserver:", err)
 		Exit(1)
 	}
@@ -30,6 +32,7 @@ func run(host, port string, verbose bool) error {
 	if err != nil {
 		return err
 	}
+
 	poller, err := NewPoller()
 	if err != nil {
 		return err
@@ -38,6 +41,7 @@ func run(host, port string, verbose bool) error {
 	if err != nil {
 		return err
 	}
+
 	service := NewService()
 	_, err = NewServer(loop, listener, func(c *Conn, body []byte) {
 		if verbose {
@@ -48,12 +52,14 @@ func run(host, port string, verbose bool) error {
 	if err != nil {
 		return err
 	}
+
 	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM)
 	go func() {
 		<-stop
 		signal.Reset(syscall.SIGINT, syscall.SIGTERM) // a second Ctrl-C ends the program at once
 		loop.Drain()
 	}()
+
 	fmt.Fprintln(Stdout, "listening on", addr)
 	return loop.Run()
 }

@@ -23,6 +23,7 @@ func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {
 	}
 	_ = flags.Parse(args) // ends the program itself
 	rest := flags.Args()
+
 	for i, arg := range rest {
 		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		if i > 0 && strings.HasPrefix(arg, "-") && flags.Lookup(name) != nil {
@@ -30,13 +31,16 @@ func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {
 		}
 	}
 	if len(rest) != len(names) {
-		UsageError(flags, "need %d arguments (%s), got %d; flags come before them", len(names), strings.Join(names, " "), len(rest))
+		UsageError(flags, "need %d arguments (%s), got %d; flags come before them",
+			len(names), strings.Join(names, " "), len(rest))
 	}
+
 	for i, name := range names {
-		if _, err := strconv.ParseUint(rest[i], 10, 16); name == "PORT" && err != nil {
+		_, notPort := strconv.ParseUint(rest[i], 10, 16)
+		switch {
+		case name == "PORT" && notPort != nil:
 			UsageError(flags, "PORT must be a number from 0 to 65535, not %q", rest[i])
-		}
-		if name == "HOST" && strings.ContainsAny(rest[i], "[]/") {
+		case name == "HOST" && strings.ContainsAny(rest[i], "[]/"):
 			UsageError(flags, "HOST must be a name or an address without brackets, not %q", rest[i])
 		}
 	}

@@ -22,7 +22,7 @@ import (
 const maxTimers = 256
 
 // A Loop watches descriptors and runs timers. Its methods belong to the
-// functions that it calls (and to the time before Run), except Post and Drain,
+// functions that it calls, and to the time before Run, except Post and Drain,
 // which any goroutine may call.
 type Loop struct {
 	// What is waited for.
@@ -60,7 +60,7 @@ type Timer struct {
 // NewLoop returns a Loop on that Poller, which it will close: when Run returns,
 // or at once if the loop can't be made.
 func NewLoop(poller Poller) (*Loop, error) {
-	l := &Loop{poller: poller, watches: make(map[int]*watch), wakeR: -1, wakeW: -1}
+	l := &Loop{poller: poller, watches: make(map[int]*watch), wakeR: -1, wakeW: -1} // no pipe yet
 	err := l.makePipe()
 	if err != nil {
 		l.release()
@@ -141,7 +141,9 @@ func (t *Timer) Stop() {
 func (l *Loop) Post(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.posted = append(l.posted, f); len(l.posted) == 1 {
+
+	l.posted = append(l.posted, f)
+	if len(l.posted) == 1 {
 		_, _ = unix.Write(l.wakeW, []byte{0})
 	}
 }
@@ -195,8 +197,13 @@ func (l *Loop) turn(events []Event) {
 	for _, ev := range events {
 		// Something earlier in this turn may have ended this watch or changed
 		// its mask, so look at what it wants now.
-		if w := l.watches[ev.FD]; w != nil && ev.Events&(w.mask|Hangup) != 0 {
-			w.ready(ev.Events & (w.mask | Hangup))
+		w := l.watches[ev.FD]
+		if w == nil {
+			continue
+		}
+		wanted := ev.Events & (w.mask | Hangup)
+		if wanted != 0 {
+			w.ready(wanted)
 		}
 	}
 
@@ -225,10 +232,12 @@ func (l *Loop) runTimers(now time.Time) {
 // byte of something posted in between, and sleep.
 func (l *Loop) runPosted(Events) {
 	_, _ = unix.Read(l.wakeR, make([]byte, 16))
+
 	l.mu.Lock()
 	posted := l.posted
 	l.posted = nil // what posts itself again runs once a turn
 	l.mu.Unlock()
+
 	for _, f := range posted {
 		f()
 	}
@@ -238,6 +247,7 @@ func (l *Loop) runPosted(Events) {
 func (l *Loop) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	_ = errors.Join(unix.Close(l.wakeR), unix.Close(l.wakeW), l.poller.Close())
 	l.wakeW = -1 // Post may still be called
 }

@@ -44,6 +44,7 @@ func (p *epollPoller) Wait(timeout time.Duration) ([]Event, error) {
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return nil, err
 	}
+
 	for i, ev := range p.raw[:max(n, 0)] {
 		p.events[i] = Event{FD: int(ev.Fd), Events: Events(ev.Events)}
 	}
@@ -56,7 +57,9 @@ func (p *epollPoller) wait(timeout time.Duration) (int, error) {
 	if timeout <= 0 || p.coarse {
 		return unix.EpollWait(p.fd, p.raw[:], milliseconds(timeout))
 	}
-	ts := struct{ sec, nsec int64 }{int64(timeout / time.Second), int64(timeout % time.Second)} // 64 bits on 32-bit machines, too
+
+	// The kernel's type has 64 bits on 32-bit machines, too.
+	ts := struct{ sec, nsec int64 }{int64(timeout / time.Second), int64(timeout % time.Second)}
 	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(p.fd), uintptr(unsafe.Pointer(&p.raw[0])),
 		uintptr(len(p.raw)), uintptr(unsafe.Pointer(&ts)), 0, 0)
 	switch errno {

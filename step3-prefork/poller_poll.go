@@ -40,6 +40,8 @@ func (p *pollPoller) Remove(fd int) error {
 	if !ok {
 		return unix.ENOENT
 	}
+
+	// The last one takes its place.
 	last := len(p.fds) - 1
 	p.fds[i] = p.fds[last]
 	p.index[int(p.fds[i].Fd)] = i
@@ -53,6 +55,7 @@ func (p *pollPoller) Wait(timeout time.Duration) ([]Event, error) {
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return nil, err
 	}
+
 	p.events = p.events[:0]
 	for _, fd := range p.fds {
 		if n > 0 && fd.Revents != 0 {

@@ -17,15 +17,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A connection that we end lingers. Each lingerTime the peer must have taken
-// something of the last replies, and be done with that and end its side after
-// maxLinger; lingerBytes is how much of what it sends we discard. The lingerTime
-// is long because a peer whose buffer is full takes some hundred KiB out of it
-// before its kernel asks for more.
+// A connection that we end lingers, until its peer has taken the last replies.
 const (
-	lingerTime  = time.Second
-	maxLinger   = time.Minute
-	lingerBytes = 64 << 20
+	// lingerTime is how long it waits for the peer to take some more of them.
+	// It is long because a peer whose buffer is full takes some hundred KiB out
+	// of it before its kernel asks for more.
+	lingerTime = time.Second
+
+	maxLinger   = time.Minute // in all
+	lingerBytes = 64 << 20    // that the peer may still send, and we discard
 )
 
 // A connState says how far a connection's end has come. It only ever grows.
@@ -41,7 +41,8 @@ const (
 // A Conn is one client's connection. It belongs to its loop's goroutine.
 //
 // It waits for Writable while out holds something, for nothing while a request
-// is unanswered, and for Readable otherwise, as long as it has room to read.
+// is unanswered or waits in the decoder, and for Readable otherwise. A closed
+// one waits for nothing, and holds no memory.
 type Conn struct {
 	server *Server
 	fd     int
@@ -124,17 +125,10 @@ func (c *Conn) room() int {
 func (c *Conn) read() {
 	chunk := c.server.chunk[:c.room()]
 	n, err := unix.Read(c.fd, chunk)
-	if c.state != stateOpen {
-		c.quota = max(0, c.quota-max(0, n))
-	}
-
 	switch {
-	case n > 0 && c.state == stateLingering:
-		if c.quota == 0 {
-			c.watch(0) // enough: from now on the peer waits, until the timer ends this
-		}
 	case n > 0:
-		c.process(chunk[:n])
+		c.quota = max(0, c.quota-n) // it stays 0 while the connection is open
+		c.receive(chunk[:n])
 	case errors.Is(err, unix.EAGAIN):
 		// There was nothing after all.
 	default: // the end of the stream (everything before it is answered), or an error
@@ -142,9 +136,20 @@ func (c *Conn) read() {
 	}
 }
 
+// receive takes what was read: requests, or what a lingering connection
+// discards.
+func (c *Conn) receive(chunk []byte) {
+	switch {
+	case c.state != stateLingering:
+		c.process(chunk)
+	case c.quota == 0:
+		c.watch(0) // enough: from now on the peer waits, until the timer ends this
+	}
+}
+
 // process handles the requests that chunk completes and sends their replies
 // in one write. It stops at a request that will be answered later, and when
-// there is much to send.
+// there is much to send; flush sees to it that it goes on with the rest.
 func (c *Conn) process(chunk []byte) {
 	c.processing = true
 	c.decoder.Feed(chunk)
@@ -197,6 +202,7 @@ func (c *Conn) handle(body []byte) {
 // flush sends what it can and decides what to wait for next.
 func (c *Conn) flush() {
 	err := c.write()
+
 	switch {
 	case err != nil:
 		c.close()
@@ -204,9 +210,9 @@ func (c *Conn) flush() {
 		c.watch(Writable) // alone: with Readable armed too, a client that only sends would make us spin
 	case c.unanswered:
 		c.watch(0)
-	case c.decoder.Buffered() > 0 && c.decoder.Missing() == 0:
+	case c.decoder.Buffered() > 0 && c.decoder.Missing() == 0: // process has stopped in front of a request
 		c.watch(0)
-		c.server.loop.Post(c.goOn) // in the next turn, with requests that are here
+		c.server.loop.Post(c.goOn) // in the next turn: now others come
 	case c.room() == 0:
 		c.linger()
 	default:
@@ -228,10 +234,13 @@ func (c *Conn) write() error {
 	}
 
 	n, err := unix.Write(c.fd, c.out)
-	c.out = c.out[max(n, 0):]
+	if n > 0 {
+		c.out = c.out[n:]
+	}
 	if len(c.out) == 0 {
 		c.out = nil // an idle connection holds no buffer
 	}
+
 	if errors.Is(err, unix.EAGAIN) {
 		err = nil
 	}
@@ -262,8 +271,8 @@ func (c *Conn) linger() {
 }
 
 // closeUnlessTaken closes the connection after lingerTime, unless the peer is
-// still taking replies, fewer bytes being unacknowledged then than before. After
-// the deadline it closes all the same.
+// still taking replies, fewer bytes being unacknowledged then than before.
+// After the deadline it closes all the same.
 func (c *Conn) closeUnlessTaken(before int, deadline time.Time) {
 	c.lingering = c.server.loop.AfterFunc(lingerTime, func() {
 		now, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)

@@ -51,9 +51,9 @@ type Poller interface {
 // milliseconds rounds up: rounded down, a wait would end before its time, and
 // the loop would spin through the last fraction of a millisecond.
 func milliseconds(timeout time.Duration) int {
-	const most = time.Hour // fits the kernel's int, and waking once an hour is no cost
+	const maxWait = time.Hour // fits the kernel's int, and waking once an hour is no cost
 	if timeout < 0 {
 		return -1
 	}
-	return int((min(timeout, most) + time.Millisecond - 1) / time.Millisecond)
+	return int((min(timeout, maxWait) + time.Millisecond - 1) / time.Millisecond)
 }

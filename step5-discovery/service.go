@@ -54,6 +54,7 @@ func (s Service) Call(req Request) Reply {
 	if req.Params == nil {
 		return ErrorReply(fmt.Errorf(`%s: "params" is missing`, req.Method))
 	}
+
 	reply, err := method(req.Params)
 	if err != nil {
 		return ErrorReply(fmt.Errorf("%s: %w", req.Method, err))
@@ -85,7 +86,8 @@ func Pi(params json.RawMessage) (Reply, error) {
 // PiTerms reads the params of Pi.
 func PiTerms(params json.RawMessage) (int, error) {
 	var n *int // a pointer, because null is no number: into an int it would pass as 0
-	if err := json.Unmarshal(params, &n); err != nil || n == nil || *n < 0 || *n > MaxPiTerms {
+	err := json.Unmarshal(params, &n)
+	if err != nil || n == nil || *n < 0 || *n > MaxPiTerms {
 		return 0, fmt.Errorf("params must be a whole number from 0 to %d, not %s", MaxPiTerms, clip(string(params)))
 	}
 	return *n, nil
@@ -105,9 +107,9 @@ func PiSum(n int) float64 {
 
 // clip shortens what a stranger sent to what belongs in a message.
 func clip(s string) string {
-	const most = 60
-	if len(s) <= most {
+	const maxQuote = 60
+	if len(s) <= maxQuote {
 		return s
 	}
-	return s[:most] + "…"
+	return s[:maxQuote] + "…"
 }

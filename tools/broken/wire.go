@@ -148,10 +148,10 @@ var wire = []Program{
 		Mistake: "reads again after a full buffer, and takes \"nothing there yet\" for the end of the connection",
 		Step:    "step2-asyncserver", Spec: 1,
 		Edits: []Edit{
-			{"conn.go", `		c.process(chunk[:n])
+			{"conn.go", `		c.receive(chunk[:n])
 	case errors.Is(err, unix.EAGAIN):
 		// There was nothing after all.
-`, `		c.process(chunk[:n])
+`, `		c.receive(chunk[:n])
 		if n == chunkSize && c.state == stateOpen {
 			c.read()
 		}
@@ -167,7 +167,12 @@ var wire = []Program{
 		Step:    "step2-asyncserver", Spec: 2,
 		Edits: []Edit{
 			{"conn.go", `	n, err := unix.Write(c.fd, c.out)
-	c.out = c.out[max(n, 0):]
+	if n > 0 {
+		c.out = c.out[n:]
+	}
+	if len(c.out) == 0 {
+		c.out = nil // an idle connection holds no buffer
+	}
 `, `	_, err := unix.Write(c.fd, c.out)
 	c.out = nil
 `},
@@ -222,9 +227,7 @@ func (c *Conn) endWhenIdle() {
 		Mistake: "accepts one connection in each turn of the loop, however long the turn is",
 		Step:    "step2-asyncserver", Spec: 2,
 		Edits: []Edit{
-			{"server.go", `const maxAccepts = 32
-`, `const maxAccepts = 1
-`},
+			{"server.go", `	maxAccepts = 32 `, `	maxAccepts = 1 `},
 		},
 	},
 	{
