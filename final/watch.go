@@ -90,7 +90,7 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 	for {
 		err := z.look()
 		z.err.Store(&err)
-		hold := z.publish(publish)
+		hold := z.publish(publish) // how long an empty list is not believed yet
 
 		sessionChanged := z.session.Changed()
 		var retry <-chan time.Time
