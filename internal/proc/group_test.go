@@ -235,7 +235,8 @@ func TestNothingOutlivesThisProcess(t *testing.T) {
 			require.NoError(t, end.do(parent, stdin))
 
 			<-parent.Done()
-			require.Eventually(t, func() bool { return !alive(t, group) && !alive(t, child) }, patience, time.Millisecond)
+			ended := func() bool { return !alive(t, group) && !alive(t, child) }
+			require.Eventually(t, ended, patience, time.Millisecond, "their end")
 			require.Eventually(t, func() bool {
 				left, err := os.ReadDir(temp)
 				return err == nil && len(left) == 0

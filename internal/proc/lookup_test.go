@@ -37,9 +37,11 @@ func TestLookup(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, alive)
 	assert.Equal(t, sleep+" 600", CommandLine(pid))
+
 	children, err := Children(os.Getpid())
 	require.NoError(t, err)
-	assert.True(t, slices.ContainsFunc(children, func(p Info) bool { return p.PID == pid && p.Name == "sleep" }), "%v", children)
+	ours := func(p Info) bool { return p.PID == pid && p.Name == "sleep" }
+	assert.True(t, slices.ContainsFunc(children, ours), "%v", children)
 	found, err := Marked(mark)
 	require.NoError(t, err)
 	require.Len(t, found, 1)
