@@ -65,29 +65,7 @@ type Conn struct {
 // nothing, and so holds nothing.
 var spent = NewDecoder(0)
 
-// Reply answers the request that the Handler was given last. On a closed
-// connection, or when that request is answered already, it does nothing.
-func (c *Conn) Reply(r Reply) {
-	if c.state == stateClosed || !c.unanswered {
-		return
-	}
-
-	c.unanswered = false
-	c.out = AppendReply(c.out, r)
-	if !c.processing {
-		c.process(nil) // a late reply: go on with the requests behind it
-	}
-}
-
-// fail gives a last reply, an error, and ends the connection. What has come in
-// of further requests is dropped.
-func (c *Conn) fail(err error) {
-	c.state, c.quota, c.decoder = stateDraining, 0, spent
-	c.unanswered = true
-	c.Reply(ErrorReply(err))
-}
-
-// watch says what the connection waits for.
+// watch says what the connection waits for from now on.
 func (c *Conn) watch(mask Events) {
 	err := c.server.loop.Watch(c.fd, mask, c.ready)
 	if err != nil {
@@ -96,7 +74,8 @@ func (c *Conn) watch(mask Events) {
 	}
 }
 
-// onReady is called by the loop.
+// onReady is called by the loop when the connection is ready for what it waits
+// for.
 func (c *Conn) onReady(events Events) {
 	switch {
 	case events&Readable != 0:
@@ -106,19 +85,6 @@ func (c *Conn) onReady(events Events) {
 	default: // hung up while we neither read nor write: nobody is left to answer
 		c.close()
 	}
-}
-
-// room returns how many bytes the next read may take: one chunk, and no more
-// than the quota. A frame that is half there when the quota is used up may come
-// in whole.
-func (c *Conn) room() int {
-	switch {
-	case c.state == stateOpen:
-		return chunkSize
-	case c.state == stateDraining && c.quota == 0:
-		return min(chunkSize, c.decoder.Missing())
-	}
-	return min(chunkSize, c.quota)
 }
 
 // read takes one chunk.
@@ -134,6 +100,19 @@ func (c *Conn) read() {
 	default: // the end of the stream (everything before it is answered), or an error
 		c.close()
 	}
+}
+
+// room returns how many bytes the next read may take: one chunk, and no more
+// than the quota. A frame that is half there when the quota is used up may come
+// in whole.
+func (c *Conn) room() int {
+	switch {
+	case c.state == stateOpen:
+		return chunkSize
+	case c.state == stateDraining && c.quota == 0:
+		return min(chunkSize, c.decoder.Missing())
+	}
+	return min(chunkSize, c.quota)
 }
 
 // receive takes what was read: requests, or what a lingering connection
@@ -165,8 +144,8 @@ func (c *Conn) process(chunk []byte) {
 	if err != nil {
 		c.fail(err)
 	}
-	c.processing = false
 
+	c.processing = false
 	c.flush()
 }
 
@@ -197,6 +176,20 @@ func (c *Conn) handle(body []byte) {
 		}
 	}()
 	c.server.handler(c, body)
+}
+
+// Reply answers the request that the Handler was given last. On a closed
+// connection, or when that request is answered already, it does nothing.
+func (c *Conn) Reply(r Reply) {
+	if c.state == stateClosed || !c.unanswered {
+		return
+	}
+
+	c.unanswered = false
+	c.out = AppendReply(c.out, r)
+	if !c.processing {
+		c.process(nil) // a late reply: go on with the requests behind it
+	}
 }
 
 // flush sends what it can and decides what to wait for next.
@@ -245,6 +238,14 @@ func (c *Conn) write() error {
 		err = nil
 	}
 	return err
+}
+
+// fail gives a last reply, an error, and ends the connection when that is sent.
+// What has come in of further requests is dropped.
+func (c *Conn) fail(err error) {
+	c.state, c.quota, c.decoder = stateDraining, 0, spent
+	c.unanswered = true
+	c.Reply(ErrorReply(err))
 }
 
 // drain ends the connection as soon as every request is answered that has come

@@ -138,6 +138,8 @@ func SpreadPause(held int, err error) time.Duration {
 	return min(time.Duration(held)*20*time.Microsecond, 400*time.Microsecond)
 }
 
+// listen says what the server waits for at the listening socket: Readable, or 0
+// while it leaves the socket alone.
 func (s *Server) listen(mask Events) error {
 	return s.loop.Watch(s.listener, mask, func(Events) { s.accept() })
 }
