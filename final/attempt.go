@@ -53,6 +53,12 @@ func (a *attempt) drop() {
 // end gives the caller, who waits, the final outcome. Who calls it holds the
 // pipe's lock, if there is a pipe.
 func (a *attempt) end(o outcome) {
+	if o.err == nil {
+		a.remote.answers.Add(1)
+	} else {
+		a.remote.losses.Add(1)
+	}
+
 	a.caller = callerServed
 	o.attempt = a
 	a.outcomes <- o

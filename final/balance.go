@@ -29,6 +29,8 @@ const hedgeShare = 4
 type balance struct {
 	waiting atomic.Int32 // callers in calls and hedges
 
+	options *ClientOptions // of connections, and of the choice; nil: the defaults
+
 	mu      sync.Mutex
 	remotes map[string]*remote // by address; nil: not known yet
 	list    []*remote          // the same
@@ -153,6 +155,10 @@ func (b *balance) started(r *remote) {
 
 // pick returns a server that is ready, or nil. The caller holds the lock.
 func (b *balance) pick() *remote {
+	if b.options != nil && b.options.Choose != nil {
+		return b.pickChosen()
+	}
+
 	for len(b.ready) > 0 {
 		r, other := b.ready[rand.N(len(b.ready))], b.ready[rand.N(len(b.ready))]
 		if other.outstanding.Load() < r.outstanding.Load() {
@@ -311,7 +317,7 @@ func (b *balance) replace(servers []string) (gone []*remote) {
 
 		r := old[addr]
 		if r == nil {
-			r = &remote{addr: addr}
+			r = &remote{addr: addr, options: b.options}
 			r.place.balance = b
 		}
 		delete(old, addr)

@@ -29,11 +29,7 @@ func (e *ReplyError) Error() string { return fmt.Sprintf("%s replied: %q", e.Ser
 // A Client calls the servers that a Discovery finds. It is safe for concurrent
 // use; calls share one connection to each server.
 type Client struct {
-	// Idempotent says whether a method may run twice for one call. Such a call
-	// is repeated elsewhere when nobody knows whether a server that failed, or
-	// is silent, has run it. The default says so of ping and pi only. Set it
-	// before the first Call.
-	Idempotent func(method string) bool
+	ClientOptions
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -45,11 +41,12 @@ type Client struct {
 func NewClient(d Discovery) *Client {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
-		Idempotent: Idempotent,
-		cancel:     cancel,
-		done:       make(chan struct{}),
-		balance:    balance{updated: make(chan struct{})},
+		cancel:  cancel,
+		done:    make(chan struct{}),
+		balance: balance{updated: make(chan struct{})},
 	}
+	c.options = &c.ClientOptions
+
 	go func() {
 		defer close(c.done)
 		d.Watch(ctx, c.update)
@@ -116,6 +113,22 @@ func (c *Client) Call(ctx context.Context, method string, params any) (reply Rep
 		return o.reply, server, fmt.Errorf("%s: %w", method, err)
 	}
 	return o.reply, server, nil
+}
+
+// CallInto is Call for a caller who knows of what type the result is: it is
+// stored in what result points to, as json.Unmarshal does that. An error that
+// says that it doesn't fit wraps json.Unmarshal's; the call has been made then.
+func (c *Client) CallInto(ctx context.Context, method string, params, result any) error {
+	reply, server, err := c.Call(ctx, method, params)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(reply.Result, result)
+	if err != nil {
+		return fmt.Errorf("%s: the result from %s: %w", method, server, err)
+	}
+	return nil
 }
 
 // replyError returns what an error reply says, and nil for any other reply.

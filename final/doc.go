@@ -48,7 +48,7 @@
 // # What is exported to be used
 //
 // Beside those four names: what is set in a [Config], above all its [Limits]
-// and [Service]; [Func], [TaskMethod] and [Task] for methods that need no
+// and [Service]; [ClientOptions] and [ServerStats]; [Func], [TaskMethod] and [Task] for methods that need no
 // goroutine, and [PeerAddr]; [Registration], [Registrar], [Endpoint],
 // [Snapshot], [Session], [Credentials] and [CheckRoot] for registries and their
 // users; the errors, all of which are called Err… or …Error. For commands there
@@ -88,6 +88,7 @@
 //	access.go       credentials
 //	zksession.go  5 a session with ZooKeeper that is won back when it is lost
 //	client.go     6 the client
+//	options.go      what a program sets of it, and sees of its servers
 //	errand.go     6 one call, at one server after the other
 //	attempt.go    6 the call at one of them
 //	balance.go      which server that is; window.go, how many calls it gets

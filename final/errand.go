@@ -48,7 +48,7 @@ func (e *errand) run(ctx context.Context) (outcome, error) {
 	if ok {
 		now := clock()
 		left := int64(deadline.Sub(epoch)) - now
-		e.halfway = now + left/2 - int64(lookInterval) // the next look comes that much later
+		e.halfway = now + left/2 - int64(e.client.lookInterval()) // the next look comes that much later
 	}
 
 	isNeeded := true // another server
@@ -117,7 +117,7 @@ func (e *errand) start(r *remote) {
 
 // mayBeHedged reports whether one more server may work on the call.
 func (e *errand) mayBeHedged() bool {
-	return len(e.open) < maxAttempts && e.client.Idempotent(e.method)
+	return len(e.open) < maxAttempts && e.client.mayRunTwice(e.method)
 }
 
 // turn returns the channel that delivers the server that we wait for.
@@ -160,7 +160,7 @@ func (e *errand) judge(o outcome) (isFinal bool, err error) {
 	}
 
 	e.lost = fmt.Errorf("%s: %w", o.attempt.remote.addr, err)
-	if o.tooLong && e.tooLong || o.written && !e.client.Idempotent(e.method) {
+	if o.tooLong && e.tooLong || o.written && !e.client.mayRunTwice(e.method) {
 		return true, e.lost
 	}
 	e.tooLong = e.tooLong || o.tooLong

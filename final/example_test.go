@@ -35,18 +35,68 @@ func Example() {
 	}()
 
 	client := rpc.NewClient(rpc.Static{listener.Addr().String()})
-	reply, _, err := client.Call(ctx, "upper", "hello")
-	fmt.Println(string(reply.Result), err)
-	reply, _, _ = client.Call(ctx, "upper", 7)
-	fmt.Println(reply.Kind, string(reply.Result))
+	var text string
+	err = client.CallInto(ctx, "upper", "hello", &text)
+	fmt.Println(text, err)
+	err = client.CallInto(ctx, "upper", 7, &text)
+	var answer *rpc.ReplyError
+	if errors.As(err, &answer) {
+		fmt.Println("the server says:", answer.Message)
+	}
 	client.Close()
 
 	stop()
 	fmt.Println(<-ended)
 	// Output:
-	// "HELLO" <nil>
-	// error "upper: params must be a string, not a JSON number"
+	// HELLO <nil>
+	// the server says: upper: params must be a string, not a JSON number
 	// <nil>
+}
+
+// A client that takes turns among its servers, for whom a silent one is silent
+// sooner, and that may also call add twice.
+func ExampleClientOptions() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	servers := rpc.Static{serve(ctx), serve(ctx)}
+
+	client := rpc.NewClient(servers)
+	defer client.Close()
+	client.Silence = time.Second
+	client.Idempotent = func(method string) bool { return method == "add" || rpc.Idempotent(method) }
+	turn := 0
+	client.Choose = func(servers []rpc.ServerStats) int {
+		turn++
+		return turn % len(servers)
+	}
+
+	for range 10 {
+		_, _, err := client.Call(ctx, "ping", "hello")
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	for _, server := range client.Stats() {
+		fmt.Println(server.Answered, "answered,", server.Failed, "failed")
+	}
+	// Output:
+	// 5 answered, 0 failed
+	// 5 answered, 0 failed
+}
+
+// serve starts a server, until ctx ends, and returns its address.
+func serve(ctx context.Context) (addr string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() {
+		err := rpc.ServeListener(ctx, listener, rpc.Config{Service: rpc.NewService()})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}()
+	return listener.Addr().String()
 }
 
 // Params and results are whatever encoding/json makes of their types.

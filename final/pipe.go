@@ -5,6 +5,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,14 +36,15 @@ var errAbandoned = errors.New("nobody waits for it any more")
 // the order of the calls. Nothing of those in queue has been written; all in
 // sent may have been, and the server owes their replies.
 type pipe struct {
-	remote *remote
-	wake   chan struct{}   // holds one token when there is something in queue
-	ctx    context.Context // ends when the pipe breaks
-	cancel context.CancelFunc
+	remote  *remote
+	options *ClientOptions
+	wake    chan struct{}   // holds one token when there is something in queue
+	ctx     context.Context // ends when the pipe breaks
+	cancel  context.CancelFunc
 
 	mu     sync.Mutex
 	conn   net.Conn      // nil while connecting
-	direct *directWriter // nil while connecting
+	direct *directWriter // nil while connecting, and if it is no plain TCP connection
 	err    error         // why it broke; nil: it didn't
 
 	// The attempts.
@@ -73,7 +75,7 @@ type pipe struct {
 
 // newPipe returns a pipe to be run.
 func newPipe(r *remote) *pipe {
-	p := &pipe{remote: r, wake: make(chan struct{}, 1)}
+	p := &pipe{remote: r, options: cmp.Or(r.options, &ClientOptions{}), wake: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -169,8 +171,7 @@ func (p *pipe) isAbandoned() bool {
 
 // run connects, and then writes until the pipe breaks.
 func (p *pipe) run() {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(p.ctx, "tcp", p.remote.addr)
+	conn, err := p.options.dial(p.ctx, p.remote.addr)
 	if err != nil {
 		p.fail(err)
 		return
@@ -178,7 +179,11 @@ func (p *pipe) run() {
 	defer conn.Close()
 
 	p.mu.Lock()
-	p.conn, p.direct = conn, newDirectWriter(conn.(*net.TCPConn))
+	p.conn = conn
+	tcp, ok := conn.(*net.TCPConn)
+	if ok {
+		p.direct = newDirectWriter(tcp)
+	}
 	p.lookLater()
 	p.mu.Unlock()
 

@@ -23,7 +23,8 @@ var errRetired = errors.New("no longer listed")
 
 // A remote is one server, by address. It is safe for concurrent use.
 type remote struct {
-	addr string
+	addr    string
+	options *ClientOptions // nil: the defaults
 
 	// Whether it is a good choice for a new call, which is asked without a
 	// lock.
@@ -34,6 +35,10 @@ type remote struct {
 	aside       atomic.Int64 // leave it alone until then, by clock; 0: trust it
 	lively      atomic.Int64 // when it was last seen to make progress, by clock
 	place       place        // among the servers that calls are balanced over
+
+	// For the statistics.
+	answers atomic.Int64 // calls whose callers have its reply
+	losses  atomic.Int64 // calls that it was given in vain
 
 	// Who needs this lock and its pipe's takes this one first; the balance's
 	// comes last.

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// silence is about how long a server may owe replies without any progress.
+	// silence is about how long a server may owe replies without any progress,
+	// if its client has no other Silence.
 	silence = 2 * time.Second
 	// looks is in how many looks we count that. A client that was itself
 	// stopped for a while has not looked, and blames nobody.
-	looks        = 8
-	lookInterval = silence / looks
+	looks = 8
 	// minProgress is how much of a long message must arrive meanwhile, in
 	// bytes.
 	minProgress = 4 << 10
@@ -27,7 +27,7 @@ var errSilent = errors.New("the server is silent")
 // lock.
 func (p *pipe) lookLater() {
 	p.looking = true
-	_ = p.conn.SetReadDeadline(time.Now().Add(lookInterval))
+	_ = p.conn.SetReadDeadline(time.Now().Add(p.options.lookInterval()))
 }
 
 // look finds out whether the server is silent: it owes replies, and for a

@@ -58,8 +58,8 @@ func startTraffic(ctx context.Context, zk, root string, clients, callers, server
 		client := rpc.NewClient(rpc.NewZKDiscovery(session, root))
 		t.clients = append(t.clients, client)
 		// The client asks this after each attempt that failed.
-		asked, idempotent := new(atomic.Bool), client.Idempotent
-		client.Idempotent = func(method string) bool { asked.Store(true); return idempotent(method) }
+		asked := new(atomic.Bool)
+		client.Idempotent = func(method string) bool { asked.Store(true); return rpc.Idempotent(method) }
 		for range callers {
 			caller := t.n
 			t.n++

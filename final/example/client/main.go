@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"log"
@@ -18,22 +17,22 @@ func main() {
 	flags := flag.NewFlagSet("client", flag.ExitOnError)
 	zookeeper := rpc.NewZKFlags(flags)
 	pos := rpc.ParseArgs(flags, os.Args[1:], "TEXT")
+
 	client := rpc.NewClient(rpc.NewZKDiscovery(zookeeper.Open(), *zookeeper.Root))
-	client.Idempotent = func(method string) bool { return true } // upper may run twice, too
+	client.Idempotent = func(method string) bool { return method == "upper" || rpc.Idempotent(method) }
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := client.Wait(ctx, 1); err != nil {
+	err := client.Wait(ctx, 1)
+	if err != nil {
 		log.Fatal("no server is listed: ", err)
 	}
-	reply, server, err := client.Call(ctx, "upper", pos[0])
+
+	var text string
+	err = client.CallInto(ctx, "upper", pos[0], &text)
 	if err != nil {
 		log.Fatal(err)
 	}
-	var text string
-	if err := json.Unmarshal(reply.Result, &text); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(server, text)
+	fmt.Println(text)
 	client.Close()
 }
