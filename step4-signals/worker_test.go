@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +54,7 @@ func init() {
 
 	switch part {
 	case "serve": // as a worker should
-		must(Work(NewService(), false, time.Minute))
+		must(serve())
 	case "die": // before it is ready
 		os.Exit(1)
 	case "hang": // and never be ready
@@ -67,6 +68,30 @@ func init() {
 		panic("no such part: " + part)
 	}
 	os.Exit(0)
+}
+
+// serve is what the program's workers do, without its flags and worker.go: so
+// that these tests fit every program that has this supervisor.
+func serve() error {
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
+	wishes := make(chan os.Signal, 1)
+	signal.Notify(wishes, syscall.SIGTERM)
+
+	poller, err := NewPoller()
+	if err != nil {
+		return err
+	}
+	loop, err := NewLoop(poller)
+	if err != nil {
+		return err
+	}
+
+	service := NewService()
+	_, err = NewServer(loop, listenerFD, func(c *Conn, body []byte) { c.Reply(service.Answer(body)) })
+	if err != nil {
+		return err
+	}
+	return RunWorker(loop, wishes, time.Minute)
 }
 
 // waitForMaster returns when the master says something, or has gone.
