@@ -22,8 +22,8 @@
 // socket, signals, heartbeats, and a registration while a worker serves. The
 // directory example has a server and a client to copy.
 //
-// [NewClient] calls the servers that a [Discovery] finds: a [ZKDiscovery] asks
-// ZooKeeper, a [Static] is a list.
+// [NewClient] returns a client, which calls the servers that a [Discovery]
+// finds: a [ZKDiscovery] asks ZooKeeper, a [Static] is a list.
 //
 // # What breaks
 //
@@ -48,12 +48,13 @@
 // # What is exported to be used
 //
 // Beside those four names: what is set in a [Config], above all its [Limits]
-// and [Service]; [ClientOptions] and [ServerStats]; [Func], [TaskMethod] and [Task] for methods that need no
-// goroutine, and [PeerAddr]; [Registration], [Registrar], [Endpoint],
-// [Snapshot], [Session], [Credentials] and [CheckRoot] for registries and their
-// users; the errors, all of which are called Err… or …Error. For commands there
-// are [ServerFlags], [ZKFlags], [RoundsFlags] with [Rounds], [ParseArgs],
-// [Teach], [Exit], [DetachOutput], [Stdout] and [Stderr].
+// and [Service]; [ClientOptions] and [ServerStats]; [Func], [TaskMethod] and
+// [Task] for methods that need no goroutine, and [PeerAddr]; [Registration],
+// [Registrar], [Endpoint], [Snapshot], [Session], [Credentials] and [CheckRoot]
+// for registries and their users; the errors, all of which are called Err… or
+// …Error. For commands there are [ServerFlags], [ZKFlags], [RoundsFlags] with
+// [Rounds], [ParseArgs], [Teach], [Exit], [DetachOutput], [Stdout] and
+// [Stderr].
 //
 // # What is exported to be read
 //
@@ -94,7 +95,7 @@
 //	balance.go      which server that is; window.go, how many calls it gets
 //	aside.go        servers that get none for a while
 //	remote.go     6 one server
-//	pipe.go       6 the connection to it; silence.go, how it shows that it hangs
+//	pipe.go       6 the connection to it; silence.go, when it seems to hang
 //	watch.go      6 the list of servers; static.go, a list that stays
 //	reuse.go        memory that is used again
 //	command.go      a server's flags; args.go, zkflags.go, rounds.go, help.go
