@@ -31,9 +31,9 @@
 // arguments. So:
 //
 //   - A program calls Serve once, before it opens files, starts goroutines or
-//     prints: all that comes before it happens in each worker, too. A second
-//     Serve would never begin: in a worker, the first one doesn't return before
-//     the end.
+//     prints: all that comes before it happens in each worker, too. And it
+//     returns from main after it: a worker that came to a second Serve would
+//     take itself for a master.
 //   - go run comes between you and the program: signals go to it, and exit
 //     codes are its own. Build first.
 //   - A test that calls Serve would start the test binary again, and that would
