@@ -128,7 +128,8 @@ func TestOptionChoose(t *testing.T) {
 	turn := 0
 	client.Choose = func(ready []ServerStats) int { // one after the other
 		assert.Len(t, ready, len(servers))
-		assert.True(t, slices.IsSortedFunc(ready, func(a, b ServerStats) int { return strings.Compare(a.Addr, b.Addr) }))
+		byAddr := func(a, b ServerStats) int { return strings.Compare(a.Addr, b.Addr) }
+		assert.True(t, slices.IsSortedFunc(ready, byAddr))
 		turn++
 		return turn % len(ready)
 	}
@@ -142,8 +143,8 @@ func TestOptionChoose(t *testing.T) {
 	}
 }
 
-// Who chooses is asked only about servers that have room, and whoever finds none
-// waits as always.
+// Who chooses is asked only about servers that have room, and whoever finds
+// none waits as always.
 func TestOptionChooseAmongFullServers(t *testing.T) {
 	b := newBalance("a", "b")
 	b.options = &ClientOptions{Choose: func(ready []ServerStats) int { return len(ready) - 1 }}

@@ -62,10 +62,9 @@ type pipe struct {
 	silent  bool
 	retired bool
 
-	// Whether the server makes progress: silence.go.
-	looking bool // the reader will wake up for a look
-
-	// The same, and the reader's alone.
+	// Whether the server makes progress, which silence.go finds out. All but
+	// looking are the reader's alone.
+	looking  bool   // the reader will wake up for a look
 	now      int64  // when the last bytes came, by clock
 	moved    bool   // there was progress since the last look
 	received int    // bytes since the last progress
@@ -297,11 +296,11 @@ func (p *pipe) answer(body []byte) error {
 	p.sent[0] = nil
 	p.sent = p.sent[1:]
 	p.remote.place.adapt(p.remote.outstanding.Add(-1)+1, p.now-a.began)
+
 	p.remote.praise()
 	p.progress()
 	p.end(a, outcome{reply: reply, written: true}) // its caller may use the attempt again now
 	p.remote.answered()
-
 	if p.isAbandoned() {
 		return errRetired
 	}

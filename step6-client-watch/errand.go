@@ -84,10 +84,10 @@ func (e *errand) run(ctx context.Context) (outcome, error) {
 // pick returns a random server that may have the call, or nil. One that is set
 // aside may not, unless anyone will do and there is no other.
 func (e *errand) pick(servers []*remote) *remote {
-	others := others(servers, e.open)
-	r := first(others, (*remote).claim)
-	if r == nil && e.anyone && len(others) > 0 {
-		r = others[0]
+	candidates := others(servers, e.open)
+	r := first(candidates, (*remote).claim)
+	if r == nil && e.anyone && len(candidates) > 0 {
+		r = candidates[0]
 	}
 	return r
 }
@@ -143,10 +143,10 @@ func withLast(err, lost error) error {
 func find(ctx context.Context, c *Client, open []*attempt, found chan<- *remote) {
 	for ctx.Err() == nil {
 		servers, _ := c.servers() // perhaps none
-		others := others(servers, open)
-		r := first(others, (*remote).isLively)
+		candidates := others(servers, open)
+		r := first(candidates, (*remote).isLively)
 		if r == nil {
-			r = firstToAnswer(ctx, others)
+			r = firstToAnswer(ctx, candidates)
 		}
 		if r != nil {
 			found <- r

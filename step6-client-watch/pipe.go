@@ -52,10 +52,9 @@ type pipe struct {
 	silent  bool
 	retired bool
 
-	// Whether the server makes progress: silence.go.
-	looking bool // the reader will wake up for a look
-
-	// The same, and the reader's alone.
+	// Whether the server makes progress, which silence.go finds out. All but
+	// looking are the reader's alone.
+	looking  bool   // the reader will wake up for a look
 	moved    bool   // there was progress since the last look
 	received int    // bytes since the last progress
 	acked    uint64 // bytes acknowledged at the last look with progress
@@ -244,10 +243,10 @@ func (p *pipe) answer(body []byte) error {
 	p.sent[0] = nil
 	p.sent = p.sent[1:]
 	p.remote.outstanding.Add(-1)
+
 	p.remote.praise()
 	p.progress()
 	p.end(a, outcome{reply: reply, written: true})
-
 	if p.isAbandoned() {
 		return errRetired
 	}

@@ -49,14 +49,14 @@ func Workbook() Rules {
 				Reason: "waits for a server that has room; a call that is overdue is hedged; " +
 					"replies that can't be are found out; memory is used again"},
 			{Step: "final", File: "attempt.go", Lines: 15,
-				Reason: "knows how long it takes, and when half of its caller's time is over"},
+				Reason: "knows how long it takes, and when half of its caller's time is over; is counted"},
 			{Step: "final", File: "remote.go", Lines: 59,
 				Reason: "has a place in the balance, and tells it of what changes"},
 			{Step: "final", File: "pipe.go", Lines: 105,
 				Reason: "a caller sends itself when nothing is under way, and what is written together is gathered; " +
-					"tells the balance"},
+					"tells the balance; its client may dial"},
 			{Step: "final", File: "silence.go", Lines: 22,
-				Reason: "warns callers who have waited for half of their time"},
+				Reason: "warns callers who have waited for half of their time; lasts as long as its client says"},
 			{Step: "final", File: "worker.go", Lines: 30,
 				Reason: "a worker of final has tasks, limits and a heartbeat"},
 			{Step: "final", File: "zkflags.go", Lines: 80,
