@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // What is in _mine/can is what the reader's program can.
@@ -320,7 +321,7 @@ func TestTryStopsWithAllThatItStarted(t *testing.T) {
 		}
 	})
 
-	living, err := harness.Living(group)
+	living, err := proc.Living(group)
 	require.NoError(t, err)
 	require.Subset(t, living, pids)
 
@@ -328,7 +329,7 @@ func TestTryStopsWithAllThatItStarted(t *testing.T) {
 	assert.ErrorIs(t, <-ended, context.Canceled)
 	assert.NotContains(t, out.String(), "1.2", "whether what passed before has been told yet is a matter of luck")
 	harness.Eventually(t, time.Minute, "their end", func() (bool, string) {
-		living, err := harness.Living(group)
+		living, err := proc.Living(group)
 		return err == nil && len(living) == 0, fmt.Sprint(living, err)
 	})
 }

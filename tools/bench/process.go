@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // role is the first argument by which this program is told to be a rival.
@@ -38,64 +40,73 @@ func Rival(args []string) {
 
 // A server is one that runs.
 type server struct {
-	addr string
-	pids []int // all of its processes
-	cmd  *exec.Cmd
-	log  *os.File // its standard error
+	addr  string
+	pids  []int // all of its processes
+	group *proc.Group
+	told  func() bool // takes back that the end of a context ends the server
+	log   *os.File    // its standard error
 }
 
-// start starts a server and waits until it can be called. binary is our
-// server's program; workers, its number of workers.
+// start starts a server and waits until it can be called. It is told to stop
+// when ctx ends, which also ends what is measured. binary is our server's
+// program; workers, its number of workers.
 func start(ctx context.Context, name, binary string, workers int) (*server, error) {
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", role, name)
+	cmd := exec.Command("/proc/self/exe", role, name)
 	if name == ours {
 		// Nobody answers for ZooKeeper there, so it stays unregistered.
-		cmd = exec.CommandContext(ctx, binary, "-workers", strconv.Itoa(workers), "-max-conns", "0", "-zk", "127.0.0.1:1", "127.0.0.1", "0")
+		cmd = exec.Command(binary, "-workers", strconv.Itoa(workers), "-max-conns", "0", "-zk", "127.0.0.1:1",
+			"127.0.0.1", "0")
 	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = patience
-	// If we are killed, so is the server: Go ends no threads, so ours ends with us.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	s := &server{cmd: cmd}
-	var err error
-	if s.log, err = os.CreateTemp("", "bench-*.log"); err != nil {
-		return nil, err
-	}
-	os.Remove(s.log.Name())
-	cmd.Stderr = s.log
-	out, err := cmd.StdoutPipe()
+	log, err := os.CreateTemp("", "bench-*.log")
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	os.Remove(log.Name())
+	cmd.Stderr = log
+
+	group, out, err := proc.StartReading(cmd)
+	if err != nil {
 		return nil, fmt.Errorf("start the server %q: %w", name, err)
 	}
-	// A server that neither gets ready nor ends is told to end.
-	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	s := &server{group: group, log: log}
+	s.told = context.AfterFunc(ctx, func() { _ = group.Signal(syscall.SIGTERM) })
+	if err := s.await(out); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("the server %q did not get ready%s", name, s.lastWords())
+	}
+	return s, nil
+}
+
+// await reads what the server prints until all of its processes are named. It
+// fails when the server ends before, and ends it when that takes too long.
+func (s *server) await(out *os.File) error {
+	defer out.Close()
+	late := time.AfterFunc(patience, func() { _ = s.group.Kill() })
 	defer late.Stop()
+
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if addr, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
 			s.addr = addr
 		}
-		if pids, ok := strings.CutPrefix(lines.Text(), "master "); ok {
-			for word := range strings.FieldsSeq(strings.ReplaceAll(pids, ",", "")) {
-				if pid, err := strconv.Atoi(word); err == nil {
-					s.pids = append(s.pids, pid)
-				}
-			}
-			return s, nil
+		pids, ok := strings.CutPrefix(lines.Text(), "master ")
+		if !ok {
+			continue
 		}
+		for word := range strings.FieldsSeq(strings.ReplaceAll(pids, ",", "")) {
+			if pid, err := strconv.Atoi(word); err == nil {
+				s.pids = append(s.pids, pid)
+			}
+		}
+		return nil
 	}
-	s.stop()
-	return nil, fmt.Errorf("the server %q did not get ready%s", name, s.lastWords())
+	return io.ErrUnexpectedEOF
 }
 
-// stop ends the server and waits for it.
+// stop ends the server and waits until nothing of it is left. How it ends
+// doesn't matter.
 func (s *server) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
-	_ = s.cmd.Wait() // it was told to end: how it did doesn't matter
-	late.Stop()
+	s.told()
+	_ = s.group.Stop(patience)
 }
 
 // lastWords returns the end of the log, for an error, if there is any.

@@ -22,6 +22,7 @@ import (
 	"example.com/rpcworkbook/internal/carry"
 	"example.com/rpcworkbook/internal/freeport"
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 	"example.com/rpcworkbook/internal/zkdev"
 )
 
@@ -39,7 +40,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	temp, err := harness.TempDir()
+	temp, err := proc.TempDir()
 	if err != nil {
 		return "", err
 	}
@@ -153,7 +154,7 @@ func remaining(t *testing.T, group int, limit time.Duration) string {
 	var left []int
 	late := wait(limit, func() bool {
 		var err error
-		left, err = harness.Living(group)
+		left, err = proc.Living(group)
 		require.NoError(t, err)
 		return len(left) == 0
 	})
@@ -162,7 +163,7 @@ func remaining(t *testing.T, group int, limit time.Duration) string {
 	}
 	var lines []string
 	for _, pid := range left {
-		lines = append(lines, fmt.Sprintf("%d %s", pid, harness.CommandLine(pid)))
+		lines = append(lines, fmt.Sprintf("%d %s", pid, proc.CommandLine(pid)))
 	}
 	return shown(lines)
 }
@@ -281,7 +282,7 @@ func built(root, dir string) (bin string, err error) {
 	if parent := path.Dir(dir); parent == "." || parent == "final/cmd" {
 		return filepath.Join(common, path.Base(dir)), nil
 	}
-	temp, err := harness.TempDir()
+	temp, err := proc.TempDir()
 	if err != nil {
 		return "", err
 	}

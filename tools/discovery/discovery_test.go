@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 	"example.com/rpcworkbook/tools/plot"
 )
 
@@ -176,7 +177,7 @@ func TestMeasureInterrupted(t *testing.T) {
 // children are the programs that this process has started and that live.
 func children(t *testing.T) (programs []string) {
 	t.Helper()
-	all, err := harness.Children(os.Getpid())
+	all, err := proc.Children(os.Getpid())
 	require.NoError(t, err)
 	for _, child := range all {
 		if child.Name == "server" || child.Name == "java" {

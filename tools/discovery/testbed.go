@@ -24,7 +24,7 @@ import (
 
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/freeport"
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 	"example.com/rpcworkbook/internal/zkdev"
 )
 
@@ -57,12 +57,12 @@ func (b *testbed) close() error {
 type server struct {
 	addr    string // host:port
 	bed     *testbed
-	cmd     *exec.Cmd
+	group   *proc.Group
 	log     string    // the file that it logs to
 	started time.Time // just before exec
+
 	ready   chan struct{}
-	readyAt time.Time     // when ready was closed: all workers were ready
-	ended   chan struct{} // closed when the master has been waited for
+	readyAt time.Time // when ready was closed: all workers were ready
 }
 
 // reservePort returns an address of this machine where nothing listens.
@@ -73,7 +73,7 @@ func reservePort() (addr string, release func(), err error) {
 
 // startServer starts a server and doesn't wait for anything.
 func (b *testbed) startServer(addr, root string, workers int) (*server, error) {
-	dir, err := harness.TempDir()
+	dir, err := proc.TempDir()
 	if err != nil {
 		return nil, err
 	}
@@ -81,34 +81,25 @@ func (b *testbed) startServer(addr, root string, workers int) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{addr: addr, bed: b, log: filepath.Join(dir, "server-"+port+".log"),
-		ready: make(chan struct{}), ended: make(chan struct{})}
+	s := &server{addr: addr, bed: b, log: filepath.Join(dir, "server-"+port+".log"), ready: make(chan struct{})}
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make a server's log: %w", err)
 	}
 	defer log.Close()
-	output, stdout, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("make a pipe for a server's output: %w", err)
-	}
-	defer stdout.Close()
-	s.cmd = exec.Command(b.program, "-workers", strconv.Itoa(workers), "-zk", b.zookeeper.Addr(), "-root", root,
+
+	cmd := exec.Command(b.program, "-workers", strconv.Itoa(workers), "-zk", b.zookeeper.Addr(), "-root", root,
 		"-session", "2s", host, port)
-	s.cmd.Stdout, s.cmd.Stderr = stdout, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of Ctrl-C's reach: we decide when it ends
+	cmd.Stderr = log
 	s.started = time.Now()
-	if err := s.cmd.Start(); err != nil {
-		output.Close()
+	group, output, err := proc.StartReading(cmd)
+	if err != nil {
 		return nil, fmt.Errorf("start a server: %w", err)
 	}
+	s.group = group
 	b.servers = append(b.servers, s)
 	go s.read(output)
-	go func() {
-		_ = s.cmd.Wait() // the result is in s.cmd.ProcessState
-		close(s.ended)
-	}()
-	return s, harness.Guard(s.group())
+	return s, nil
 }
 
 // read waits for the line that names all workers.
@@ -123,15 +114,12 @@ func (s *server) read(output *os.File) {
 	}
 }
 
-// group is the master's pid, which is its process group as well.
-func (s *server) group() int { return s.cmd.Process.Pid }
-
 // waitReady waits until all workers are ready, and returns when they were.
 func (s *server) waitReady(ctx context.Context) (time.Time, error) {
 	select {
 	case <-s.ready:
 		return s.readyAt, nil
-	case <-s.ended:
+	case <-s.group.Done():
 		return time.Time{}, s.failure("ended instead of serving")
 	case <-ctx.Done():
 		return time.Time{}, context.Cause(ctx)
@@ -151,7 +139,7 @@ func (s *server) firstPong(ctx context.Context) (time.Time, error) {
 			return at, nil
 		}
 		select {
-		case <-s.ended:
+		case <-s.group.Done():
 			return time.Time{}, s.failure("ended instead of answering")
 		case <-ctx.Done():
 			return time.Time{}, context.Cause(ctx)
@@ -181,7 +169,7 @@ func pingOnce(addr string, deadline time.Time) (time.Time, error) {
 // terminate tells the server to end, and returns when that was.
 func (s *server) terminate() (time.Time, error) {
 	at := time.Now()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := s.group.Signal(syscall.SIGTERM); err != nil {
 		return at, s.failure(err.Error())
 	}
 	return at, nil
@@ -191,14 +179,14 @@ func (s *server) terminate() (time.Time, error) {
 // clean one.
 func (s *server) wait(ctx context.Context) error {
 	select {
-	case <-s.ended:
+	case <-s.group.Done():
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-time.After(maxWait):
 		return s.failure("doesn't end")
 	}
-	if !s.cmd.ProcessState.Success() {
-		return s.failure(s.cmd.ProcessState.String())
+	if state := s.group.State(); !state.Success() {
+		return s.failure(state.String())
 	}
 	return s.gone()
 }
@@ -206,27 +194,20 @@ func (s *server) wait(ctx context.Context) error {
 // kill kills the server with all its workers, if it is not gone already, and
 // returns when it is.
 func (s *server) kill() error {
-	if left, err := harness.Living(s.group()); err != nil || len(left) > 0 {
-		_ = syscall.Kill(-s.group(), syscall.SIGKILL) // an error: it is gone
+	defer s.bed.forget(s)
+	if err := s.group.Kill(); err != nil {
+		return s.failure(err.Error())
 	}
-	return s.gone()
+	return nil
 }
 
 // gone waits until no process of the server is left.
 func (s *server) gone() error {
 	defer s.bed.forget(s)
-	for deadline := time.Now().Add(maxWait); ; time.Sleep(time.Millisecond) {
-		left, err := harness.Living(s.group())
-		switch {
-		case err != nil:
-			return err
-		case len(left) == 0:
-			<-s.ended // it is dead: this takes no time
-			return harness.Unguard(s.group())
-		case time.Now().After(deadline):
-			return s.failure(fmt.Sprintf("doesn't go: processes %v are left", left))
-		}
+	if err := s.group.WaitGone(maxWait); err != nil {
+		return s.failure(err.Error())
 	}
+	return nil
 }
 
 func (b *testbed) forget(s *server) {

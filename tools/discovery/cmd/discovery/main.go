@@ -18,7 +18,7 @@ import (
 	"time"
 
 	rpc "example.com/rpcworkbook/final"
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 	"example.com/rpcworkbook/tools/discovery"
 	"example.com/rpcworkbook/tools/plot"
 )
@@ -45,7 +45,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends us at once: what we started goes with us
 	err := run(ctx, *rounds, *svg)
-	harness.End()
+	proc.End()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "discovery:", err)
 		os.Exit(1)
