@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	killTimeout = 10 * time.Second     // for killed processes to disappear
-	pollPause   = 2 * time.Millisecond // between two looks at the process table
+	killTimeout = 10 * time.Second // for killed processes to disappear
+	pollPause   = time.Millisecond // between two looks at the process table
 )
 
 // A Group is a program that was started, with all the processes that it
@@ -174,7 +174,7 @@ func (g *Group) WaitGone(within time.Duration) error { return g.waitGone(within,
 // waitGone does again and again what is to end the group: a process may just
 // have been starting another.
 func (g *Group) waitGone(within time.Duration, again func()) error {
-	deadline := time.Now().Add(within)
+	late := time.After(within)
 	for !g.gone.Load() {
 		again()
 		ended := g.Ended() // asked first: it may leave a child that a list from before doesn't show
@@ -182,14 +182,20 @@ func (g *Group) waitGone(within time.Duration, again func()) error {
 		if err != nil {
 			return err
 		}
-
-		switch {
-		case ended && len(left) == 0:
+		if ended && len(left) == 0 {
 			g.gone.Store(true)
-		case time.Now().After(deadline):
+			break
+		}
+
+		done := g.done
+		if ended {
+			done = nil // nothing to wait for but the others
+		}
+		select {
+		case <-done: // reap has looked, too
+		case <-time.After(pollPause):
+		case <-late:
 			return fmt.Errorf("not gone after %v: processes %v of group %d", within, left, g.PID)
-		default:
-			time.Sleep(pollPause)
 		}
 	}
 	return g.forget()
