@@ -1,8 +1,6 @@
-// Package bare is the workbook's set-up, tried on systems that have next to
-// nothing: bare.sh, which make bare runs. These are the tests of what it says
-// where it can't work, and of what it leaves behind: nothing. They have a
-// debootstrap of their own; what is done in the system that the real one makes
-// is for make bare.
+// Tests of what bare.sh says where it can't work, and of what it leaves behind:
+// nothing. They have a debootstrap of their own; what is done in the system
+// that the real one makes is for make bare.
 
 //go:build unix
 
@@ -48,9 +46,11 @@ func TestSaysWhatItNeeds(t *testing.T) {
 		{map[string]string{"uname": linux, "id": "echo 1000"}, "bookworm", "make bare needs root, "},
 		{map[string]string{"uname": linux, "id": root, "debootstrap": ":", "git": ":", "unshare": "exit 1"}, "bookworm",
 			"make bare needs namespaces, which not even root can make here"},
-		{map[string]string{"uname": linux, "id": root}, "", "make bare needs a release of Debian, as in make bare RELEASE=bookworm\n"},
+		{map[string]string{"uname": linux, "id": root}, "",
+			"make bare needs a release of Debian, as in make bare RELEASE=bookworm\n"},
 		// A shell finds nothing but its own commands in an empty PATH.
-		{nil, "bookworm", "make bare needs debootstrap. On Debian and Ubuntu: apt-get install debootstrap util-linux git\n"},
+		{nil, "bookworm",
+			"make bare needs debootstrap. On Debian and Ubuntu: apt-get install debootstrap util-linux git\n"},
 	} {
 		args := []string{"bare.sh"}
 		if c.release != "" {
@@ -62,6 +62,7 @@ func TestSaysWhatItNeeds(t *testing.T) {
 			path := pretended(t, map[string]string{"uname": linux, "id": root})
 			script.Env = []string{path[:len(path)-len(":"+os.Getenv("PATH"))]}
 		}
+
 		output, err := script.CombinedOutput()
 		assert.Error(t, err)
 		assert.Contains(t, string(output), c.says)
@@ -72,17 +73,21 @@ func TestLeavesNothing(t *testing.T) {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		t.Skip("needs Linux and root, as make bare does")
 	}
+
 	err := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "true").Run()
 	if err != nil {
 		t.Skip("this system lets nobody make namespaces:", err)
 	}
-	// It mounts something, and starts a process that is deaf to all but SIGKILL.
+
+	// It mounts something, and starts a process that is deaf to all but
+	// SIGKILL.
 	const debootstrap = `for word; do case $word in */base) base=$word ;; esac; done
 mkdir -p "$base/mounted"
 mount -t tmpfs tmpfs "$base/mounted"
 (trap '' HUP INT QUIT TERM; sleep 600) &
 : >"$base/ready"
 `
+
 	for _, c := range []struct {
 		name   string
 		rest   string // of what the debootstrap does
@@ -90,7 +95,7 @@ mount -t tmpfs tmpfs "$base/mounted"
 		code   int
 	}{
 		{"Ctrl-C", "sleep 600", func(pid int) error { return syscall.Kill(-pid, syscall.SIGINT) }, 130},
-		{"SIGTERM to the script alone", "sleep 600", func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }, 143},
+		{"SIGTERM to it alone", "sleep 600", func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) }, 143},
 		{"a failure", "echo no mirror; exit 1", nil, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -100,8 +105,10 @@ mount -t tmpfs tmpfs "$base/mounted"
 			script.Env = append(os.Environ(), "TMPDIR="+temp, mark, pretended(t, map[string]string{
 				"debootstrap": debootstrap + c.rest, "git": "exit 0",
 			}))
+
 			script.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			require.NoError(t, script.Start())
+
 			if c.signal != nil {
 				harness.Eventually(t, time.Minute, "a debootstrap at work", func() (bool, string) {
 					ready, _ := filepath.Glob(filepath.Join(temp, "bare-*/base/ready"))
@@ -109,11 +116,13 @@ mount -t tmpfs tmpfs "$base/mounted"
 				})
 				require.NoError(t, c.signal(script.Process.Pid))
 			}
+
 			_ = script.Wait()
 			assert.Equal(t, c.code, script.ProcessState.ExitCode())
 			left, err := os.ReadDir(temp)
 			require.NoError(t, err)
 			assert.Empty(t, left)
+
 			mounted, err := os.ReadFile("/proc/mounts")
 			require.NoError(t, err)
 			assert.NotContains(t, string(mounted), temp)

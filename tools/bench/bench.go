@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package bench compares the server and the client with what people would use
 // instead. `make bench` runs it.
 //
@@ -5,9 +7,6 @@
 // interleaved rounds, so that whatever else the machine does meets them all.
 // result.go is what one measurement gives, report.go and plots.go show it,
 // targets.go is what is promised.
-
-//go:build linux
-
 package bench
 
 import (
@@ -32,13 +31,15 @@ type Config struct {
 
 // A contender is a server with what drives it.
 type contender struct {
-	name    string // in the tables
+	name string // in the tables
+
 	server  string
 	workers int // of our server
 	servers int // how many of it; 0 means 1
-	reply   string
-	drive   func(Job) (Result, error)
-	most    int // calls outstanding, for what can't do more; 0: no limit
+
+	drive func(Job) (Result, error)
+	reply string // the body of each reply, for drivers that speak frames
+	most  int    // calls outstanding, for what can't do more; 0: no limit
 }
 
 // contenders meet at the shapes of load.
@@ -58,8 +59,8 @@ var clients = []contender{
 	{name: gob, server: gob, drive: shared},
 }
 
-// choices are two ways to choose one of ten servers for each call. Servers of one
-// worker: as one client has one connection to each, the others would idle.
+// choices are two ways to choose one of ten servers for each call. Servers of
+// one worker: as one client has one connection to each, the others would idle.
 var choices = []contender{
 	{name: ourClient, server: ours, workers: 1, servers: 10, drive: client},
 	{name: randomClient, server: ours, workers: 1, servers: 10, drive: atRandom},
@@ -73,46 +74,36 @@ const extraRounds = 3
 func Run(ctx context.Context, config Config) (*Report, error) {
 	report := &Report{Rounds: Rounds{}, Idle: map[string][]IdlePoint{}}
 	for i := range config.Rounds {
-		for _, shape := range targetShapes {
-			if err := config.round(ctx, report, i, shape, contenders); err != nil {
-				return report, err
-			}
-		}
-		if i < extraRounds {
-			for _, shape := range plotShapes {
-				if err := config.round(ctx, report, i, shape, contenders); err != nil {
+		for _, meeting := range []struct {
+			shapes []Shape
+			all    []contender
+			rounds int
+		}{
+			{targetShapes, contenders, config.Rounds},
+			{plotShapes, contenders, extraRounds},
+			{clientShapes, clients, config.Rounds},
+			{choiceShapes, choices, config.Rounds},
+		} {
+			for _, shape := range meeting.shapes {
+				if i >= meeting.rounds {
+					break
+				}
+				if err := config.round(ctx, report, i, shape, meeting.all); err != nil {
 					return report, err
 				}
 			}
 		}
-		for _, shape := range clientShapes {
-			if err := config.round(ctx, report, i, shape, clients); err != nil {
-				return report, err
-			}
-		}
-		for _, shape := range choiceShapes {
-			if err := config.round(ctx, report, i, shape, choices); err != nil {
-				return report, err
-			}
-		}
 	}
+
 	if config.wants("memory") {
 		if err := config.memory(ctx, report); err != nil {
 			return report, err
 		}
 	}
 	if config.wants("pi") {
-		fmt.Fprintln(config.Log, "pi")
-		s, err := start(ctx, ours, config.Server, 1)
-		if err != nil {
+		if err := config.pi(ctx, report); err != nil {
 			return report, err
 		}
-		defer s.stop()
-		c, err := compute(ctx, s, config.Rounds, 100_000_000, 3*config.Window)
-		if err != nil {
-			return report, errors.Join(ctx.Err(), err)
-		}
-		report.Computation = &c
 	}
 	return report, nil
 }
@@ -128,16 +119,20 @@ func (config Config) round(ctx context.Context, report *Report, i int, shape Sha
 	if !config.wants(shape.Name) {
 		return nil
 	}
+
 	order := slices.Clone(all)
 	random := rand.New(rand.NewPCG(uint64(i), uint64(shape.Conns*shape.Depth)))
 	random.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
+
 	round := Round{}
 	fmt.Fprintf(config.Log, "round %d, %v:", i+1, shape)
 	defer fmt.Fprintln(config.Log)
+
 	for _, c := range order {
 		if c.most > 0 && shape.Conns*shape.Depth > c.most {
 			continue
 		}
+
 		result, err := config.measure(ctx, c, shape)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -148,6 +143,7 @@ func (config Config) round(ctx context.Context, report *Report, i int, shape Sha
 		round[c.name] = result
 		fmt.Fprintf(config.Log, " %s %.0f/s", c.name, result.Rate())
 	}
+
 	report.Rounds[shape.Name] = append(report.Rounds[shape.Name], round)
 	return nil
 }
@@ -185,6 +181,7 @@ func (config Config) memory(ctx context.Context, report *Report) error {
 		report.Notes = append(report.Notes, fmt.Sprintf("Idle connections were not measured: %v.", err))
 		return nil
 	}
+
 	for _, c := range contenders[:3] { // those that speak frames
 		fmt.Fprintln(config.Log, "idle connections:", c.name)
 		s, err := start(ctx, c.server, config.Server, 1)
@@ -198,6 +195,23 @@ func (config Config) memory(ctx context.Context, report *Report) error {
 		}
 		report.Idle[c.name] = result
 	}
+	return nil
+}
+
+// pi measures what computing costs.
+func (config Config) pi(ctx context.Context, report *Report) error {
+	fmt.Fprintln(config.Log, "pi")
+	s, err := start(ctx, ours, config.Server, 1)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+
+	c, err := compute(ctx, s, config.Rounds, 100_000_000, 3*config.Window)
+	if err != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	report.Computation = &c
 	return nil
 }
 

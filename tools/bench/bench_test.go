@@ -43,8 +43,11 @@ func TestEveryContenderIsMeasured(t *testing.T) {
 		for _, c := range contenders {
 			t.Run(c.name+" at "+shape.String(), func(t *testing.T) {
 				s := running(t, c.server, c.workers)
-				r, err := c.drive(Job{Addr: s.addr, PIDs: s.pids, Conns: shape.Conns, Depth: shape.Depth, Reply: c.reply,
-					Warm: time.Millisecond, Window: 50 * time.Millisecond})
+				r, err := c.drive(Job{
+					Addr: s.addr, PIDs: s.pids,
+					Conns: shape.Conns, Depth: shape.Depth, Reply: c.reply,
+					Warm: time.Millisecond, Window: 50 * time.Millisecond,
+				})
 				require.NoError(t, err)
 				require.Positive(t, r.Calls)
 				require.GreaterOrEqual(t, r.Seconds, 0.05)
@@ -53,6 +56,7 @@ func TestEveryContenderIsMeasured(t *testing.T) {
 				require.Positive(t, r.CPU)
 				require.Greater(t, r.Resident, int64(1<<20))
 				require.GreaterOrEqual(t, r.RSS, r.Resident)
+
 				if c.name == ours {
 					require.Len(t, s.pids, 3)
 					require.InDelta(t, 0.75, r.Share, 0.25, "two workers have all the connections")
@@ -65,7 +69,12 @@ func TestEveryContenderIsMeasured(t *testing.T) {
 func TestEveryClientIsMeasured(t *testing.T) {
 	for _, c := range slices.Concat(clients, choices) {
 		s := running(t, c.server, c.workers)
-		r, err := c.drive(Job{Addr: s.addr, Addrs: []string{s.addr, s.addr}[:min(2, max(1, c.servers))], PIDs: s.pids, Conns: 1, Depth: 3, Reply: c.reply, Warm: time.Millisecond, Window: 50 * time.Millisecond})
+		several := []string{s.addr, s.addr}
+		r, err := c.drive(Job{
+			Addr: s.addr, Addrs: several[:min(2, max(1, c.servers))], PIDs: s.pids,
+			Conns: 1, Depth: 3, Reply: c.reply,
+			Warm: time.Millisecond, Window: 50 * time.Millisecond,
+		})
 		require.NoError(t, err, c.name)
 		require.Positive(t, r.Calls, c.name)
 		require.Positive(t, r.P99, c.name)
@@ -81,6 +90,7 @@ func TestLoadCountsWhatTheServerAnswers(t *testing.T) {
 		answered++
 		c.Reply(service.Answer(body))
 	})
+
 	const conns, depth = 3, 4
 	l, err := newLoader(Job{Addr: addr, Conns: conns, Depth: depth, Reply: pong})
 	require.NoError(t, err)
@@ -88,6 +98,7 @@ func TestLoadCountsWhatTheServerAnswers(t *testing.T) {
 	for l.hist.Count() < 100 {
 		require.NoError(t, l.run(10*time.Millisecond))
 	}
+
 	total := make(chan int)
 	loop.Post(func() { total <- answered })
 	unread := <-total - int(l.hist.Count())
@@ -99,7 +110,8 @@ func TestClosedLoopCountsTheWindowOnly(t *testing.T) {
 	var total atomic.Int64
 	warming := true // the first call takes an hour, it says
 	steps := []step{func() (time.Duration, error) {
-		if total.Add(1); warming {
+		total.Add(1)
+		if warming {
 			warming = false
 			return time.Hour, nil
 		}
@@ -124,12 +136,15 @@ func serving(t *testing.T, handler rpc.Handler) (*rpc.Loop, string) {
 	t.Helper()
 	fd, addr, err := rpc.Listen("127.0.0.1", "0")
 	require.NoError(t, err)
+
 	poller, err := rpc.NewPoller()
 	require.NoError(t, err)
+
 	loop, err := rpc.NewLoop(poller)
 	require.NoError(t, err)
 	_, err = rpc.NewServer(loop, fd, handler)
 	require.NoError(t, err)
+
 	over := make(chan error)
 	go func() { over <- loop.Run() }()
 	t.Cleanup(func() {
@@ -142,7 +157,8 @@ func serving(t *testing.T, handler rpc.Handler) (*rpc.Loop, string) {
 func TestAWrongReplyIsNoCall(t *testing.T) {
 	calls := 0
 	_, addr := serving(t, func(c *rpc.Conn, body []byte) {
-		if calls++; calls > 3 {
+		calls++
+		if calls > 3 {
 			c.Reply(rpc.NewReply("error", "I am tired"))
 			return
 		}
@@ -165,6 +181,7 @@ func TestCutterCountsFramesHoweverTheyAreCut(t *testing.T) {
 		}
 		require.Equal(t, 20, frames, "in chunks of %d", size)
 	}
+
 	c := cutter{}
 	n, err := c.count(make([]byte, 3*rpc.HeaderSize)) // bodies may be empty
 	require.NoError(t, err)
@@ -199,7 +216,8 @@ func TestIdleConnectionsAreOpenWhileMemoryIsReadAndClosedAfterwards(t *testing.T
 
 func TestComputation(t *testing.T) {
 	// 10 ms a computation: the kernel counts the time of a thread that has not
-	// been interrupted since up to its last tick only, of which there are 250 a second.
+	// been interrupted since up to its last tick only, of which there are 250 a
+	// second.
 	c, err := compute(t.Context(), running(t, ours, 1), 2, 5_000_000, 50*time.Millisecond)
 	require.NoError(t, err)
 	for _, values := range [][]float64{c.Division, c.InProcess, c.Served} {
@@ -211,7 +229,10 @@ func TestComputation(t *testing.T) {
 
 func TestTheWholeRunStopsWhatItStarted(t *testing.T) {
 	var log bytes.Buffer
-	config := Config{Server: harness.Build(t, "../../final/cmd/server"), Rounds: 2, Window: 20 * time.Millisecond, Only: []string{"C1", "G=1"}, Log: &log}
+	config := Config{
+		Server: harness.Build(t, "../../final/cmd/server"), Rounds: 2, Window: 20 * time.Millisecond,
+		Only: []string{"C1", "G=1"}, Log: &log,
+	}
 	report, err := Run(t.Context(), config)
 	require.NoError(t, err)
 	require.Len(t, report.Rounds["C1"], 2)
@@ -223,11 +244,14 @@ func TestTheWholeRunStopsWhatItStarted(t *testing.T) {
 	// Interrupted in a window that would take an hour of waiting.
 	var pids []int
 	ctx, cancel := context.WithCancel(t.Context())
-	interrupted := contender{name: "interrupted", server: ours, workers: 1, reply: pong, drive: func(job Job) (Result, error) {
-		pids, job.Window = job.PIDs, time.Hour
-		time.AfterFunc(job.Warm, cancel)
-		return load(job)
-	}}
+	interrupted := contender{
+		name: "interrupted", server: ours, workers: 1, reply: pong,
+		drive: func(job Job) (Result, error) {
+			pids, job.Window = job.PIDs, time.Hour
+			time.AfterFunc(job.Warm, cancel)
+			return load(job)
+		},
+	}
 	err = config.round(ctx, report, 0, c1, []contender{interrupted})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Len(t, pids, 2)

@@ -31,15 +31,18 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	var hist Histogram
+
 	failed, first := make(chan error, len(steps)), make(chan struct{}, len(steps))
 	for _, step := range steps {
 		wait.Go(func() {
+
 			for calls := 0; phase.Load() < 2; calls++ {
 				d, err := step()
 				if err != nil {
 					failed <- err
 					return
 				}
+
 				if phase.Load() == 1 {
 					mu.Lock()
 					hist.Record(d, 1)
@@ -51,11 +54,13 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 			}
 		})
 	}
+
 	defer func() {
 		phase.Store(2)
 		end()
 		wait.Wait()
 	}()
+
 	sleep := func(d time.Duration) error {
 		select {
 		case err := <-failed:
@@ -64,6 +69,7 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 			return nil
 		}
 	}
+
 	late := time.After(patience)
 	for range steps { // see load: each is served once before anything is measured
 		select {
@@ -74,35 +80,44 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 			return r, fmt.Errorf("not every caller had a reply within %v", patience)
 		}
 	}
+
 	if err := sleep(job.Warm); err != nil {
 		return r, err
 	}
+
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	m, err := startMeter(job.PIDs)
 	if err != nil {
 		return r, err
 	}
+
 	counted := func() int64 {
 		mu.Lock()
 		defer mu.Unlock()
 		return hist.Count()
 	}
+
 	phase.Store(1)
+
 	err = sleep(job.Window)
 	for err == nil && counted() == 0 && time.Since(m.began) < patience {
 		err = sleep(job.Window) // a machine that is very busy
 	}
+
 	phase.Store(2)
 	err = errors.Join(err, m.stop(&r))
 	runtime.ReadMemStats(&after)
+
 	mu.Lock()
 	defer mu.Unlock()
 	if hist.Count() == 0 && err == nil {
 		err = fmt.Errorf("no call was answered within %v", patience)
 	}
+
 	r.Calls, r.P50, r.P99 = hist.Count(), hist.Percentile(50), hist.Percentile(99)
-	r.Allocs = float64((after.Mallocs - before.Mallocs) / uint64(max(r.Calls, 1))) // whole ones, as go test -benchmem counts
+	// Whole ones, as go test -benchmem counts.
+	r.Allocs = float64((after.Mallocs - before.Mallocs) / uint64(max(r.Calls, 1)))
 	return r, err
 }
 
@@ -121,7 +136,9 @@ func stdlib(job Job) (Result, error) {
 			c.Close()
 		}
 	}
+
 	var steps []step
+
 	for range job.Conns {
 		c, err := dialers[job.Driver]("tcp", job.Addr)
 		if err != nil {
@@ -209,14 +226,15 @@ func atRandom(job Job) (Result, error) {
 	return callers(job, clients...)
 }
 
-// callers drives our clients by Depth goroutines. Each call is one client's, taken
-// at random, and has a deadline, as calls should.
+// callers drives our clients by Depth goroutines. Each call is one client's,
+// taken at random, and has a deadline, as calls should.
 func callers(job Job, clients ...*rpc.Client) (Result, error) {
 	end := func() {
 		for _, c := range clients {
 			c.Close()
 		}
 	}
+
 	var steps []step
 	for range job.Depth {
 		steps = append(steps, timed(func() error {
@@ -240,12 +258,14 @@ func callers(job Job, clients ...*rpc.Client) (Result, error) {
 // frame, read a frame.
 func bare(job Job) (Result, error) {
 	frame, want := rpc.AppendFrame(nil, []byte(request)), rpc.AppendFrame(nil, []byte(job.Reply))
+
 	var conns []net.Conn
 	end := func() {
 		for _, conn := range conns {
 			conn.Close()
 		}
 	}
+
 	var steps []step
 	for range job.Depth {
 		conn, err := net.Dial("tcp", job.Addr)
@@ -254,8 +274,10 @@ func bare(job Job) (Result, error) {
 			return Result{}, err
 		}
 		conns = append(conns, conn)
+
+		// Should it hang, end closes the connection.
 		buf := make([]byte, len(want))
-		steps = append(steps, timed(func() error { return exchange(conn, frame, buf, want) })) // end closes it, should it hang
+		steps = append(steps, timed(func() error { return exchange(conn, frame, buf, want) }))
 	}
 	return closedLoop(job, steps, end)
 }

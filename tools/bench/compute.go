@@ -43,11 +43,14 @@ func compute(ctx context.Context, s *server, rounds, terms int, window time.Dura
 	}
 	var conns [4]net.Conn
 	for i := range conns {
-		if conns[i], err = net.Dial("tcp", s.addr); err != nil {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
 			return c, err
 		}
-		defer conns[i].Close()
+		defer conn.Close()
+		conns[i] = conn
 	}
+
 	// Processor time, because the machine may have other things to do.
 	per := func(pids []int, f func() error) (float64, error) {
 		before, err := usage.CPUTime(pids)
@@ -63,7 +66,9 @@ func compute(ctx context.Context, s *server, rounds, terms int, window time.Dura
 		if err := errors.Join(err1, err2, err3); err != nil {
 			return c, fmt.Errorf("pi: %w", err)
 		}
-		c.Division, c.InProcess, c.Served = append(c.Division, division), append(c.InProcess, inProcess), append(c.Served, served)
+		c.Division = append(c.Division, division)
+		c.InProcess = append(c.InProcess, inProcess)
+		c.Served = append(c.Served, served)
 	}
 	// The driver's connection is the fifth.
 	over := make(chan struct{})
@@ -84,7 +89,9 @@ func compute(ctx context.Context, s *server, rounds, terms int, window time.Dura
 			}
 		})
 	}
-	c.Beside, err = load(Job{Addr: s.addr, PIDs: s.pids, Conns: 1, Depth: 1, Reply: pong, Warm: window / 4, Window: window})
+	c.Beside, err = load(Job{
+		Addr: s.addr, PIDs: s.pids, Conns: 1, Depth: 1, Reply: pong, Warm: window / 4, Window: window,
+	})
 	close(over)
 	wait.Wait()
 	select {

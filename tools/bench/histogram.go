@@ -43,7 +43,8 @@ func (h *Histogram) Count() int64 { return h.count }
 func (h *Histogram) Percentile(p float64) time.Duration {
 	rank, seen := int64(p/100*float64(h.count)+0.5), int64(0)
 	for i, n := range h.buckets {
-		if seen += n; seen >= max(rank, 1) {
+		seen += n
+		if seen >= max(rank, 1) {
 			exponent := max(i>>subBits-1, 0)
 			low := uint64(i-exponent<<subBits) << exponent
 			return time.Duration(low + (1<<exponent-1)/2) // the middle of the bucket

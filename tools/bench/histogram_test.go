@@ -39,6 +39,7 @@ func TestHistogramIsWithinAHundredth(t *testing.T) {
 		h.Record(d, 1)
 		samples = append(samples, d)
 	}
+
 	slices.Sort(samples)
 	for _, p := range []float64{1, 10, 50, 90, 99, 99.9} {
 		want := samples[int(p/100*float64(len(samples)))-1]

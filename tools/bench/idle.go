@@ -33,6 +33,7 @@ func idle(ctx context.Context, s *server, reply string, points []int) (result []
 			f.Close()
 		}
 	}()
+
 	for _, conns := range append([]int{0}, points...) {
 		for len(open) < conns {
 			fd, err := dial(s.addr)
@@ -40,8 +41,10 @@ func idle(ctx context.Context, s *server, reply string, points []int) (result []
 				return result, err
 			}
 			for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
-				_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &unix.Timeval{Sec: int64(patience / time.Second)})
+				timeout := unix.Timeval{Sec: int64(patience / time.Second)}
+				_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &timeout)
 			}
+
 			f := os.NewFile(uintptr(fd), "connection")
 			open = append(open, f)
 			if err := exchange(f, frame, make([]byte, len(want)), want); err != nil {
@@ -87,12 +90,15 @@ func allow(files int) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("look up the limit of open files: %w", err)
 	}
+
 	want := unix.Rlimit{Cur: uint64(files), Max: max(limit.Max, uint64(files))}
 	if limit.Cur >= want.Cur {
 		want = limit
 	}
+
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &want); err != nil { // even if it's enough: set, it is inherited
-		return fmt.Errorf("open %d files at once, as this needs, where %d are allowed (see ulimit -Hn): %w", files, limit.Max, err)
+		return fmt.Errorf("open %d files at once, as this needs, where %d are allowed (see ulimit -Hn): %w",
+			files, limit.Max, err)
 	}
 	return nil
 }

@@ -49,12 +49,15 @@ type loader struct {
 
 // A loadConn is one connection.
 type loadConn struct {
-	fd      int
-	pending int     // bytes to be sent
-	offset  int     // where in a frame they begin
-	sent    []batch // a ring of what is not answered yet
-	first   int     // the oldest in it
-	next    int     // where the next batch goes
+	fd int
+
+	pending int // bytes to be sent
+	offset  int // where in a frame they begin
+
+	sent  []batch // a ring of what is not answered yet
+	first int     // the oldest in it
+	next  int     // where the next batch goes
+
 	cutter  cutter
 	checked int // bytes of the first reply that were as expected
 }
@@ -67,13 +70,20 @@ type batch struct {
 
 // newLoader connects as the job says and sends the first requests.
 func newLoader(job Job) (l *loader, err error) {
-	l = &loader{job: job, chunk: make([]byte, 64<<10), heard: time.Now(), reply: rpc.AppendFrame(nil, []byte(job.Reply))}
 	frame := rpc.AppendFrame(nil, []byte(request))
-	l.frame = len(frame)
-	l.out = bytes.Repeat(frame, job.Depth+1)
-	if l.poller, err = rpc.NewPoller(); err != nil {
+	l = &loader{
+		job:   job,
+		out:   bytes.Repeat(frame, job.Depth+1),
+		frame: len(frame),
+		reply: rpc.AppendFrame(nil, []byte(job.Reply)),
+		chunk: make([]byte, 64<<10),
+		heard: time.Now(),
+	}
+	l.poller, err = rpc.NewPoller()
+	if err != nil {
 		return nil, err
 	}
+
 	for range job.Conns {
 		err = errors.Join(err, l.open())
 	}
@@ -98,9 +108,11 @@ func dial(addr string) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("open a socket: %w", err)
 	}
+
 	// A reset at the end leaves no thousands of sockets in TIME_WAIT.
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("connect to %s: %w", addr, err)
@@ -129,11 +141,13 @@ func (l *loader) run(d time.Duration) error {
 		if err != nil {
 			return fmt.Errorf("wait for replies: %w", err)
 		}
+
 		for _, ev := range events {
 			if err := l.ready(l.conns[ev.FD], ev.Events); err != nil {
 				return err
 			}
 		}
+
 		if len(events) > 0 {
 			l.heard = now
 		} else if now.Sub(l.heard) > patience {
@@ -151,6 +165,7 @@ func (l *loader) ready(c *loadConn, events rpc.Events) error {
 		}
 		return l.flush(c)
 	}
+
 	n, err := unix.Read(c.fd, l.chunk)
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
@@ -161,33 +176,56 @@ func (l *loader) ready(c *loadConn, events rpc.Events) error {
 		return fmt.Errorf("read replies: %w", net.ErrClosed)
 	}
 	chunk := l.chunk[:n]
-	if c.checked < len(l.reply) {
-		k := min(n, len(l.reply)-c.checked)
-		if !bytes.Equal(chunk[:k], l.reply[c.checked:c.checked+k]) {
-			return fmt.Errorf("the reply is not %q: %q", l.reply, chunk[:k])
-		}
-		if c.checked += k; c.checked == len(l.reply) {
-			l.answered++
-		}
+	if err := l.check(c, chunk); err != nil {
+		return err
 	}
+
 	replies, err := c.cutter.count(chunk)
 	if err != nil || replies == 0 {
 		return err
 	}
 	now := time.Now()
+	if err := l.record(c, now, replies); err != nil {
+		return err
+	}
+	return l.send(c, now, replies)
+}
+
+// check compares the first reply with what is expected, as much of it as the
+// chunk has.
+func (l *loader) check(c *loadConn, chunk []byte) error {
+	k := min(len(chunk), len(l.reply)-c.checked)
+	if k == 0 {
+		return nil
+	}
+	if !bytes.Equal(chunk[:k], l.reply[c.checked:c.checked+k]) {
+		return fmt.Errorf("the reply is not %q: %q", l.reply, chunk[:k])
+	}
+
+	c.checked += k
+	if c.checked == len(l.reply) {
+		l.answered++
+	}
+	return nil
+}
+
+// record notes how long the oldest requests took that so many replies answer.
+func (l *loader) record(c *loadConn, now time.Time, replies int) error {
 	for left := replies; left > 0; {
 		oldest := &c.sent[c.first]
 		if oldest.n == 0 {
 			return errors.New("a reply that nobody asked for")
 		}
+
 		k := min(left, oldest.n)
 		l.hist.Record(now.Sub(oldest.at), int64(k))
 		left -= k
-		if oldest.n -= k; oldest.n == 0 {
+		oldest.n -= k
+		if oldest.n == 0 {
 			c.first = (c.first + 1) % len(c.sent)
 		}
 	}
-	return l.send(c, now, replies)
+	return nil
 }
 
 // send sends n requests.
@@ -202,6 +240,7 @@ func (l *loader) send(c *loadConn, now time.Time, n int) error {
 func (l *loader) flush(c *loadConn) error {
 	for c.pending > 0 {
 		n, err := unix.Write(c.fd, l.out[c.offset:c.offset+c.pending])
+
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return l.poller.Set(c.fd, rpc.Readable|rpc.Writable)
@@ -241,21 +280,26 @@ func (c *cutter) count(chunk []byte) (frames int, err error) {
 		if c.skip > 0 {
 			k := min(c.skip, len(chunk))
 			chunk = chunk[k:]
-			if c.skip -= k; c.skip == 0 {
+			c.skip -= k
+			if c.skip == 0 {
 				frames++
 			}
 			continue
 		}
+
 		k := copy(c.header[c.have:], chunk)
 		chunk = chunk[k:]
-		if c.have += k; c.have < rpc.HeaderSize {
+		c.have += k
+		if c.have < rpc.HeaderSize {
 			break
 		}
+
 		c.have = 0
 		if length := binary.LittleEndian.Uint32(c.header[:]); length != c.want {
 			return frames, fmt.Errorf("a reply of %d bytes, not %d: it says something else", length, c.want)
 		}
-		if c.skip = int(c.want); c.skip == 0 {
+		c.skip = int(c.want)
+		if c.skip == 0 {
 			frames++
 		}
 	}

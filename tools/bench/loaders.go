@@ -74,6 +74,7 @@ func load(job Job) (r Result, err error) {
 		return r, err
 	}
 	defer all.close()
+
 	// First every connection has been served once: thousands are not accepted
 	// all at once, and waiting for that is another matter.
 	for began := time.Now(); all.answered() < job.Conns; {
@@ -84,13 +85,16 @@ func load(job Job) (r Result, err error) {
 			return r, fmt.Errorf("only %d of %d connections were served within %v", all.answered(), job.Conns, patience)
 		}
 	}
+
 	if err := all.run(job.Warm); err != nil {
 		return r, err
 	}
+
 	m, err := startMeter(job.PIDs)
 	if err != nil {
 		return r, err
 	}
+
 	all.count()
 	err = all.run(job.Window)
 	hist := all.count()
@@ -98,6 +102,7 @@ func load(job Job) (r Result, err error) {
 		err = all.run(job.Window)
 		hist = all.count()
 	}
+
 	err = errors.Join(err, m.stop(&r))
 	r.Calls, r.P50, r.P99 = hist.Count(), hist.Percentile(50), hist.Percentile(99)
 	r.Share = share(job.PIDs, job.Conns)

@@ -16,13 +16,16 @@ import (
 
 // A Job is one measurement, as it is handed to a driver.
 type Job struct {
-	Driver string   // which one, see Drive
-	Addr   string   // of the server, "127.0.0.1:port"
-	Addrs  []string // of all servers, where there may be several
-	PIDs   []int    // of their processes
-	Conns  int      // connections, or points to stop at for the driver of idle ones
-	Depth  int      // calls outstanding on each connection
-	Reply  string   // the body of each reply, for drivers that speak frames
+	Driver string // which of the standard library's clients, for the driver that has two
+
+	Addr  string   // of the server, "127.0.0.1:port"
+	Addrs []string // of all servers, where there may be several
+	PIDs  []int    // of their processes
+
+	Conns int    // connections
+	Depth int    // calls outstanding on each connection
+	Reply string // the body of each reply, for drivers that speak frames
+
 	Warm   time.Duration
 	Window time.Duration // what is counted, after the warm-up
 }

@@ -15,6 +15,7 @@ func (r *Report) Plots() map[string]plot.Plot {
 	byConns := func(s Shape) float64 { return float64(s.Conns) }
 	byDepth := func(s Shape) float64 { return float64(s.Depth) }
 	milliseconds := func(result Result) float64 { return result.P99.Seconds() * 1e3 }
+
 	plots := map[string]plot.Plot{
 		"throughput-connections.svg": {
 			Title: "Throughput, one call at a time on each connection", XLabel: "connections", YLabel: "calls/s",
@@ -33,6 +34,7 @@ func (r *Report) Plots() map[string]plot.Plot {
 			Series: r.idleSeries(),
 		},
 	}
+
 	for name, p := range plots {
 		if len(p.Series) == 0 {
 			delete(plots, name)

@@ -88,12 +88,14 @@ func (r *Report) servers(title string, shapes []Shape) figures.Table {
 			"load", "server", "calls/s", "least … most", "p50", "p99", "server CPU/call", "resident", "sum of RSS",
 		},
 	}
+
 	for _, shape := range shapes {
 		for _, name := range []string{ours, raw, goroutine, gob, jsonRPC} {
 			m := r.measured(shape, name)
 			if m.none() {
 				continue
 			}
+
 			t.Rows = append(t.Rows, []string{
 				shape.String(), name,
 				figures.Thousands(m.median(rate)), m.spread(rate).Range(figures.Thousands),
@@ -111,12 +113,14 @@ func (r *Report) clients() figures.Table {
 		Title:   "Clients, one shared by G goroutines: medians of the rounds",
 		Heading: []string{"callers", "client", "calls/s", "least … most", "p50", "p99", "allocations/call"},
 	}
+
 	for _, shape := range slices.Concat(clientShapes, choiceShapes) {
 		for _, name := range []string{ourClient, bareClient, gob, randomClient} {
 			m := r.measured(shape, name)
 			if m.none() {
 				continue
 			}
+
 			t.Rows = append(t.Rows, []string{
 				shape.Name, name,
 				figures.Thousands(m.median(rate)), m.spread(rate).Range(figures.Thousands),
@@ -151,12 +155,14 @@ func (r *Report) idle() figures.Table {
 		Title:   "Idle connections, one process serving",
 		Heading: []string{"connections", "server", "resident", "a connection"},
 	}
+
 	for i := range idlePoints {
 		for _, name := range []string{ours, raw, goroutine} {
 			points := r.Idle[name]
 			if len(points) <= i+1 { // the first is without connections
 				continue
 			}
+
 			p := points[i+1]
 			t.Rows = append(t.Rows, []string{
 				figures.Grouped(p.Conns), name, figures.MiB(float64(p.Resident)), figures.Bytes(p.PerConn),

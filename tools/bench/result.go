@@ -13,10 +13,12 @@ type Result struct {
 	Calls    int64
 	Seconds  float64 // the window
 	P50, P99 time.Duration
-	CPU      time.Duration // of all the server's processes, in the window
-	Resident int64         // bytes of theirs in memory, shared code once
+	Allocs   float64 // allocations a call in the driver, if it counts them
+
+	// Of all the server's processes.
+	CPU      time.Duration // in the window
+	Resident int64         // bytes in memory, shared code once
 	RSS      int64         // the plain sum of their RSS
-	Allocs   float64       // allocations a call in the driver, if it counts them
 	Share    float64       // of the connections, on the worker that has most; 0: not known
 }
 

@@ -45,13 +45,16 @@ func serveRival(name string, listening func(net.Addr)) error {
 	if !ok {
 		return fmt.Errorf("there is no server %q", name)
 	}
+
 	var config net.ListenConfig
 	config.SetMultipathTCP(false) // plain TCP, like ours
 	ln, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
+
 	listening(ln.Addr())
+
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
@@ -81,11 +84,13 @@ func answer(conn net.Conn) {
 	defer conn.Close()
 	service, decoder := rpc.NewService(), rpc.NewDecoder(rpc.MaxRequest)
 	buf, out := make([]byte, readSize), []byte(nil)
+
 	for {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return
 		}
+
 		out = out[:0]
 		decoder.Feed(buf[:n])
 		for {
@@ -97,6 +102,7 @@ func answer(conn net.Conn) {
 			out = service.Answer(body).Append(append(out, make([]byte, rpc.HeaderSize)...)) // in place, as ours does it
 			binary.LittleEndian.PutUint32(out[at:], uint32(len(out)-at-rpc.HeaderSize))
 		}
+
 		if _, err := conn.Write(out); err != nil {
 			return
 		}

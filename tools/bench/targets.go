@@ -46,7 +46,7 @@ func (r *Report) Targets() []Target {
 		return Target{what, against, most, bound, times, r.Rounds.Ratios(shape, who, to, figure)}
 	}
 	const same = "goroutine per connection, same handler"
-	const least, most = false, true
+	const least, most = false, true // what a bound is
 	targets := []Target{
 		ratio("C1 calls/s", "raw echo", "C1", ours, raw, least, 1.05, rate),
 		ratio("C2 calls/s", "raw echo", "C2", ours, raw, least, 0.95, rate),
@@ -61,18 +61,26 @@ func (r *Report) Targets() []Target {
 		ratio("C2 p99 latency", same, "C2", ours, goroutine, most, 0.4, p99),
 		ratio("C4 p99 latency", same, "C4", ours, goroutine, most, 0.8, p99),
 		ratio("C4 resident memory", same, "C4", ours, goroutine, most, 0.9, resident),
-		ratio("client round trip, G=1", "bare goroutine, same frames", "G=1", ourClient, bareClient, most, 1.4, seconds),
+		ratio("client round trip, G=1", "bare goroutine, same frames",
+			"G=1", ourClient, bareClient, most, 1.4, seconds),
 		ratio("client calls/s, G=64", "net/rpc's client", "G=64", ourClient, gob, least, 4, rate),
 		ratio("client calls/s, G=512", "net/rpc's client", "G=512", ourClient, gob, least, 4, rate),
-		ratio("client calls/s, ten servers, G=64", "a server at random", "ten servers", ourClient, randomClient, least, 0.9, rate),
-		{"client allocations a call, G=64", "", most, 6, figures.Digits, r.Rounds.Values("G=64", ourClient, allocs)},
-		{"connections on the fuller worker, C2", "", most, 0.6, figures.Percent, r.Rounds.Values("C2", ours, fullest)},
+		ratio("client calls/s, ten servers, G=64", "a server at random",
+			"ten servers", ourClient, randomClient, least, 0.9, rate),
+		{"client allocations a call, G=64", "", most, 6, figures.Digits,
+			r.Rounds.Values("G=64", ourClient, allocs)},
+		{"connections on the fuller worker, C2", "", most, 0.6, figures.Percent,
+			r.Rounds.Values("C2", ours, fullest)},
 	}
+
 	idle := Target{What: "idle connection of 10,000", Most: most, Bound: 1024, Unit: figures.Bytes}
 	if points := r.Idle[ours]; len(points) > 0 {
 		idle.Values = []float64{points[len(points)-1].PerConn}
 	}
-	beside := Target{What: "ping p99 beside 4 × pi(100000000)", Most: most, Bound: float64(5 * time.Millisecond), Unit: figures.Nanoseconds}
+	beside := Target{
+		What: "ping p99 beside 4 × pi(100000000)",
+		Most: most, Bound: float64(5 * time.Millisecond), Unit: figures.Nanoseconds,
+	}
 	if c := r.Computation; c != nil {
 		beside.Values = []float64{float64(c.Beside.P99)}
 	}

@@ -13,7 +13,10 @@ import (
 
 // after returns the result of a window of one second.
 func after(calls int64, p99 time.Duration) Result {
-	return Result{Calls: calls, Seconds: 1, P50: p99 / 2, P99: p99, CPU: time.Second / 2, Resident: 20 << 20, RSS: 30 << 20}
+	return Result{
+		Calls: calls, Seconds: 1, P50: p99 / 2, P99: p99,
+		CPU: time.Second / 2, Resident: 20 << 20, RSS: 30 << 20,
+	}
 }
 
 func example3() *Report {
@@ -21,7 +24,8 @@ func example3() *Report {
 	for _, factor := range []int64{1, 2, 4} { // the machine gets faster and faster: ratios don't
 		r.Rounds["C2"] = append(r.Rounds["C2"], Round{
 			ours: after(96*factor, time.Millisecond), raw: after(100*factor, time.Millisecond),
-			goroutine: after(70*factor, 2*time.Millisecond), gob: after(64*factor, 4*time.Millisecond), jsonRPC: after(65*factor, 4*time.Millisecond),
+			goroutine: after(70*factor, 2*time.Millisecond),
+			gob:       after(64*factor, 4*time.Millisecond), jsonRPC: after(65*factor, 4*time.Millisecond),
 		})
 	}
 	r.Idle[ours] = []IdlePoint{{0, 8 << 20, 0}, {1000, 9 << 20, 1048}, {3000, 10 << 20, 900}, {10_000, 20 << 20, 1030}}
@@ -46,7 +50,8 @@ func TestTargetsTellMetFromNotMet(t *testing.T) {
 	require.True(t, over.Met())
 	require.True(t, target(t, r, "C2 calls/s", "net/rpc").Met(), "exactly at the bound")
 	require.False(t, target(t, r, "C2 calls/s", "net/rpc/jsonrpc").Met())
-	require.False(t, target(t, r, "C2 p99 latency", "goroutine per connection, same handler").Met(), "0.5 is over an upper bound of 0.4")
+	require.False(t, target(t, r, "C2 p99 latency", "goroutine per connection, same handler").Met(),
+		"0.5 is over an upper bound of 0.4")
 	require.False(t, target(t, r, "idle connection of 10,000", "").Met())
 	require.False(t, target(t, r, "C1 calls/s", "raw echo").Met(), "not measured")
 }
@@ -59,7 +64,11 @@ func TestTheMedianDecides(t *testing.T) {
 }
 
 func TestRatiosAreWithinARound(t *testing.T) {
-	r := Rounds{"s": {{"a": after(10, 1), "b": after(5, 1)}, {"a": after(30, 1)}, {"a": after(90, 1), "b": after(30, 1)}}}
+	r := Rounds{"s": {
+		{"a": after(10, 1), "b": after(5, 1)},
+		{"a": after(30, 1)},
+		{"a": after(90, 1), "b": after(30, 1)},
+	}}
 	require.Equal(t, []float64{2, 3}, r.Ratios("s", "a", "b", rate))
 	require.Equal(t, []float64{10, 30, 90}, r.Values("s", "a", rate))
 }

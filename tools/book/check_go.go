@@ -23,7 +23,8 @@ var (
 		"cpuprofile": true, "memprofile": true, "args": false,
 		"program": true, "server": true, "client": true, "again": true, "length": true, "seed": true,
 	}
-	// What needs no look: it prints something, or is for the reader's own module.
+	// What needs no look: it prints something, or is for the reader's own
+	// module.
 	goOthers = []string{"version", "env", "doc", "mod", "get", "tool", "help", "work"}
 )
 

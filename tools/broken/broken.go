@@ -34,8 +34,8 @@ type Program struct {
 	Why   string
 
 	// Sometimes are milestones that the program may pass or fail, Varies are
-	// the fields of the first report that say another thing each time, and By is
-	// the chance that decides.
+	// the fields of the first report that say another thing each time, and By
+	// is the chance that decides.
 	Sometimes []string
 	Varies    []string
 	By        string

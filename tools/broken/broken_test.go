@@ -83,8 +83,8 @@ var (
 	numeral = regexp.MustCompile(`0x[0-9a-f]+|[0-9]+([.–, ]+[0-9]+)*`)
 )
 
-// steady returns a report without what differs from run to run. Of numbers
-// only those in its heading and its advice stay; of what was got, the first line.
+// steady returns a report without what differs from run to run. Of numbers only
+// those in its heading and its advice stay; of what was got, the first line.
 func steady(report string, varies []string) string {
 	var kept strings.Builder
 	for i, line := range strings.Split(report, "\n") {

@@ -88,7 +88,8 @@ func TestNothingIsLeft(t *testing.T) {
 		},
 		{
 			name: "a panic, that of the timeout",
-			// The first time it fails after 8 s and more, which is too soon on a busy machine.
+			// The first time it fails after 8 s and more, which is too soon on
+			// a busy machine.
 			args: []string{tests, "-test.run=" + milestone, "-test.count=2", "-test.timeout=12s", program},
 			end:  func(*proc.Group) error { return nil },
 			said: "panic: test timed out after 12s",

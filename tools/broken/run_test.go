@@ -91,7 +91,8 @@ func judge(t *testing.T, p Program, numbers []string) map[string]verdict {
 	overlay, err := p.Overlay(root, t.TempDir())
 	require.NoError(t, err)
 	// The specification builds the program, and the go command takes the
-	// mistake from here. Nobody debugs the program: -w saves a third of the time.
+	// mistake from here. Nobody debugs the program: -w saves a third of the
+	// time.
 	r := run{bin: bin, program: p, flags: "GOFLAGS=" + os.Getenv("GOFLAGS") + " -ldflags=-w '-overlay=" + overlay + "'"}
 	if p.Command != "" {
 		r.args = []string{"-program=" + harness.Build(t, filepath.Join(root, p.Command)) + " " + p.Args}
@@ -160,7 +161,8 @@ func (r run) ask(numbers []string) (map[string]verdict, error) {
 
 var (
 	resultLine = regexp.MustCompile(`(?m)^ +--- (PASS|FAIL|SKIP): TestSpec\d+/(\d+\.\d+)_.*$`)
-	// A report, from its heading to the last of its fields, indented by the test framework.
+	// A report, from its heading to the last of its fields, indented by the
+	// test framework.
 	reportText = regexp.MustCompile(`(?m)^        (✗ (\d+\.\d+) (?s:.*?)^          again .*)$`)
 )
 

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package discovery measures how fast servers and clients come to know of each
 // other through a real ZooKeeper, and what that costs. `make bench-discovery`
 // runs it.
@@ -5,9 +7,6 @@
 // This file is the running order: servers.go measures what happens to servers,
 // fanout.go what a change costs when there are many of them and many clients;
 // the rest is what both need.
-
-//go:build linux
-
 package discovery
 
 import (

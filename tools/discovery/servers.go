@@ -154,8 +154,9 @@ func measureJoin(ctx context.Context, bed *testbed, o Options, r *Report) (err e
 }
 
 // measureKill kills one of three servers, with all its processes, and waits
-// until a call of each client was at it, or picked it when it was gone, and had to
-// go elsewhere. ZooKeeper still lists it then, but no other call will pick it.
+// until a call of each client was at it, or picked it when it was gone, and had
+// to go elsewhere. ZooKeeper still lists it then, but no other call will pick
+// it.
 func measureKill(ctx context.Context, bed *testbed, o Options, r *Report) (err error) {
 	servers, t, done, err := trio(ctx, bed, "/kill", 8, 1)
 	defer func() { err = errors.Join(err, done()) }()

@@ -161,7 +161,8 @@ func answeredBy(server string) func(call) bool {
 	return func(c call) bool { return c.err == nil && c.server == server }
 }
 
-// failedCalls counts the calls that failed. The error describes the first of them.
+// failedCalls counts the calls that failed. The error describes the first of
+// them.
 func failedCalls(calls []call) (n int, err error) {
 	for _, c := range calls {
 		if c.err == nil {

@@ -47,17 +47,20 @@ func TestReadTranscript(t *testing.T) {
 	assert.ErrorContains(t, err, "no line begins with a time")
 }
 
-// elements returns the attributes of what is drawn, by its text. It fails if it isn't XML.
+// elements returns the attributes of what is drawn, by its text. It fails if it
+// isn't XML.
 func elements(t *testing.T, svg []byte) (texts map[string]map[string]string) {
 	t.Helper()
 	texts = map[string]map[string]string{}
 	var attrs map[string]string
+
 	for decoder := xml.NewDecoder(bytes.NewReader(svg)); ; {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
 			return texts
 		}
 		require.NoError(t, err)
+
 		switch token := token.(type) {
 		case xml.StartElement:
 			attrs = map[string]string{}
@@ -88,8 +91,11 @@ func TestRecordingIsATerminal(t *testing.T) {
 
 	// The lines move up when they come, and what nobody moves shows the last.
 	assert.Contains(t, out.String(), "animation: roll 10.5s step-end infinite")
-	assert.Regexp(t, `(?s)^0\.000% { transform: translateY\(360px\) }\n2\.857% { transform: translateY\(342px\) }\n14\.286% { transform: translateY\(252px\) }\n}\n$`,
-		regexp.MustCompile(`(?s)0\.000%.*?\n}\n`).FindString(out.String()))
+	assert.Equal(t, `0.000% { transform: translateY(360px) }
+2.857% { transform: translateY(342px) }
+14.286% { transform: translateY(252px) }
+}
+`, regexp.MustCompile(`(?s)0\.000%.*?\n}\n`).FindString(out.String()))
 	assert.Contains(t, out.String(), `<g class="roll" transform="translate(0 252)">`)
 }
 
@@ -100,7 +106,8 @@ func directory(t *testing.T) string {
 	return filepath.Join(root, "pictures")
 }
 
-// What the README shows is what the demo printed, and what the service computes.
+// What the README shows is what the demo printed, and what the service
+// computes.
 func TestPicturesAreUpToDate(t *testing.T) {
 	pictures, err := Draw(directory(t))
 	require.NoError(t, err)
@@ -125,12 +132,15 @@ func TestSystemIsXML(t *testing.T) {
 func TestRecordedRun(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(directory(t), Transcript))
 	require.NoError(t, err)
-	for _, want := range []string{`(?m)^  calls        [1-9]\d{2,}; `, `(?m)^  failed       0$`, `(?m)^  left behind  no process$`} {
+	for _, want := range []string{
+		`(?m)^  calls        [1-9]\d{2,}; `, `(?m)^  failed       0$`, `(?m)^  left behind  no process$`,
+	} {
 		assert.Regexp(t, want, string(text))
 	}
 	for line := range strings.Lines(string(text)) {
 		assert.LessOrEqual(t, len(strings.TrimSuffix(line, "\n")), columns, line)
-		assert.Less(t, strings.IndexFunc(line, func(r rune) bool { return r > '~' }), 0, "a character that may be wider: %s", line)
+		wide := strings.ContainsFunc(line, func(r rune) bool { return r > '~' })
+		assert.False(t, wide, "a character that may be wider: %s", line)
 	}
 }
 

@@ -27,6 +27,7 @@ func Draw(dir string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("draw the demo: %w", err)
 	}
+
 	var demo, pi bytes.Buffer
 	if err := recording.WriteSVG(&demo); err != nil {
 		return nil, fmt.Errorf("draw the demo: %w", err)

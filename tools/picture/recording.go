@@ -29,13 +29,16 @@ type Line struct {
 // clock is how the demo begins a line about what has just happened.
 var clock = regexp.MustCompile(`^ {0,4}([0-9]+\.[0-9])s  `)
 
-// ReadTranscript reads what the demo printed into a file. A line without a clock
-// came with the one above. So did those of the table at the end, whose times are
-// of things past. It fails if no line has a clock: then it is something else.
+// ReadTranscript reads what the demo printed into a file. A line without a
+// clock came with the one above. So did those of the table at the end, whose
+// times are of things past. It fails if no line has a clock: then it is
+// something else.
 func ReadTranscript(r io.Reader, command string) (Recording, error) {
 	recording := Recording{Command: command}
+
 	var now time.Duration
 	var clocks bool
+
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		text := strings.TrimRight(lines.Text(), " ")
@@ -47,13 +50,16 @@ func ReadTranscript(r io.Reader, command string) (Recording, error) {
 			}
 			now = max(now, time.Duration(seconds*1000)*time.Millisecond)
 		}
+
 		recording.Lines = append(recording.Lines, Line{At: now, Text: text})
 	}
+
 	if err := lines.Err(); err != nil {
 		return Recording{}, fmt.Errorf("read the transcript: %w", err)
 	}
 	if !clocks {
-		return Recording{}, errors.New("read the transcript: no line begins with a time, as in `  0.3s  `: is it of the demo?")
+		return Recording{}, errors.New("read the transcript: " +
+			"no line begins with a time, as in `  0.3s  `: is it of the demo?")
 	}
 	return recording, nil
 }

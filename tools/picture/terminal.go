@@ -1,6 +1,6 @@
 // A terminal that plays a recording: lines come in at the foot, at the times at
-// which they came. Where nothing moves, in a viewer without CSS animation or for
-// a reader who doesn't want it, the picture is the last screen.
+// which they came. Where nothing moves, in a viewer without CSS animation or
+// for a reader who doesn't want it, the picture is the last screen.
 
 package picture
 
@@ -26,8 +26,10 @@ const (
 // rest is how long the last screen stays before it all begins again.
 const rest = 9 * time.Second
 
-const style = `text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #d6dde6 }
-.title { fill: #8b98a9 } .heading { font-weight: bold; fill: #ffffff } .clock { fill: #8b98a9 } .prompt { fill: #6cc08b }
+const style = `text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; ` +
+	`fill: #d6dde6 }
+.title { fill: #8b98a9 } .heading { font-weight: bold; fill: #ffffff } .clock { fill: #8b98a9 } ` +
+	`.prompt { fill: #6cc08b }
 @media (prefers-reduced-motion: no-preference) { .roll { animation: roll %.1fs step-end infinite } }
 @keyframes roll {
 `
@@ -37,18 +39,24 @@ const style = `text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, 
 func (r Recording) WriteSVG(w io.Writer) error {
 	lines := append([]Line{{Text: "$ " + r.Command}}, r.Lines...)
 	end := lines[len(lines)-1].At
+	cycle := (end + rest).Seconds()
+
 	var out bytes.Buffer
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %d" width="%.0f" height="%d" role="img">`+"\n",
-		width, height, width, height)
-	fmt.Fprintf(&out, "<title>%s, played as it ran</title>\n<style>\n"+style, escape(r.Command), (end + rest).Seconds())
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %d" width="%.0f" height="%d" `+
+		`role="img">`+"\n", width, height, width, height)
+	fmt.Fprintf(&out, "<title>%s, played as it ran</title>\n<style>\n"+style, escape(r.Command), cycle)
 	for i, line := range lines {
 		if i+1 == len(lines) || lines[i+1].At > line.At { // the last of those that come together
-			fmt.Fprintf(&out, "%.3f%% { transform: translateY(%dpx) }\n", 100*line.At.Seconds()/(end+rest).Seconds(), (rows-1-i)*cellY)
+			percent := 100 * line.At.Seconds() / cycle
+			fmt.Fprintf(&out, "%.3f%% { transform: translateY(%dpx) }\n", percent, (rows-1-i)*cellY)
 		}
 	}
 	out.WriteString("}\n</style>\n")
+
 	fmt.Fprintf(&out, `<rect width="%.0f" height="%d" rx="8" fill="#12171e"/>`+"\n", width, height)
-	fmt.Fprintf(&out, `<text class="title" x="%d" y="22">%s, played as it ran: %.1f seconds</text>`+"\n", margin, escape(r.Command), end.Seconds())
+	fmt.Fprintf(&out, `<text class="title" x="%d" y="22">%s, played as it ran: %.1f seconds</text>`+"\n",
+		margin, escape(r.Command), end.Seconds())
+
 	fmt.Fprintf(&out, `<svg x="%d" y="%d" width="%.0f" height="%d">`+"\n", margin, titleHigh, columns*cellX, rows*cellY)
 	fmt.Fprintf(&out, `<g class="roll" transform="translate(0 %d)">`+"\n", (rows-len(lines))*cellY)
 	for i, line := range lines {
@@ -57,6 +65,7 @@ func (r Recording) WriteSVG(w io.Writer) error {
 		}
 	}
 	out.WriteString("</g>\n</svg>\n</svg>\n")
+
 	_, err := w.Write(out.Bytes())
 	return err
 }
@@ -82,6 +91,7 @@ func draw(out *bytes.Buffer, row int, text string) {
 			fmt.Fprintf(out, `<rect x="%.1f" y="%d" width="%.1f" height="12" fill="%s"/>`+"\n", x, top+3, long, fill)
 			continue
 		}
+
 		class := ""
 		switch {
 		case heading.MatchString(text):
@@ -91,7 +101,8 @@ func draw(out *bytes.Buffer, row int, text string) {
 		case i == 0 && clock.MatchString(text):
 			class = ` class="clock"`
 		}
-		fmt.Fprintf(out, `<text%s x="%.1f" y="%d" textLength="%.1f" lengthAdjust="spacingAndGlyphs">%s</text>`+"\n", class, x, top+fontSize, long, escape(words))
+		fmt.Fprintf(out, `<text%s x="%.1f" y="%d" textLength="%.1f" lengthAdjust="spacingAndGlyphs">%s</text>`+"\n",
+			class, x, top+fontSize, long, escape(words))
 	}
 }
 

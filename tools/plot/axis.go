@@ -25,6 +25,7 @@ func (a *axis) fit() error {
 	if len(a.values) == 0 {
 		return errors.New("no points")
 	}
+
 	a.min, a.max = math.Inf(1), math.Inf(-1)
 	for _, v := range a.values {
 		if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 || a.log && v == 0 {
@@ -32,16 +33,20 @@ func (a *axis) fit() error {
 		}
 		a.min, a.max = min(a.min, v), max(a.max, v)
 	}
+
 	if a.log {
+
 		a.min, a.max = down125(a.min), -down125(-a.max)
 		if a.min == a.max {
 			a.min, a.max = a.min/10, a.max*10
 		}
 		return nil
 	}
-	if a.min = 0; a.max == 0 {
+	a.min = 0
+	if a.max == 0 {
 		a.max = 1
 	}
+
 	step := a.step()
 	a.max = math.Ceil(a.max/step-1e-9) * step
 	return nil
@@ -71,8 +76,11 @@ func (a *axis) ticks() (ticks []float64) {
 		}
 		return ticks
 	}
-	// All of 1, 2, 5 as far as there is room for them, the powers of ten alone beyond.
+
+	// All of 1, 2, 5 as far as there is room for them, the powers of ten alone
+	// beyond.
 	few := a.max/a.min > 3000
+
 	for decade := math.Pow(10, math.Floor(math.Log10(a.min)+1e-9)); decade <= a.max*1.001; decade *= 10 {
 		for _, m := range []float64{1, 2, 5} {
 			if v := m * decade; v >= a.min*0.999 && v <= a.max*1.001 && (m == 1 || !few) {
@@ -108,6 +116,7 @@ func down125(v float64) float64 {
 			}
 		}
 	}
+
 	decade := math.Pow(10, math.Floor(math.Log10(v)+1e-9))
 	for _, m := range []float64{5, 2} {
 		if m*decade <= v*(1+1e-9) {

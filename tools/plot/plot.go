@@ -1,7 +1,7 @@
-// Package plot draws lines over an axis, as SVG. Text formats suit a repository:
-// the same figures give the same bytes, and a change shows in a diff. A picture
-// brings its own background, so it can be read on a light page and on a dark
-// one. The benchmarks draw with it, and package picture.
+// Package plot draws lines over an axis, as SVG. Text formats suit a
+// repository: the same figures give the same bytes, and a change shows in a
+// diff. A picture brings its own background, so it can be read on a light page
+// and on a dark one. The benchmarks draw with it, and package picture.
 package plot
 
 import (
@@ -55,13 +55,19 @@ func (p Plot) WriteSVG(w io.Writer) error {
 	if err := errors.Join(x.fit(), y.fit()); err != nil {
 		return fmt.Errorf("plot %q: %w", p.Title, err)
 	}
+
 	var out bytes.Buffer
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="sans-serif" font-size="13" fill="#222222">`+"\n",
-		plotWidth, plotHeight, plotWidth, plotHeight)
-	fmt.Fprintf(&out, `<rect x="0.5" y="0.5" width="%d" height="%d" rx="6" fill="#ffffff" stroke="#cccccc"/>`+"\n", plotWidth-1, plotHeight-1)
-	text(&out, (frameLeft+frameRight)/2, 28, "middle", ` font-size="16" font-weight="bold"`, p.Title)
-	text(&out, (frameLeft+frameRight)/2, plotHeight-16, "middle", "", p.XLabel)
-	text(&out, 18, (frameTop+frameFoot)/2, "middle", fmt.Sprintf(` transform="rotate(-90 18 %d)"`, (frameTop+frameFoot)/2), p.YLabel)
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" `+
+		`font-family="sans-serif" font-size="13" fill="#222222">`+"\n", plotWidth, plotHeight, plotWidth, plotHeight)
+	fmt.Fprintf(&out, `<rect x="0.5" y="0.5" width="%d" height="%d" rx="6" fill="#ffffff" stroke="#cccccc"/>`+"\n",
+		plotWidth-1, plotHeight-1)
+
+	const middleX, middleY = (frameLeft + frameRight) / 2, (frameTop + frameFoot) / 2
+	upright := fmt.Sprintf(` transform="rotate(-90 18 %d)"`, middleY)
+	text(&out, middleX, 28, "middle", ` font-size="16" font-weight="bold"`, p.Title)
+	text(&out, middleX, plotHeight-16, "middle", "", p.XLabel)
+	text(&out, 18, middleY, "middle", upright, p.YLabel)
+
 	for _, tick := range x.dataTicks() {
 		at := x.place(tick)
 		fmt.Fprintf(&out, `<path d="M%.1f %d V%d" stroke="#e4e4e4"/>`+"\n", at, frameTop, frameFoot)
@@ -72,11 +78,13 @@ func (p Plot) WriteSVG(w io.Writer) error {
 		fmt.Fprintf(&out, `<path d="M%d %.1f H%d" stroke="#e4e4e4"/>`+"\n", frameLeft, at, frameRight)
 		text(&out, frameLeft-8, at+4.5, "end", "", number(tick))
 	}
-	fmt.Fprintf(&out, `<path d="M%d %d V%d H%d" fill="none" stroke="#666666"/>`+"\n", frameLeft, frameTop, frameFoot, frameRight)
+	fmt.Fprintf(&out, `<path d="M%d %d V%d H%d" fill="none" stroke="#666666"/>`+"\n",
+		frameLeft, frameTop, frameFoot, frameRight)
 	for i, s := range p.Series {
 		s.draw(&out, i, x, y)
 	}
 	out.WriteString("</svg>\n")
+
 	_, err := w.Write(out.Bytes())
 	return err
 }
@@ -88,7 +96,9 @@ func (s Series) draw(out *bytes.Buffer, i int, x, y axis) {
 	for _, pt := range s.Points {
 		line = append(line, fmt.Sprintf("%.1f,%.1f", x.place(pt.X), y.place(pt.Y)))
 	}
-	fmt.Fprintf(out, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(line, " "), colour)
+
+	fmt.Fprintf(out, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n",
+		strings.Join(line, " "), colour)
 	for _, pt := range s.Points {
 		mark(out, i, x.place(pt.X), y.place(pt.Y), colour)
 	}
@@ -100,13 +110,19 @@ func (s Series) draw(out *bytes.Buffer, i int, x, y axis) {
 
 // mark draws the i-th series' mark: a disc, a square, a triangle or a diamond.
 func mark(out *bytes.Buffer, i int, x, y float64, colour string) {
-	shapes := []string{"m-4.5 0 a4.5 4.5 0 1 0 9 0 a4.5 4.5 0 1 0 -9 0z", "m-4 -4 h8 v8 h-8z", "m0 -5 l5 9 h-10z", "m0 -5.5 l5.5 5.5 l-5.5 5.5 l-5.5 -5.5z"}
+	shapes := []string{
+		"m-4.5 0 a4.5 4.5 0 1 0 9 0 a4.5 4.5 0 1 0 -9 0z",
+		"m-4 -4 h8 v8 h-8z",
+		"m0 -5 l5 9 h-10z",
+		"m0 -5.5 l5.5 5.5 l-5.5 5.5 l-5.5 -5.5z",
+	}
 	fmt.Fprintf(out, `<path d="M%.1f %.1f %s" fill="%s"/>`+"\n", x, y, shapes[i%len(shapes)], colour)
 }
 
 func text(out *bytes.Buffer, x, y float64, anchor, attributes, s string) {
 	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-	fmt.Fprintf(out, `<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>`+"\n", x, y, anchor, attributes, escape.Replace(s))
+	fmt.Fprintf(out, `<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>`+"\n",
+		x, y, anchor, attributes, escape.Replace(s))
 }
 
 // WriteFiles writes plots as files to the directory, which it makes if there is

@@ -36,6 +36,7 @@ func parsed(t *testing.T, svg []byte) (texts []string, xs, ys []float64) {
 		require.NoError(t, err)
 		return v
 	}
+
 	decoder := xml.NewDecoder(bytes.NewReader(svg))
 	for {
 		token, err := decoder.Token()
@@ -43,6 +44,7 @@ func parsed(t *testing.T, svg []byte) (texts []string, xs, ys []float64) {
 			return texts, xs, ys
 		}
 		require.NoError(t, err)
+
 		switch token := token.(type) {
 		case xml.CharData:
 			if s := strings.TrimSpace(string(token)); s != "" {
@@ -70,11 +72,15 @@ func TestPlotSaysEverythingInsideThePicture(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, example().WriteSVG(&out))
 	texts, xs, ys := parsed(t, out.Bytes())
-	for _, want := range []string{"Throughput & <more>", "connections", "calls/s", "ours", "raw echo", "net/rpc", "1", "8", "64", "256", "1,000", "20k", "100k", "200k"} {
+	for _, want := range []string{
+		"Throughput & <more>", "connections", "calls/s", "ours", "raw echo", "net/rpc",
+		"1", "8", "64", "256", "1,000", "20k", "100k", "200k",
+	} {
 		require.Contains(t, texts, want)
 	}
 	for i := range xs {
-		require.True(t, xs[i] >= 0 && xs[i] <= plotWidth && ys[i] >= 0 && ys[i] <= plotHeight, "(%v, %v) is outside", xs[i], ys[i])
+		inside := xs[i] >= 0 && xs[i] <= plotWidth && ys[i] >= 0 && ys[i] <= plotHeight
+		require.True(t, inside, "(%v, %v) is outside", xs[i], ys[i])
 	}
 }
 
@@ -100,11 +106,13 @@ func TestAxisPlacesItsEndsAndTicks(t *testing.T) {
 	require.Equal(t, []float64{0, 5, 10, 15, 20}, linear.ticks())
 	require.InDelta(t, 100, linear.place(0), 1e-9)
 	require.InDelta(t, 200, linear.place(10), 1e-9)
+
 	log := axis{log: true, from: 300, to: 100, values: []float64{0.3, 40}}
 	require.NoError(t, log.fit())
 	require.InDeltaSlice(t, []float64{0.2, 0.5, 1, 2, 5, 10, 20, 50}, log.ticks(), 1e-9)
 	require.InDelta(t, 300, log.place(0.2), 1e-9)
 	require.InDelta(t, 100, log.place(50), 1e-9)
+
 	one := axis{log: true, from: 0, to: 100, values: []float64{1}}
 	require.NoError(t, one.fit())
 	require.InDelta(t, 50, one.place(1), 1e-9)

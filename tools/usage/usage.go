@@ -1,8 +1,7 @@
-// Package usage reads what processes have used, and hold: processor time and
-// memory. Both benchmarks look at those of the servers.
-
 //go:build linux
 
+// Package usage reads what processes have used, and hold: processor time and
+// memory. Both benchmarks look at those of the servers.
 package usage
 
 import (

@@ -1,8 +1,7 @@
-// The comparison of the server and the client with what people would use
-// instead, in a few minutes.
-
 //go:build linux
 
+// Bench compares the server and the client with what people would use instead,
+// in a few minutes. It is what `make bench` runs.
 package main
 
 import (
@@ -38,14 +37,17 @@ func main() {
 	if exe, err := os.Executable(); err == nil {
 		beside = filepath.Join(filepath.Dir(exe), "server")
 	}
+
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	server := flags.String("server", beside, "the `program` of our server")
 	rounds := flags.Int("rounds", 7, "how often everything is measured")
 	window := flags.Duration("window", 700*time.Millisecond, "how long each time")
-	only := flags.String("only", "", "the `parts` to measure, as in C2,memory: "+strings.Join(bench.Parts(), ", ")+"; empty: all")
+	only := flags.String("only", "",
+		"the `parts` to measure, as in C2,memory: "+strings.Join(bench.Parts(), ", ")+"; empty: all")
 	svg := flags.String("svg", "", "the `directory` to write plots to; empty: none")
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
+
 	config := bench.Config{Server: *server, Rounds: *rounds, Window: *window, Log: os.Stderr}
 	if *only != "" {
 		config.Only = strings.Split(*only, ",")
@@ -64,6 +66,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+
 	began := time.Now()
 	report, err := bench.Run(ctx, config)
 	if ctx.Err() != nil {
@@ -98,5 +101,6 @@ func machine() string {
 		}
 	}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	return fmt.Sprintf("%d x %s, Linux %s, %s", runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), runtime.Version())
+	return fmt.Sprintf("%d x %s, Linux %s, %s",
+		runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), runtime.Version())
 }

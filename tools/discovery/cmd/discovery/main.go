@@ -1,7 +1,7 @@
-// The discovery benchmark as a command: it measures, and prints tables.
-
 //go:build linux
 
+// Discovery measures how fast servers and clients learn of each other, and
+// prints tables. It is what `make bench-discovery` runs.
 package main
 
 import (
