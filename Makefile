@@ -53,7 +53,7 @@ zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
 
 .PHONY: demo
 demo: whole install ## watch the whole system at work, about 20 seconds
-	@go build -o bin/ ./final/cmd/server ./final/cmd/demo
+	@go build -o bin/ ./final/cmd/server ./internal/demo/cmd/demo
 	@bin/demo
 
 .PHONY: demo-etcd
@@ -202,7 +202,7 @@ readme: whole ## write what the texts quote into them, from the files that they 
 # The demo shows how long things took: each run draws another picture.
 .PHONY: pictures
 pictures: whole install ## draw the README's pictures again, one from a new run of the demo
-	@go build -o bin/ ./final/cmd/server ./final/cmd/demo
+	@go build -o bin/ ./final/cmd/server ./internal/demo/cmd/demo
 	@cd tools; go build -o ../bin/ ./picture/cmd/picture
 	@bin/demo >bin/demo.txt || { cat bin/demo.txt; exit 1; }
 	@cp bin/demo.txt pictures/

@@ -12,14 +12,14 @@ import (
 )
 
 var smallWorkbook = map[string]string{
-	"Makefile": "STEP = 1\n.PHONY: demo\ndemo: install ## shows it\n\t@go build -o bin/ ./final/cmd/server ./final/cmd/demo\n\t@bin/demo\n" +
+	"Makefile": "STEP = 1\n.PHONY: demo\ndemo: install ## shows it\n\t@go build -o bin/ ./final/cmd/server ./internal/demo/cmd/demo\n\t@bin/demo\n" +
 		"try: chapter\n\tbin/chapter $$STEP \"$(ONLY)\" $(if $(V),-v)\nchapter:\n\tgo build -o bin/ ./internal/chapter/cmd/chapter\ninstall:\n\ttrue\n",
 	"step1-a/main.go":                      "package main\n",
 	"step1-a/spec1_test.go":                "package main\n\nfunc TestSpec1(t *testing.T) { ask(t, \"1.2 it answers\") }\n\nfunc BenchmarkAnswer(b *testing.B) {}\n",
 	"step2-b/main.go":                      "package main\n",
 	"step2-b/spec2_test.go":                "package main\n\nfunc TestSpec2(t *testing.T) {}\n",
 	"final/cmd/server/main.go":             "package main\n",
-	"final/cmd/demo/main.go":               "package main\n",
+	"internal/demo/cmd/demo/main.go":       "package main\n",
 	"final/rpc.go":                         "package rpc\n",
 	"internal/chapter/cmd/chapter/main.go": "package main\n",
 	"exercise-x/go.mod":                    "module x\n",

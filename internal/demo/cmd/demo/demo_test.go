@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
 // performance starts the demo with the server's program beside it.
 func performance(t *testing.T) *harness.Program {
 	t.Helper()
-	demo, server := harness.Build(t, "."), harness.Build(t, "../server")
+	demo, server := harness.Build(t, "."), harness.Build(t, "../../../../final/cmd/server")
 	err := os.Symlink(server, filepath.Join(filepath.Dir(demo), "server"))
 	require.True(t, err == nil || errors.Is(err, fs.ErrExist), "%v", err)
 	return harness.Start(t, demo, nil)
