@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestParseCredentials(t *testing.T) {
@@ -125,7 +125,7 @@ func TestPasswordIsNotInUsageErrors(t *testing.T) {
 // the workers, who speak to strangers, have no password at all.
 func TestPasswordIsNotInTheProcessList(t *testing.T) {
 	harness.NeedProc(t)
-	a := newAccess(t, zkdev.StartT(t))
+	a := newAccess(t, zktest.Start(t))
 	s := a.server(ours, harness.Options{Workers: 2})
 	a.wantClosed(a.registered(s))
 	first := s.WaitServing(t, 2)
@@ -153,7 +153,7 @@ func TestPasswordIsNotInTheProcessList(t *testing.T) {
 }
 
 func TestAuthFlagWinsOverTheEnvironment(t *testing.T) {
-	a := newAccess(t, zkdev.StartT(t))
+	a := newAccess(t, zktest.Start(t))
 	s := a.server("mallory", harness.Options{Flags: []string{"-zk-auth", ours}}) // the variable would be wrong usage
 	a.wantClosed(a.registered(s))
 	assert.NotContains(t, s.Stderr()+s.Stdout(), "sesame")
@@ -162,7 +162,7 @@ func TestAuthFlagWinsOverTheEnvironment(t *testing.T) {
 // A list that not everyone may read, made by somebody who knows how: a client
 // needs the credentials, and says so.
 func TestClientThatMayNotReadTheList(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	a := newAccess(t, zookeeper)
 	_, err := a.root.Create(a.Root, nil, 0, zk.AuthACL(zk.PermAll))
 	require.NoError(t, err)
@@ -205,7 +205,7 @@ func TestClientThatMayNotReadTheList(t *testing.T) {
 // A client whose servers are all hidden from it doesn't say that there is none
 // and leave it at that.
 func TestClientThatMayNotReadTheServers(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	a := newAccess(t, zookeeper)
 	_, err := a.root.Create(a.Root, nil, 0, zk.WorldACL(zk.PermAll))
 	require.NoError(t, err)

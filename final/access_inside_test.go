@@ -19,19 +19,20 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // An introduced is a session that uses credentials, through a gate.
 type introduced struct {
 	*Session
 	t    *testing.T
-	gate *zkdev.Gate
+	gate *zktest.Gate
 	*introduction
 }
 
 func newIntroduced(t *testing.T, zookeeper *zkdev.Server, timeout time.Duration) introduced {
 	t.Helper()
-	gate := zkdev.GateT(t, zookeeper)
+	gate := zktest.NewGate(t, zookeeper)
 	s, err := NewSession(gate.Addr(), timeout)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close(context.Background()) })
@@ -70,7 +71,7 @@ func (i introduced) wantCreate() {
 }
 
 func TestIntroduction(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 
 	t.Run("by whoever comes first, when many ask at once", func(t *testing.T) {
 		i := newIntroduced(t, zookeeper, soon)
@@ -92,7 +93,7 @@ func TestIntroduction(t *testing.T) {
 
 	t.Run("it is repeated in a connection that is made again, in a session that is, "+
 		"and for a ZooKeeper that was wiped", func(t *testing.T) {
-		own := zkdev.StartT(t)
+		own := zktest.Start(t)
 		i := newIntroduced(t, own, time.Second)
 		i.wantCreate()
 		i.gate.Reset()

@@ -23,6 +23,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 const (
@@ -74,7 +75,7 @@ func (s stranger) createIn(path string) error {
 
 // An access is a root in a ZooKeeper, which doesn't exist yet.
 type access struct {
-	*zkdev.Registry
+	*zktest.Registry
 	t    *testing.T
 	zk   *zkdev.Server
 	root stranger // has the same credentials as the servers
@@ -83,7 +84,7 @@ type access struct {
 var accessRoots atomic.Int64
 
 func newAccess(t *testing.T, zookeeper *zkdev.Server) access {
-	registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/access-%d", accessRoots.Add(1)))
+	registry := zktest.NewRegistry(t, zookeeper, fmt.Sprintf("/access-%d", accessRoots.Add(1)))
 	return access{registry, t, zookeeper, newStranger(t, zookeeper.Addr(), ours)}
 }
 
@@ -107,7 +108,7 @@ func (a access) server(auth string, o harness.Options) *harness.Server {
 // registered waits until the server is, and returns its node's path.
 func (a access) registered(s *harness.Server) (path string) {
 	a.t.Helper()
-	a.Wait(soon, "a node of "+s.Addr, func(nodes []zkdev.Node) bool {
+	a.Wait(soon, "a node of "+s.Addr, func(nodes []zktest.Node) bool {
 		for _, node := range nodes {
 			if node.Addr() == s.Addr {
 				path = a.Root + "/" + node.Name
@@ -138,7 +139,7 @@ func waitLog(t *testing.T, s *harness.Server, text string) {
 const notAllowed = "not allowed, the ACL asks for credentials that we don't have"
 
 func TestAccess(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 
 	t.Run("a stranger can look, and nothing else", func(t *testing.T) {
 		a := newAccess(t, zookeeper)
@@ -218,7 +219,7 @@ func TestAccess(t *testing.T) {
 
 		// Registered again, it doesn't say so again.
 		s.Freeze(s.PID)
-		a.Wait(soon, "the end of the session", func(nodes []zkdev.Node) bool { return len(nodes) == 1 })
+		a.Wait(soon, "the end of the session", func(nodes []zktest.Node) bool { return len(nodes) == 1 })
 		s.SignalEach(syscall.SIGCONT, s.PID)
 		again := a.registered(s)
 		assert.Equal(t, 1, strings.Count(s.Stderr(), "strangers can"), s.Stderr())
@@ -266,13 +267,13 @@ func TestAccess(t *testing.T) {
 }
 
 func TestAccessWhateverHappensToZooKeeper(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	a := newAccess(t, zookeeper)
-	gate := zkdev.GateT(t, zookeeper)
+	gate := zktest.NewGate(t, zookeeper)
 	zookeeper.Kill()
 	s := a.server(ours, harness.Options{ZK: gate.Addr(), Session: 4 * time.Second})
 
-	var node zkdev.Node
+	var node zktest.Node
 	for _, fault := range []func() error{zookeeper.Restart, gate.Expire, zookeeper.Wipe, gate.Expire} {
 		require.NoError(t, fault())
 		node = a.WaitOne(2*soon, s.Addr, node)

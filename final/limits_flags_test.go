@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestLimitFlagsThatMakeNoSense(t *testing.T) {
@@ -119,12 +119,12 @@ func holdAll(t *testing.T, s *harness.Server, n int) (served []*harness.Conn) {
 // A client's calls go to another server while one is full, and none fails; when
 // there is room again that one is called, too.
 func TestFullServerCostsNoCall(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	o := harness.Options{ZK: zookeeper.Addr(), Root: "/full"}
 	free := theServer.Serve(t, o)
 	o.Workers, o.Flags = 1, []string{"-max-conns", "2"}
 	full := theServer.Serve(t, o)
-	zkdev.RegistryT(t, zookeeper, o.Root).Wait(soon, "two nodes", func(nodes []zkdev.Node) bool {
+	zktest.NewRegistry(t, zookeeper, o.Root).Wait(soon, "two nodes", func(nodes []zktest.Node) bool {
 		return len(nodes) == 2
 	})
 	served := holdAll(t, full, 2)

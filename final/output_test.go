@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // outputs are ways in which nobody reads an output. Each returns the file to
@@ -108,8 +108,8 @@ func TestServerWhoseOutputNobodyReads(t *testing.T) {
 // with it, and says so when there is no room. The second Ctrl-C ends one that
 // nobody reads.
 func TestClientWhoseOutputNobodyReads(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
-	registry := zkdev.RegistryT(t, zookeeper, "/output")
+	zookeeper := zktest.Start(t)
+	registry := zktest.NewRegistry(t, zookeeper, "/output")
 	s := theServer.Serve(t, harness.Options{Workers: 1, ZK: zookeeper.Addr(), Root: registry.Root})
 	registry.WaitOne(soon, s.Addr)
 	for name, open := range outputs {

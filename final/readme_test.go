@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // section returns the README's text from a heading to the next one of its
@@ -161,7 +161,7 @@ func TestReadmeExample(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(mod), fmt.Sprintf("\nreplace example.com/rpcworkbook => %s\n", root))
 
-	zookeeper := []string{"-zk", zkdev.StartT(t).Addr()}
+	zookeeper := []string{"-zk", zktest.Start(t).Addr()}
 	server := harness.Start(t, filepath.Join(dir, "bin/server"), nil, append(zookeeper, "127.0.0.1", "0")...)
 	call := func(text string) (output string, code int) {
 		p := harness.Start(t, filepath.Join(dir, "bin/client"), nil, append(zookeeper, text)...)

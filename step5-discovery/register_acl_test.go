@@ -16,6 +16,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // dial returns a connection to ZooKeeper that has nothing to do with the code
@@ -30,12 +31,12 @@ func dial(t *testing.T, zookeeper *zkdev.Server) *zk.Conn {
 }
 
 func TestRegistrarAndACLs(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	conn := dial(t, zookeeper)
 	const everyoneReads = zk.PermRead | zk.PermAdmin
 
 	t.Run("at a closed root it says that it isn't allowed, once, and tries until it is", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/closed")
+		registry := zktest.NewRegistry(t, zookeeper, "/closed")
 		_, err := conn.Create(registry.Root, nil, 0, zk.WorldACL(everyoneReads))
 		require.NoError(t, err)
 
@@ -68,7 +69,7 @@ func TestRegistrarAndACLs(t *testing.T) {
 	})
 
 	t.Run("in doubt, a znode that is hidden is not ours", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/hidden")
+		registry := zktest.NewRegistry(t, zookeeper, "/hidden")
 		note := registry.Plant("note", "", true)
 		_, err := conn.Create(registry.Root+"/rpc-hidden", nil, 0, zk.WorldACL(zk.PermAdmin))
 		require.NoError(t, err)

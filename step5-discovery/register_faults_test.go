@@ -18,18 +18,18 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestRegistrarUnderFaults(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 
 	t.Run("the reply to a create is lost: what it made is ours", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, time.Minute)
 		note := registry.Plant("note", "", false)
 		gate.DropReplies()
 		r.SetServing(true)
-		nodes := registry.Wait(soon, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+		nodes := registry.Wait(soon, "a second node", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 		require.False(t, r.registered.Load())
 		require.NoError(t, gate.Heal())
 		waitRegistered(t, r, true)
@@ -44,7 +44,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 
 		gate.DropReplies()
 		r.SetServing(true)
-		nodes := registry.Wait(soon, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+		nodes := registry.Wait(soon, "a second node", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 
 		gate.Refuse()
 		gate.Reset()
@@ -64,7 +64,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		note := registry.Plant("note", "", false)
 		gate.DropReplies()
 		r.SetServing(true)
-		registry.Wait(soon, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+		registry.Wait(soon, "a second node", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 		require.NoError(t, gate.Expire())
 		waitRegistered(t, r, true)
 		nodes, err := registry.Nodes()
@@ -195,7 +195,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 
 		require.NoError(t, gate.Heal())
 		r.SetServing(true)
-		registry.Wait(2*soon, "one node beside the note, and a registrar that knows it", func(nodes []zkdev.Node) bool {
+		registry.Wait(2*soon, "one node beside the note, and a registrar that knows it", func(nodes []zktest.Node) bool {
 			return len(nodes) == 2 && nodes[1].Addr() == hereAddr &&
 				slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
 		})
@@ -203,8 +203,8 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		// The connection may just have been cut: then the session must time
 		// out.
 		closeRegistrar(t, r)
-		registry.Wait(soon, "the note alone", func(nodes []zkdev.Node) bool {
-			return slices.Equal(nodes, []zkdev.Node{note})
+		registry.Wait(soon, "the note alone", func(nodes []zktest.Node) bool {
+			return slices.Equal(nodes, []zktest.Node{note})
 		})
 	})
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestRegistrarHeals(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	conn := dial(t, zookeeper)
 	// begin is beginRegistrar for one that is registered.
-	begin := func(t *testing.T) (*zkdev.Registry, *zkdev.Gate, *Registrar, zkdev.Node) {
+	begin := func(t *testing.T) (*zktest.Registry, *zktest.Gate, *Registrar, zktest.Node) {
 		registry, gate, r := beginRegistrar(t, zookeeper, time.Minute)
 		r.SetServing(true)
 		return registry, gate, r, registry.WaitOne(soon, hereAddr)
@@ -73,16 +73,16 @@ func TestRegistrarHeals(t *testing.T) {
 		for range 2 {
 			registry.Remove(node)
 			require.NoError(t, conn.Delete(registry.Root, -1))
-			again := registry.Wait(soon, "it again", func(nodes []zkdev.Node) bool { return len(nodes) == 1 })
+			again := registry.Wait(soon, "it again", func(nodes []zktest.Node) bool { return len(nodes) == 1 })
 			require.Equal(t, node, again[0], "the same number")
 		}
 
 		registry.Remove(node)
 		require.NoError(t, conn.Delete(registry.Root, -1))
 		other := registry.Plant("rpc-", `{"host":"127.0.0.1","port":8081}`, true) // faster, with another name
-		nodes := registry.Wait(soon, "both", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+		nodes := registry.Wait(soon, "both", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 		require.Contains(t, nodes, other)
-		require.Len(t, slices.DeleteFunc(nodes, func(n zkdev.Node) bool { return n.Addr() != hereAddr }), 1)
+		require.Len(t, slices.DeleteFunc(nodes, func(n zktest.Node) bool { return n.Addr() != hereAddr }), 1)
 		waitRegistered(t, r, true)
 	})
 
@@ -94,7 +94,7 @@ func TestRegistrarHeals(t *testing.T) {
 		registry.Remove(node)
 		other := registry.Plant(node.Name, `{"host":"127.0.0.1","port":8081}`, true)
 		require.NoError(t, gate.Heal())
-		nodes := registry.Wait(soon, "both", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+		nodes := registry.Wait(soon, "both", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 		require.Equal(t, other, nodes[0])
 		require.Equal(t, hereAddr, nodes[1].Addr())
 	})
@@ -116,7 +116,7 @@ func TestRegistrarHeals(t *testing.T) {
 		registry, _, _, node := begin(t)
 		_, err := conn.Set(registry.Root+"/"+node.Name, []byte("gibberish"), -1)
 		require.NoError(t, err)
-		registry.WaitOne(soon, hereAddr, zkdev.Node{Name: node.Name, Data: "gibberish", Session: node.Session}, node)
+		registry.WaitOne(soon, hereAddr, zktest.Node{Name: node.Name, Data: "gibberish", Session: node.Session}, node)
 	})
 
 	t.Run("against somebody who deletes again and again it doesn't race", func(t *testing.T) {
@@ -148,12 +148,12 @@ func TestRegistrarHeals(t *testing.T) {
 // A create may be on its way through one member of ZooKeeper while the session
 // has moved to another, which doesn't know of it yet.
 func TestRegistrarMovesToAnotherMember(t *testing.T) {
-	ensemble := zkdev.StartLinkedEnsembleT(t)
+	ensemble := zktest.StartLinkedEnsemble(t)
 	leader := ensemble.Leader(t, soon)
 	followers := ensemble.Others(leader)
-	registry := zkdev.RegistryT(t, leader, "/moves")
+	registry := zktest.NewRegistry(t, leader, "/moves")
 	note := registry.Plant("note", "", false)
-	first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
+	first, second := zktest.NewGate(t, followers[0]), zktest.NewGate(t, followers[1])
 	second.Refuse()
 	r := newRegistrar(t, first.Addr()+","+second.Addr(), registry.Root, 30*time.Second, here)
 	id := waitSession(t, r.session, soon)
@@ -172,5 +172,5 @@ func TestRegistrarMovesToAnotherMember(t *testing.T) {
 		l.Delay(0)
 	}
 	registry.Want(note,
-		zkdev.Node{Name: strings.TrimPrefix(r.node, registry.Root+"/"), Data: string(r.data), Session: id})
+		zktest.Node{Name: strings.TrimPrefix(r.node, registry.Root+"/"), Data: string(r.data), Session: id})
 }

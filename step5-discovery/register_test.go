@@ -20,6 +20,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestRegisterableHost(t *testing.T) {
@@ -89,17 +90,17 @@ var registrarRoots atomic.Int64
 // registrar that reaches ZooKeeper through the gate and has a session.
 func beginRegistrar(
 	t *testing.T, zookeeper *zkdev.Server, timeout time.Duration,
-) (*zkdev.Registry, *zkdev.Gate, *Registrar) {
+) (*zktest.Registry, *zktest.Gate, *Registrar) {
 	t.Helper()
-	registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/register-%d", registrarRoots.Add(1)))
-	gate := zkdev.GateT(t, zookeeper)
+	registry := zktest.NewRegistry(t, zookeeper, fmt.Sprintf("/register-%d", registrarRoots.Add(1)))
+	gate := zktest.NewGate(t, zookeeper)
 	r := newRegistrar(t, gate.Addr(), registry.Root, timeout, here)
 	waitSession(t, r.session, soon)
 	return registry, gate, r
 }
 
 func TestRegistrar(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 
 	t.Run("registered while it is wanted, in the same session", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, time.Minute)
@@ -119,14 +120,14 @@ func TestRegistrar(t *testing.T) {
 	})
 
 	t.Run("eight come at once to a root that isn't there", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/many/at/once")
+		registry := zktest.NewRegistry(t, zookeeper, "/many/at/once")
 		want := map[string]bool{}
 		for i := range 8 {
 			endpoint := Endpoint{Host: "server.example", Port: 1 + i}
 			want[fmt.Sprintf("server.example:%d", 1+i)] = true
 			newRegistrar(t, zookeeper.Addr(), registry.Root, time.Minute, endpoint).SetServing(true)
 		}
-		registry.Wait(soon, "8 nodes", func(nodes []zkdev.Node) bool {
+		registry.Wait(soon, "8 nodes", func(nodes []zktest.Node) bool {
 			got := map[string]bool{}
 			for _, node := range nodes {
 				got[node.Addr()] = true
@@ -138,7 +139,7 @@ func TestRegistrar(t *testing.T) {
 	inDoubt := func(t *testing.T, root string) *Registrar { return registrarInDoubt(t, zookeeper, root) }
 
 	t.Run("in doubt, what an earlier session of ours left is deleted", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/earlier")
+		registry := zktest.NewRegistry(t, zookeeper, "/earlier")
 		old := registry.Plant("rpc-", `{"host":"127.0.0.1","port":8080}`, true)
 		r := inDoubt(t, registry.Root)
 		r.mine[old.Session] = true
@@ -149,7 +150,7 @@ func TestRegistrar(t *testing.T) {
 	})
 
 	t.Run("in doubt, of two that we made one is kept", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/two")
+		registry := zktest.NewRegistry(t, zookeeper, "/two")
 		r := inDoubt(t, registry.Root)
 		registry.Plant("note", "", true)
 		require.NoError(t, r.create(r.session.Conn().SessionID()))
@@ -163,7 +164,7 @@ func TestRegistrar(t *testing.T) {
 	})
 
 	t.Run("in doubt, what belongs to others is left alone", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/others")
+		registry := zktest.NewRegistry(t, zookeeper, "/others")
 		same := registry.Plant("rpc-", `{"host":"127.0.0.1","port":8080}`, true) // the server before us, perhaps
 		different := registry.Plant("rpc-", `{"host":"127.0.0.1","port":8081}`, true)
 		persistent := registry.Plant("rpc-", `{"host":"127.0.0.1","port":8080}`, false)
@@ -172,7 +173,7 @@ func TestRegistrar(t *testing.T) {
 		nodes, err := registry.Nodes()
 		require.NoError(t, err)
 		require.Len(t, nodes, 4)
-		require.Equal(t, []zkdev.Node{same, different, persistent}, nodes[:3])
+		require.Equal(t, []zktest.Node{same, different, persistent}, nodes[:3])
 
 		r.mine[different.Session] = true // as if our own session had made other nodes, too
 		r.mine[same.Session] = true
@@ -183,7 +184,7 @@ func TestRegistrar(t *testing.T) {
 	})
 
 	t.Run("what ZooKeeper refused doesn't leave a doubt", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/refusing")
+		registry := zktest.NewRegistry(t, zookeeper, "/refusing")
 		registry.Plant("leaf", "", true) // an ephemeral znode can't have children
 		r := inDoubt(t, registry.Root+"/leaf")
 		r.doubt = false
@@ -192,9 +193,9 @@ func TestRegistrar(t *testing.T) {
 	})
 
 	t.Run("nothing is created in doubt until a list says what there is", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/unlisted")
+		registry := zktest.NewRegistry(t, zookeeper, "/unlisted")
 		registry.Plant("note", "", true)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		r := inDoubt(t, registry.Root)
 		r.session = openSession(t, gate.Addr(), time.Second)
 		gate.DropReplies()
@@ -204,7 +205,7 @@ func TestRegistrar(t *testing.T) {
 	})
 
 	t.Run("it tries again, later and later, and not in step with others", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/leaf")
+		registry := zktest.NewRegistry(t, zookeeper, "/leaf")
 		registry.Plant("leaf", "", true) // an ephemeral znode can't have children
 		failures := recordFailures(t)
 

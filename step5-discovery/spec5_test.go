@@ -20,21 +20,21 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestSpec5(t *testing.T) {
 	const soon = 10 * time.Second // for what happens at once, on a busy machine
 	session := theServer.Settle("session", time.Second, 6*time.Second)
 	expired := session + 4*time.Second // by then ZooKeeper has ended a session that it has not heard of
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	var roots atomic.Int64
 
 	// begin returns a root of the milestone's own, which doesn't exist yet, and
 	// the options of a server that registers there.
-	begin := func(t *testing.T) (*zkdev.Registry, harness.Options) {
+	begin := func(t *testing.T) (*zktest.Registry, harness.Options) {
 		t.Helper()
-		registry := zkdev.RegistryT(t, zookeeper, fmt.Sprintf("/spec5-%d", roots.Add(1)))
+		registry := zktest.NewRegistry(t, zookeeper, fmt.Sprintf("/spec5-%d", roots.Add(1)))
 		return registry, harness.Options{ZK: zookeeper.Addr(), Root: registry.Root, Session: session}
 	}
 
@@ -122,7 +122,7 @@ func TestSpec5(t *testing.T) {
 			harness.Check(t, ok, "a worker, stopped at its start", "none")
 			p.Signal(syscall.SIGCONT)
 
-			var nodes []zkdev.Node
+			var nodes []zktest.Node
 			for begin := time.Now(); len(nodes) == 0 && time.Since(begin) < 500*time.Millisecond; {
 				var err error
 				nodes, err = registry.Nodes()
@@ -165,7 +165,7 @@ func TestSpec5(t *testing.T) {
 		for _, root := range []string{outside + "/some/where", outside + "/some/where/else/again"} {
 			registry.Root, o.Root = root, root
 			s := theServer.Serve(t, o)
-			registry.Wait(soon, "a node of "+s.Addr, func(nodes []zkdev.Node) bool {
+			registry.Wait(soon, "a node of "+s.Addr, func(nodes []zktest.Node) bool {
 				return len(nodes) > 0 && nodes[0].Addr() == s.Addr
 			})
 		}
@@ -221,7 +221,7 @@ func TestSpec5(t *testing.T) {
 		other := registry.Plant("rpc-", `{"host":"other.example","port":1}`, true)
 		note := registry.Plant("zzz", "not an endpoint", false)
 		s := theServer.Serve(t, o)
-		nodes := registry.Wait(soon, "a third node", func(nodes []zkdev.Node) bool { return len(nodes) == 3 })
+		nodes := registry.Wait(soon, "a third node", func(nodes []zktest.Node) bool { return len(nodes) == 3 })
 		registry.Want(other, nodes[1], note)
 		harness.Check(t, nodes[1].Addr() == s.Addr, "the third one of "+s.Addr, "%v", nodes)
 		stop(t, s.Program, 2500*time.Millisecond) // nothing holds it up
@@ -233,7 +233,7 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "the port was closed first: end the registration, give clients a moment, and then stop "+
 			`→ step5 README, "Only while a worker serves"`)
 		registry, o := begin(t)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		o.ZK = gate.Addr()
 		s := theServer.Serve(t, o)
 		registry.WaitOne(soon, s.Addr)
@@ -267,7 +267,7 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "a new session has no znode: create one, and forget the old path "+
 			`→ step5 README, "A session can end"`)
 		registry, o := begin(t)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		o.ZK = gate.Addr()
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
@@ -288,7 +288,7 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		registry.Remove(registry.Plant("root", "", false)) // leaves the root, which would take two more round trips
 
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		gate.Delay(1500 * time.Millisecond)           // so that there is a while in which the answer is on its way
 		o.ZK, o.Session = gate.Addr(), 10*time.Second // long enough to come back to
 		s := theServer.Serve(t, o)
@@ -380,7 +380,7 @@ func TestSpec5(t *testing.T) {
 			`→ step5 README, "Every wait is bounded"`)
 		t.Parallel() // it mostly waits, as do those below
 		registry, o := begin(t)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		o.ZK = gate.Addr()
 		s := theServer.Serve(t, o)
 		registry.WaitOne(soon, s.Addr)
@@ -412,7 +412,7 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
-		registry.Wait(2*soon, "no node while every worker is killed at once,", func(nodes []zkdev.Node) bool {
+		registry.Wait(2*soon, "no node while every worker is killed at once,", func(nodes []zktest.Node) bool {
 			s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
 			return len(nodes) == 0
 		})
@@ -439,7 +439,7 @@ func TestSpec5(t *testing.T) {
 			`→ step5 README, "A session can end"`)
 		t.Parallel()
 		registry, o := begin(t)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		o.ZK = gate.Addr()
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
@@ -478,12 +478,12 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "the list was asked of a member that has yet to hear of the create: sync first "+
 			`→ step5 README, "After a create without an answer"`)
 		t.Parallel()
-		ensemble := zkdev.StartLinkedEnsembleT(t)
+		ensemble := zktest.StartLinkedEnsemble(t)
 		leader := ensemble.Leader(t, soon)
 		followers := ensemble.Others(leader)
-		registry := zkdev.RegistryT(t, leader, "/spec5-members")
+		registry := zktest.NewRegistry(t, leader, "/spec5-members")
 		registry.MakeRoot()
-		first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
+		first, second := zktest.NewGate(t, followers[0]), zktest.NewGate(t, followers[1])
 		second.Refuse()
 
 		for _, l := range ensemble.Links {
@@ -504,7 +504,7 @@ func TestSpec5(t *testing.T) {
 			n := second.Conns()
 			return n > 0, fmt.Sprint(n, " connections")
 		})
-		registry.Wait(2*soon, "a node", func(nodes []zkdev.Node) bool { return len(nodes) > 0 })
+		registry.Wait(2*soon, "a node", func(nodes []zktest.Node) bool { return len(nodes) > 0 })
 		for begin := time.Now(); time.Since(begin) < 3*time.Second; {
 			nodes := registry.Now()
 			harness.Check(t, len(nodes) == 1, "never more than one node", "%v", nodes)

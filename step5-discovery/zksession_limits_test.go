@@ -21,7 +21,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // A blackHole passes connections on to ZooKeeper or swallows them: a swallowed
@@ -70,13 +70,13 @@ func (b *blackHole) carry(conn net.Conn, zookeeper string) {
 }
 
 func TestSessionThroughBlackHole(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	hole := newBlackHole(t, zookeeper.Addr())
 	proxy := netproxy.StartT(t, hole.addr) // only to cut what is connected
 	const timeout = time.Second
 	s := openSession(t, proxy.Addr(), timeout)
 	id := s.Conn().SessionID()
-	registry := zkdev.RegistryT(t, zookeeper, "/hole")
+	registry := zktest.NewRegistry(t, zookeeper, "/hole")
 	note := registry.Plant("note", "", false)
 	_, err := Do(s, func(c *zk.Conn) (string, error) {
 		return c.Create("/hole/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
@@ -88,7 +88,7 @@ func TestSessionThroughBlackHole(t *testing.T) {
 	harness.Eventually(t, soon, "a handshake that is swallowed", func() (bool, string) {
 		return hole.swallowed.Load() > 0, "none"
 	})
-	registry.Wait(soon, "an expired session", func(nodes []zkdev.Node) bool {
+	registry.Wait(soon, "an expired session", func(nodes []zktest.Node) bool {
 		return len(nodes) == 1 && nodes[0] == note
 	})
 	hole.swallows.Store(false)
@@ -102,7 +102,7 @@ func TestSessionThroughBlackHole(t *testing.T) {
 // Members that accept a connection and say nothing cost a second each, however
 // long the session may be.
 func TestSessionDespiteMembersThatHang(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	hole := newBlackHole(t, zookeeper.Addr())
 	hole.swallows.Store(true)
 	addrs := zookeeper.Addr() + strings.Repeat(","+hole.addr, 2)
@@ -122,7 +122,7 @@ func TestSessionDespiteMembersThatHang(t *testing.T) {
 
 // When all are slow, they are given more time.
 func TestSessionWithASlowMember(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	proxy := netproxy.StartT(t, zookeeper.Addr())
 	proxy.Delay(handshakePatience * 6 / 10) // there, and back
 	s := openSession(t, proxy.Addr(), 40*time.Second)
@@ -134,8 +134,8 @@ func TestSessionWithASlowMember(t *testing.T) {
 // nothing is left to the garbage collector.
 func TestSessionLeavesNoConnection(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	zookeeper := zkdev.StartT(t)
-	gate := zkdev.GateT(t, zookeeper)
+	zookeeper := zktest.Start(t)
+	gate := zktest.NewGate(t, zookeeper)
 	s := openSession(t, gate.Addr(), time.Second)
 	one := func() (bool, string) { return gate.Conns() == 1, fmt.Sprintf("%d connections", gate.Conns()) }
 
@@ -160,7 +160,7 @@ func TestSessionLeavesNoConnection(t *testing.T) {
 // ZooKeeper may make a session longer than asked. Then its pings are further
 // apart, too.
 func TestSessionLongerThanAsked(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	proxy := netproxy.StartT(t, zookeeper.Addr())
 	s := openSession(t, proxy.Addr(), 200*time.Millisecond) // ZooKeeper's shortest is a second
 	won := wonAt(s)
@@ -175,7 +175,7 @@ func TestSessionLongerThanAsked(t *testing.T) {
 // What counts is what ZooKeeper grants: before that is over a session isn't
 // given up, and the log tells who asked for another.
 func TestSessionTimeoutGranted(t *testing.T) {
-	zookeeper := zkdev.StartT(t, "minSessionTimeout=15000\nmaxSessionTimeout=20000")
+	zookeeper := zktest.Start(t, "minSessionTimeout=15000\nmaxSessionTimeout=20000")
 	hole := newBlackHole(t, zookeeper.Addr())
 	proxy := netproxy.StartT(t, hole.addr) // only to cut what is connected
 	logged := harness.CaptureLog(t)
@@ -224,7 +224,7 @@ func TestTheLibraryIsAsItWas(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "v1.0.4", strings.TrimSpace(string(version)))
 
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	set := make(chan string, 100)
 	dial := func(network, addr string, timeout time.Duration) (net.Conn, error) {
 		conn, err := net.DialTimeout(network, addr, timeout)

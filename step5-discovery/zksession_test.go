@@ -20,7 +20,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // soon is for what happens at once, on a busy machine.
@@ -144,7 +144,7 @@ func TestSplitAddrs(t *testing.T) {
 }
 
 func TestSession(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 
 	t.Run("an address that can't be one is refused", func(t *testing.T) {
 		_, err := NewSession("127.0.0.1:2181,zk2", time.Second)
@@ -196,7 +196,7 @@ func TestSession(t *testing.T) {
 	})
 
 	t.Run("closing ends the session and its znodes at once", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/closing")
+		registry := zktest.NewRegistry(t, zookeeper, "/closing")
 		note := registry.Plant("note", "", false)
 		s := openSession(t, zookeeper.Addr(), time.Minute)
 		_, err := Do(s, func(c *zk.Conn) (string, error) {
@@ -238,7 +238,7 @@ func TestSession(t *testing.T) {
 	})
 
 	t.Run("a cut connection or a lost session is replaced without the library's second of rest", func(t *testing.T) {
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		s := openSession(t, gate.Addr(), time.Minute)
 		for range 5 {
 			id, won, begin := s.Conn().SessionID(), wonAt(s), time.Now()
@@ -297,7 +297,7 @@ func TestSession(t *testing.T) {
 	})
 
 	t.Run("a close that nobody answers says so", func(t *testing.T) {
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		s := openSession(t, gate.Addr(), soon)
 		gate.Partition(netproxy.Both)
 		err := bounded(t, 3*time.Second, func() error { return s.Close(context.Background()) })
@@ -305,9 +305,9 @@ func TestSession(t *testing.T) {
 	})
 
 	t.Run("so does a close whose answer is cut off", func(t *testing.T) {
-		registry := zkdev.RegistryT(t, zookeeper, "/cut")
+		registry := zktest.NewRegistry(t, zookeeper, "/cut")
 		note := registry.Plant("note", "", false)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		s := openSession(t, gate.Addr(), soon)
 		_, err := Do(s, func(c *zk.Conn) (string, error) {
 			return c.Create("/cut/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
@@ -317,8 +317,8 @@ func TestSession(t *testing.T) {
 		gate.Partition(netproxy.ToClient)
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close(context.Background()) }()
-		registry.Wait(soon, "a closed session", func(nodes []zkdev.Node) bool {
-			return slices.Equal(nodes, []zkdev.Node{note})
+		registry.Wait(soon, "a closed session", func(nodes []zktest.Node) bool {
+			return slices.Equal(nodes, []zktest.Node{note})
 		})
 
 		gate.Reset()

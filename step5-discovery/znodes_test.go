@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestParseEndpoint(t *testing.T) {
@@ -52,8 +52,8 @@ func TestParseEndpoint(t *testing.T) {
 }
 
 func TestZnodes(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
-	registry := zkdev.RegistryT(t, zookeeper, "/znodes")
+	zookeeper := zktest.Start(t)
+	registry := zktest.NewRegistry(t, zookeeper, "/znodes")
 	o := harness.Options{ZK: zookeeper.Addr(), Root: registry.Root, Session: time.Second}
 	p := harness.Start(t, harness.Build(t, "."), nil, "znodes", "-zk", o.ZK, "-root", o.Root, "-session", "1s")
 	// waitFor waits until what was printed last matches.
@@ -64,7 +64,7 @@ func TestZnodes(t *testing.T) {
 			return regexp.MustCompile(expression).MatchString(blocks[len(blocks)-1]), p.Stdout()
 		})
 	}
-	line := func(node zkdev.Node) string {
+	line := func(node zktest.Node) string {
 		return regexp.QuoteMeta(fmt.Sprintf("  %s  %s  session %#x\n", node.Name, node.Addr(), node.Session))
 	}
 

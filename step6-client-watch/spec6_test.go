@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 const soon6 = 10 * time.Second // for what happens at once, on a busy machine
@@ -26,15 +26,15 @@ const soon6 = 10 * time.Second // for what happens at once, on a busy machine
 type system6 struct {
 	t        *testing.T
 	zk       string
-	registry *zkdev.Registry
+	registry *zktest.Registry
 }
 
 // server starts a server and waits until it is registered.
 func (s system6) server(session time.Duration) *harness.Server {
 	s.t.Helper()
 	server := theServer.Serve(s.t, harness.Options{ZK: s.zk, Root: s.registry.Root, Session: session})
-	s.registry.Wait(soon6, "the new server", func(nodes []zkdev.Node) bool {
-		return slices.ContainsFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == server.Addr })
+	s.registry.Wait(soon6, "the new server", func(nodes []zktest.Node) bool {
+		return slices.ContainsFunc(nodes, func(n zktest.Node) bool { return n.Addr() == server.Addr })
 	})
 	return server
 }
@@ -62,7 +62,7 @@ func (s system6) wantNone() {
 // waitNodes waits until so many znodes are registered.
 func (s system6) waitNodes(n int) {
 	s.t.Helper()
-	s.registry.Wait(soon6, fmt.Sprintf("%d nodes", n), func(nodes []zkdev.Node) bool { return len(nodes) == n })
+	s.registry.Wait(soon6, fmt.Sprintf("%d nodes", n), func(nodes []zktest.Node) bool { return len(nodes) == n })
 }
 
 // stub starts and registers a server that behaves as the test wants.
@@ -110,10 +110,10 @@ func answer6(request []byte, result string) []byte {
 }
 
 func TestSpec6(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	begin := func(t *testing.T) system6 {
 		name, _, _ := strings.Cut(strings.TrimPrefix(t.Name(), "TestSpec6/"), "_")
-		return system6{t, zookeeper.Addr(), zkdev.RegistryT(t, zookeeper, "/spec"+name).ShowWatches()}
+		return system6{t, zookeeper.Addr(), zktest.NewRegistry(t, zookeeper, "/spec"+name).ShowWatches()}
 	}
 	const session = 2 * time.Second
 
@@ -179,7 +179,7 @@ func TestSpec6(t *testing.T) {
 		harness.Usually(t, `the list is read once, without a watch on it → step6 README, "The watch fires once"`)
 		theClient.Needs(t, "wait")
 		s := begin(t)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		client := s.client(func(o *harness.ClientOptions) { o.ZK = gate.Addr() })
 		harness.Eventually(t, soon6, "the client to open a session", func() (bool, string) {
 			return len(gate.Sessions()) > 0, "none"
@@ -255,7 +255,7 @@ func TestSpec6(t *testing.T) {
 
 		nodes, err := s.registry.Nodes()
 		harness.Check(t, err == nil, "a list of what is registered", "%v", err)
-		s.registry.Remove(nodes[slices.IndexFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == leaves.Addr })])
+		s.registry.Remove(nodes[slices.IndexFunc(nodes, func(n zktest.Node) bool { return n.Addr() == leaves.Addr })])
 
 		close(hold)
 		client.WaitAnswers(50, stays.Addr)
@@ -272,8 +272,8 @@ func TestSpec6(t *testing.T) {
 			"it means that this server has just left")
 		s := begin(t)
 		server := s.server(session)
-		gate := zkdev.GateT(t, zookeeper)
-		planted := []zkdev.Node{
+		gate := zktest.NewGate(t, zookeeper)
+		planted := []zktest.Node{
 			s.registry.Plant("gone", `{"host":"127.0.0.1","port":1}`, false),
 			s.registry.Plant("lost", `{"host":"127.0.0.1","port":2}`, false),
 		}
@@ -443,7 +443,7 @@ func TestSpec6(t *testing.T) {
 		t.Parallel()
 		s := begin(t)
 		first := s.server(session)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		client := s.client(func(o *harness.ClientOptions) { o.ZK, o.Session = gate.Addr(), time.Second })
 		client.WaitAnswers(10, first.Addr)
 
@@ -466,8 +466,8 @@ func TestSpec6(t *testing.T) {
 		harness.Usually(t, "an error of ZooKeeper was taken for an empty list: keep the last one "+
 			`→ step6 README, "The watch fires once"`)
 		t.Parallel()
-		own := zkdev.StartT(t)
-		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo").ShowWatches()}
+		own := zktest.Start(t)
+		s := system6{t, own.Addr(), zktest.NewRegistry(t, own, "/demo").ShowWatches()}
 		servers := []*harness.Server{s.server(session), s.server(session)}
 		brief := func(o *harness.ClientOptions) { o.Session = time.Second }
 		client, short := s.client(brief), s.client(brief)
@@ -502,8 +502,8 @@ func TestSpec6(t *testing.T) {
 		harness.Usually(t, "names known from the old session stand for other servers in the new one "+
 			`→ step6 README, "The watch fires once"`)
 		t.Parallel()
-		own := zkdev.StartT(t)
-		s := system6{t, own.Addr(), zkdev.RegistryT(t, own, "/demo").ShowWatches()}
+		own := zktest.Start(t)
+		s := system6{t, own.Addr(), zktest.NewRegistry(t, own, "/demo").ShowWatches()}
 		dies, stays := s.server(session), s.server(session)
 		client := s.client(func(o *harness.ClientOptions) { o.Session = time.Second })
 		client.WaitAnswers(10, dies.Addr)
@@ -529,7 +529,7 @@ func TestSpec6(t *testing.T) {
 	t.Run("6.20 without ZooKeeper the client says so, and its exit code is 1", func(t *testing.T) {
 		harness.Usually(t, "a wait without a bound, or a crash without a word")
 		t.Parallel()
-		client := system6{t, "127.0.0.1:1", &zkdev.Registry{Root: "/demo"}}.client(func(o *harness.ClientOptions) {
+		client := system6{t, "127.0.0.1:1", &zktest.Registry{Root: "/demo"}}.client(func(o *harness.ClientOptions) {
 			o.Wait = time.Second
 		})
 		code := client.Wait(2 * soon6)

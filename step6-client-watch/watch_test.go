@@ -24,6 +24,7 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // A lookout is a root that one test changes and watches.
@@ -114,7 +115,7 @@ func listedBefore(names ...string) listing {
 }
 
 func TestWatch(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	const session = 2 * time.Second
 
 	t.Run("asks for the list and for what is new, no more", func(t *testing.T) {
@@ -292,7 +293,7 @@ func TestWatch(t *testing.T) {
 		w.create("rpc0", at(1))
 		_, err := w.conn.SetACL(w.root, zk.WorldACL(zk.PermAdmin), -1)
 		require.NoError(t, err)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		gate.Refuse()
 		z := w.watch(gate.Addr(), session)
 
@@ -373,7 +374,7 @@ func TestWatch(t *testing.T) {
 	t.Run("an empty list just after a reconnect is believed after a session timeout", func(t *testing.T) {
 		t.Parallel()
 		w := newLookout(t, zookeeper, "/empty")
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		w.create("rpc0", at(1))
 		z := w.watch(gate.Addr(), session)
 		w.wait(false, "h:1")
@@ -410,7 +411,7 @@ func TestWatch(t *testing.T) {
 	t.Run("in a new session everything is read again", func(t *testing.T) {
 		t.Parallel()
 		w := newLookout(t, zookeeper, "/again")
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		w.create("rpc0", at(1))
 		w.create("rpc1", at(2))
 		w.watch(gate.Addr(), session)
@@ -431,7 +432,7 @@ func TestWatch(t *testing.T) {
 	t.Run("ends when told to, and ends its session", func(t *testing.T) {
 		w := newLookout(t, zookeeper, "/end")
 		leaks(t)
-		gate := zkdev.GateT(t, zookeeper)
+		gate := zktest.NewGate(t, zookeeper)
 		w.watch(gate.Addr(), 30*time.Second)
 		w.wait(false)
 		w.cancel()
@@ -450,9 +451,9 @@ func TestWatch(t *testing.T) {
 
 func TestWatchWhateverHappensToZooKeeper(t *testing.T) {
 	const session = 2 * time.Second
-	zookeeper := zkdev.StartT(t)
+	zookeeper := zktest.Start(t)
 	w := newLookout(t, zookeeper, "/servers")
-	gate := zkdev.GateT(t, zookeeper)
+	gate := zktest.NewGate(t, zookeeper)
 	zookeeper.Kill()
 	w.watch(gate.Addr(), session)
 	require.NoError(t, zookeeper.Restart())

@@ -14,6 +14,7 @@ import (
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/discoverytest"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestDiscovery(t *testing.T) { zooKeeper().Run(t) }
@@ -28,16 +29,16 @@ func zooKeeper() discoverytest.Backend {
 	}
 	return discoverytest.Backend{
 		Start: func(t testing.TB) discoverytest.Store {
-			return &zkStore{zkdev.StartT(t), map[string]*zkdev.Registry{}}
+			return &zkStore{zktest.Start(t), map[string]*zktest.Registry{}}
 		},
 		StartThree: func(t testing.TB) (stores []discoverytest.Store) {
-			for _, member := range zkdev.StartEnsembleT(t).Members {
-				stores = append(stores, &zkStore{member, map[string]*zkdev.Registry{}})
+			for _, member := range zktest.StartEnsemble(t).Members {
+				stores = append(stores, &zkStore{member, map[string]*zktest.Registry{}})
 			}
 			return stores
 		},
 		Link: func(t testing.TB, s discoverytest.Store) discoverytest.Link {
-			gate := zkdev.GateT(t, s.(*zkStore).Server)
+			gate := zktest.NewGate(t, s.(*zkStore).Server)
 			return discoverytest.Link{Proxy: gate.Proxy, Expire: func(string) error { return gate.Expire() }}
 		},
 		Register: func(t testing.TB, addr, root string, session time.Duration, endpoint rpc.Endpoint) rpc.Registration {
@@ -53,12 +54,12 @@ func zooKeeper() discoverytest.Backend {
 // to one test.
 type zkStore struct {
 	*zkdev.Server
-	registries map[string]*zkdev.Registry
+	registries map[string]*zktest.Registry
 }
 
-func (s *zkStore) registry(t testing.TB, root string) *zkdev.Registry {
+func (s *zkStore) registry(t testing.TB, root string) *zktest.Registry {
 	if s.registries[root] == nil {
-		s.registries[root] = zkdev.RegistryT(t, s.Server, root)
+		s.registries[root] = zktest.NewRegistry(t, s.Server, root)
 	}
 	return s.registries[root]
 }
@@ -81,7 +82,7 @@ func (s *zkStore) Plant(t testing.TB, root, name, data string) {
 }
 
 func (s *zkStore) Remove(t testing.TB, root, name string) {
-	s.registry(t, root).Remove(zkdev.Node{Name: name})
+	s.registry(t, root).Remove(zktest.Node{Name: name})
 }
 
 func (s *zkStore) Clear(t testing.TB, root string) {

@@ -19,11 +19,12 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestFaultEnsembleLosesItsLeader(t *testing.T) {
 	t.Parallel()
-	ensemble := zkdev.StartEnsembleT(t)
+	ensemble := zktest.StartEnsemble(t)
 	leader := ensemble.Leader(t, patience)
 	others := ensemble.Others(leader)
 	r := newZKRow(t, others[0])
@@ -58,7 +59,7 @@ func TestFaultEnsembleLosesItsLeader(t *testing.T) {
 	}
 	harness.Eventually(t, patience, "every server connected to a member that is left", func() (bool, string) {
 		left := connections(others[0]) + connections(others[1])
-		return !slices.ContainsFunc(now, func(n zkdev.Node) bool {
+		return !slices.ContainsFunc(now, func(n zktest.Node) bool {
 			return !strings.Contains(left, fmt.Sprintf("sid=%#x,", n.Session))
 		}), left
 	})
@@ -70,11 +71,11 @@ func TestFaultEnsembleLosesItsLeader(t *testing.T) {
 // the one before.
 func TestFaultMoveToAMemberThatLags(t *testing.T) {
 	t.Parallel()
-	ensemble := zkdev.StartLinkedEnsembleT(t)
+	ensemble := zktest.StartLinkedEnsemble(t)
 	leader := ensemble.Leader(t, patience)
 	followers := ensemble.Others(leader)
 	r := newZKRow(t, leader)
-	first, second := zkdev.GateT(t, followers[0]), zkdev.GateT(t, followers[1])
+	first, second := zktest.NewGate(t, followers[0]), zktest.NewGate(t, followers[1])
 	second.Refuse()
 	r.registry.MakeRoot() // or the first try would be in vain
 

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // systemd, dumb-init and others send SIGTERM to the whole group. It is the same
@@ -54,7 +54,7 @@ func TestFaultSignalToTheGroup(t *testing.T) {
 // who finds the server meanwhile is left hanging, or reset.
 func TestFaultSignalToTheGroupWhileZooKeeperHangs(t *testing.T) {
 	t.Parallel()
-	r := newZKRow(t, zkdev.StartT(t))
+	r := newZKRow(t, zktest.Start(t))
 	s := startServer(t, harness.Options{Workers: 2, ZK: r.zookeeper.Addr(), Root: r.registry.Root, Session: zkLong})
 	r.registered([]*harness.Server{s})
 	r.zookeeper.Pause()

@@ -16,7 +16,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // zkRegistered matches what a server logs when it is registered.
@@ -52,7 +52,7 @@ func TestFaultSessionExpiry(t *testing.T) {
 
 // onCreate has do called when a server is about to create its node: ZooKeeper
 // doesn't get the request before.
-func (r zkRow) onCreate(gate *zkdev.Gate, do func()) {
+func (r zkRow) onCreate(gate *zktest.Gate, do func()) {
 	r.t.Helper()
 	r.registry.MakeRoot() // or the first try would be in vain
 	gate.OnRequest(r.registry.Root+"/rpc", do)
@@ -60,7 +60,7 @@ func (r zkRow) onCreate(gate *zkdev.Gate, do func()) {
 
 // loseReply starts a server whose create is carried out without its knowing,
 // and returns its node.
-func (r zkRow) loseReply(gate *zkdev.Gate, session time.Duration) (*harness.Server, zkdev.Node) {
+func (r zkRow) loseReply(gate *zktest.Gate, session time.Duration) (*harness.Server, zktest.Node) {
 	r.t.Helper()
 	r.onCreate(gate, gate.DropReplies)
 	s := r.server(gate.Addr(), session)
@@ -69,7 +69,7 @@ func (r zkRow) loseReply(gate *zkdev.Gate, session time.Duration) (*harness.Serv
 
 // settles expects that this node is the server's only one, once it is
 // registered as far as it knows, and that it goes when the server stops.
-func (r zkRow) settles(s *harness.Server, node zkdev.Node) {
+func (r zkRow) settles(s *harness.Server, node zktest.Node) {
 	r.t.Helper()
 	r.said(s, 1, zkRegistered)
 	r.registry.Want(node)
@@ -106,7 +106,7 @@ func TestFaultCreateReplyLostThenRefused(t *testing.T) {
 // carried out in the end.
 func TestFaultTwoCreatesDuringAStall(t *testing.T) {
 	t.Parallel()
-	r := newZKRow(t, zkdev.StartT(t, "minSessionTimeout=15000"))
+	r := newZKRow(t, zktest.Start(t, "minSessionTimeout=15000"))
 	gate := r.gate()
 	r.onCreate(gate, func() { gate.Partition(netproxy.ToServer) }) // it arrives later
 	s := r.server(gate.Addr(), time.Second)
@@ -131,7 +131,7 @@ func TestFaultOldNodeLingers(t *testing.T) {
 	s.Kill()
 	r.onCreate(gate, gate.Reset) // it is lost on the way, and the server looks whether it was
 	s = s.Restart(t)
-	nodes := r.registry.Wait(patience, "a second node", func(nodes []zkdev.Node) bool { return len(nodes) == 2 })
+	nodes := r.registry.Wait(patience, "a second node", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 
 	r.said(s, 1, zkRegistered)
 	r.registry.Want(nodes...)
@@ -145,7 +145,7 @@ func TestFaultOldNodeLingers(t *testing.T) {
 func TestFaultNodeOfASessionGivenUp(t *testing.T) {
 	t.Parallel()
 	const session = 4 * time.Second
-	r := newZKRow(t, zkdev.StartT(t))
+	r := newZKRow(t, zktest.Start(t))
 	gate := r.gate()
 	s, old := r.loseReply(gate, session)
 
@@ -172,7 +172,7 @@ func TestFaultRegistrationDeleted(t *testing.T) {
 	client := r.client(r.zookeeper.Addr(), zkLong, a, b)
 	calls := client.call()
 	for range 2 {
-		node := nodes[slices.IndexFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == a.Addr })]
+		node := nodes[slices.IndexFunc(nodes, func(n zktest.Node) bool { return n.Addr() == a.Addr })]
 		r.registry.Remove(node)
 		r.said(a, 1, `WARN not registered.*`+r.registry.Root+"/"+node.Name)
 		nodes = r.registered(servers, node)

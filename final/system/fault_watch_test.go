@@ -20,7 +20,7 @@ import (
 	"example.com/rpcworkbook/internal/freeport"
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestFaultBurstBehindASlowLink(t *testing.T) {
@@ -38,7 +38,7 @@ func TestFaultBurstBehindASlowLink(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	var crowd []zkdev.Node
+	var crowd []zktest.Node
 	for round := range 4 {
 		for i := range 40 {
 			switch {
@@ -124,7 +124,7 @@ func TestFaultFastRestart(t *testing.T) {
 
 	restarts.Kill()
 	restarts = restarts.Restart(t)
-	r.registry.Wait(patience, "two nodes of one address, and one other", func(nodes []zkdev.Node) bool {
+	r.registry.Wait(patience, "two nodes of one address, and one other", func(nodes []zktest.Node) bool {
 		return len(nodes) == 3
 	})
 	calls.wait(restarts, 20)
@@ -132,7 +132,7 @@ func TestFaultFastRestart(t *testing.T) {
 	require.Len(t, second, 1)
 	require.NotEqual(t, first, second)
 
-	old := slices.IndexFunc(nodes, func(n zkdev.Node) bool { return n.Addr() == restarts.Addr })
+	old := slices.IndexFunc(nodes, func(n zktest.Node) bool { return n.Addr() == restarts.Addr })
 	r.registry.Remove(nodes[old]) // as ZooKeeper does at the end of its session
 	later := start()
 	client.lists(false, stays.Addr, restarts.Addr, later.Addr) // by now the client knows both

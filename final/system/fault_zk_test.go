@@ -24,6 +24,7 @@ import (
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // The ZooKeeper of all rows that don't stop it. It starts with the first one.
@@ -60,17 +61,17 @@ const zkLong = 30 * time.Second
 type zkRow struct {
 	t         *testing.T
 	zookeeper *zkdev.Server
-	registry  *zkdev.Registry
+	registry  *zktest.Registry
 }
 
 func newZKRow(t *testing.T, zookeeper *zkdev.Server) zkRow {
 	t.Helper()
-	return zkRow{t, zookeeper, zkdev.RegistryT(t, zookeeper, "/"+t.Name()+"/servers")}
+	return zkRow{t, zookeeper, zktest.NewRegistry(t, zookeeper, "/"+t.Name()+"/servers")}
 }
 
-func (r zkRow) gate() *zkdev.Gate {
+func (r zkRow) gate() *zktest.Gate {
 	r.t.Helper()
-	return zkdev.GateT(r.t, r.zookeeper)
+	return zktest.NewGate(r.t, r.zookeeper)
 }
 
 // server starts a server that finds ZooKeeper on that address.
@@ -99,12 +100,12 @@ func (r zkRow) said(s *harness.Server, n int, expression string) {
 
 // registered waits until these servers and no others are registered, each
 // once, and not by one of the old nodes. It returns their nodes, in order.
-func (r zkRow) registered(servers []*harness.Server, old ...zkdev.Node) (nodes []zkdev.Node) {
+func (r zkRow) registered(servers []*harness.Server, old ...zktest.Node) (nodes []zktest.Node) {
 	r.t.Helper()
 	want := zkAddrs(servers)
 	expected := fmt.Sprintf("one node each of %v, and none of %v,", want, old)
 
-	return r.registry.Wait(patience, expected, func(nodes []zkdev.Node) bool {
+	return r.registry.Wait(patience, expected, func(nodes []zktest.Node) bool {
 		var got []string
 		for _, node := range nodes {
 			if slices.Contains(old, node) {

@@ -15,12 +15,12 @@ import (
 
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestFaultZooKeeperKilled(t *testing.T) {
 	t.Parallel()
-	r := newZKRow(t, zkdev.StartT(t))
+	r := newZKRow(t, zktest.Start(t))
 	start := func() *harness.Server { return r.server(r.zookeeper.Addr(), zkLong) }
 	a, b := start(), start()
 	nodes := r.registered([]*harness.Server{a, b})
@@ -43,7 +43,7 @@ func TestFaultZooKeeperKilled(t *testing.T) {
 
 func TestFaultZooKeeperWiped(t *testing.T) {
 	t.Parallel()
-	r := newZKRow(t, zkdev.StartT(t))
+	r := newZKRow(t, zktest.Start(t))
 	start := func() *harness.Server { return r.server(r.zookeeper.Addr(), 2*time.Second) }
 	a, b := start(), start()
 	nodes := r.registered([]*harness.Server{a, b})
@@ -65,7 +65,7 @@ func TestFaultZooKeeperWiped(t *testing.T) {
 func TestFaultZooKeeperStopped(t *testing.T) {
 	t.Parallel()
 	const bound = 10 * time.Second // for what must not wait for ZooKeeper
-	r := newZKRow(t, zkdev.StartT(t))
+	r := newZKRow(t, zktest.Start(t))
 	start := func() *harness.Server { return r.server(r.zookeeper.Addr(), 2*time.Second) }
 	a, b, d := start(), start(), start()
 	r.registered([]*harness.Server{a, b, d})

@@ -17,7 +17,7 @@ import (
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 // soakSession is everybody's session timeout. Some faults last longer.
@@ -268,7 +268,7 @@ func expireClients(s *soak, _ fault) func() {
 }
 
 func expireAll(s *soak, _ fault) func() {
-	gates := []*zkdev.Gate{s.gate}
+	gates := []*zktest.Gate{s.gate}
 	for _, v := range s.servers {
 		gates = append(gates, v.gate)
 	}

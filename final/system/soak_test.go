@@ -26,6 +26,7 @@ import (
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 var (
@@ -49,10 +50,10 @@ type soak struct {
 
 	// The system.
 	zookeeper *zkdev.Server
-	registry  *zkdev.Registry
+	registry  *zktest.Registry
 	servers   []*soakServer
 	clients   []*soakClient
-	gate      *zkdev.Gate // the clients' way to ZooKeeper
+	gate      *zktest.Gate // the clients' way to ZooKeeper
 
 	// What came of it.
 	counts map[*kind]int
@@ -65,7 +66,7 @@ type soakServer struct {
 	*harness.Server
 	name string
 	addr string          // the Server's; this one never changes
-	gate *zkdev.Gate     // from it to ZooKeeper
+	gate *zktest.Gate    // from it to ZooKeeper
 	link *netproxy.Proxy // from the clients to it
 }
 
@@ -104,7 +105,7 @@ func TestSoak(t *testing.T) {
 
 	s.logf("the end: is all as it was in the beginning?")
 	s.dropStuck()
-	s.registry.Wait(recoveryTime, "one znode for each server", func(nodes []zkdev.Node) bool {
+	s.registry.Wait(recoveryTime, "one znode for each server", func(nodes []zktest.Node) bool {
 		return len(nodes) == soakServers
 	})
 	s.wantBack(together, func() []figure { return append(s.measureServers(), s.measureOurselves("with clients")...) })
@@ -115,9 +116,9 @@ func TestSoak(t *testing.T) {
 }
 
 func newSoak(t *testing.T) *soak {
-	s := &soak{t: t, zookeeper: zkdev.StartT(t), counts: make(map[*kind]int)}
-	s.registry = zkdev.RegistryT(t, s.zookeeper, "/soak")
-	s.gate = zkdev.GateT(t, s.zookeeper)
+	s := &soak{t: t, zookeeper: zktest.Start(t), counts: make(map[*kind]int)}
+	s.registry = zktest.NewRegistry(t, s.zookeeper, "/soak")
+	s.gate = zktest.NewGate(t, s.zookeeper)
 	s.began = time.Now()
 	return s
 }
@@ -129,7 +130,7 @@ func (s *soak) logf(format string, args ...any) {
 
 func (s *soak) startServers() {
 	for i := range soakServers {
-		v := &soakServer{name: serverName(i), gate: zkdev.GateT(s.t, s.zookeeper)}
+		v := &soakServer{name: serverName(i), gate: zktest.NewGate(s.t, s.zookeeper)}
 		v.Server = startServer(s.t, harness.Options{
 			Workers: soakWorkers, ZK: v.gate.Addr(), Root: s.registry.Root, Session: soakSession,
 			Grace: 2 * time.Second,
@@ -259,10 +260,10 @@ func (s *soak) settle() {
 // waitRegistered waits until every server has a znode of a session that is
 // connected. Those of its earlier sessions may be there, too.
 func (s *soak) waitRegistered() {
-	s.registry.Wait(recoveryTime, "every server in a session that is connected", func(nodes []zkdev.Node) bool {
+	s.registry.Wait(recoveryTime, "every server in a session that is connected", func(nodes []zktest.Node) bool {
 		connections, err := s.zookeeper.FourLetter("cons")
 		return err == nil && !slices.ContainsFunc(s.servers, func(v *soakServer) bool {
-			return !slices.ContainsFunc(nodes, func(n zkdev.Node) bool {
+			return !slices.ContainsFunc(nodes, func(n zktest.Node) bool {
 				return n.Addr() == v.Addr && strings.Contains(connections, fmt.Sprintf("sid=%#x,", n.Session))
 			})
 		})

@@ -22,13 +22,13 @@ import (
 
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestNoCallFailsWhateverHappensToServers(t *testing.T) {
 	harness.NeedProc(t)
-	zookeeper := zkdev.StartT(t)
-	registry := zkdev.RegistryT(t, zookeeper, "/system/servers") // the servers make both levels
+	zookeeper := zktest.Start(t)
+	registry := zktest.NewRegistry(t, zookeeper, "/system/servers") // the servers make both levels
 	start := func() *harness.Server {
 		return startServer(t, harness.Options{
 			Workers: 2, ZK: zookeeper.Addr(), Root: registry.Root, Session: 2 * time.Second,
@@ -38,7 +38,7 @@ func TestNoCallFailsWhateverHappensToServers(t *testing.T) {
 	registered := func(what string, addrs ...string) {
 		t.Helper()
 		slices.Sort(addrs)
-		registry.Wait(patience, what, func(nodes []zkdev.Node) bool {
+		registry.Wait(patience, what, func(nodes []zktest.Node) bool {
 			var got []string
 			for _, n := range nodes {
 				got = append(got, n.Addr())
@@ -113,8 +113,8 @@ func TestNoCallFailsWhateverHappensToServers(t *testing.T) {
 // π comes out of the whole system bit for bit, and its error shrinks as the
 // series says: error × π(n+1) tends to 1.
 func TestPiConvergesThroughTheWholeSystem(t *testing.T) {
-	zookeeper := zkdev.StartT(t)
-	registry := zkdev.RegistryT(t, zookeeper, "/pi")
+	zookeeper := zktest.Start(t)
+	registry := zktest.NewRegistry(t, zookeeper, "/pi")
 	addrs := make(map[string]bool)
 	for range 2 {
 		addrs[startServer(t, harness.Options{ZK: zookeeper.Addr(), Root: registry.Root}).Addr] = true

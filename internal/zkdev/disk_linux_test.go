@@ -1,4 +1,4 @@
-package zkdev
+package zkdev_test
 
 import (
 	"testing"
@@ -7,12 +7,14 @@ import (
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestSlowDisk(t *testing.T) {
 	const delay = time.Second
-	s := StartT(t, "forceSync=yes")
-	c := connect(t, s.Addr())
+	s := zktest.Start(t, "forceSync=yes")
+	c := zktest.Connect(t, s.Addr())
 	create := func(path string) time.Duration {
 		begin := time.Now()
 		_, err := c.Create(path, nil, 0, zk.WorldACL(zk.PermAll))
@@ -26,7 +28,7 @@ func TestSlowDisk(t *testing.T) {
 	assert.GreaterOrEqual(t, create("/slow"), delay)
 	assert.GreaterOrEqual(t, create("/slow too"), delay)
 	begin := time.Now()
-	assert.True(t, c.exists(t, "/slow"))
+	assert.True(t, c.Exists(t, "/slow"))
 	assert.Less(t, time.Since(begin), delay, "reading needs no disk")
 
 	heal()
@@ -45,5 +47,5 @@ func TestSlowDisk(t *testing.T) {
 	s.Kill()
 	heal()
 	require.NoError(t, s.Restart())
-	assert.True(t, connect(t, s.Addr()).exists(t, "/slow"))
+	assert.True(t, zktest.Connect(t, s.Addr()).Exists(t, "/slow"))
 }

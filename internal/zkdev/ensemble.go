@@ -12,12 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
-	"time"
 
 	"example.com/rpcworkbook/internal/freeport"
-	"example.com/rpcworkbook/internal/harness"
-	"example.com/rpcworkbook/internal/netproxy"
 )
 
 const members = 3 // the least that go on when one is lost
@@ -26,11 +22,6 @@ const members = 3 // the least that go on when one is lost
 // use.
 type Ensemble struct {
 	Members []*Server
-
-	// Links carry what each member tells each other one that leads it, and is
-	// told, if the ensemble was started with them. Delayed, they have a change
-	// be known to one member later than to another.
-	Links []*netproxy.Proxy
 }
 
 // direct is the way from one member to another with nothing in between.
@@ -38,11 +29,13 @@ func direct(addr string) string { return addr }
 
 // StartEnsemble runs three ZooKeepers and returns when all of them serve, one
 // to two seconds later. ctx bounds the start only; so do 30 seconds.
-func StartEnsemble(ctx context.Context) (*Ensemble, error) { return tryEnsemble(ctx, direct) }
+func StartEnsemble(ctx context.Context) (*Ensemble, error) { return StartLinkedEnsemble(ctx, direct) }
 
-// tryEnsemble is StartEnsemble with a way to put something between the members:
-// each of them reaches the address at which another one leads as link says.
-func tryEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble, error) {
+// StartLinkedEnsemble is StartEnsemble with a way to put something between the
+// members: each of them reaches the address at which another one leads as link
+// says. Where ports were taken it tries again, with other addresses: what counts
+// are the last six of them.
+func StartLinkedEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble, error) {
 	var err error
 	for range portsToTry {
 		var e *Ensemble
@@ -52,40 +45,6 @@ func tryEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble,
 		}
 	}
 	return nil, fmt.Errorf("start an ensemble of ZooKeepers on %d sets of ports in turn: %w", portsToTry, err)
-}
-
-// StartEnsembleT is StartEnsemble for tests: it fails the test when it can't
-// start, and stops all at the test's end.
-func StartEnsembleT(t testing.TB) *Ensemble {
-	t.Helper()
-	e, err := StartEnsemble(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.stopAfter(t)
-	return e
-}
-
-// StartLinkedEnsembleT is StartEnsembleT with Links.
-func StartLinkedEnsembleT(t testing.TB) *Ensemble {
-	t.Helper()
-	var links []*netproxy.Proxy
-	e, err := tryEnsemble(t.Context(), func(addr string) string {
-		links = append(links, netproxy.StartT(t, addr))
-		return links[len(links)-1].Addr()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.Links = links[len(links)-members*(members-1):] // without those of tries that failed
-	e.stopAfter(t)
-	return e
-}
-
-func (e *Ensemble) stopAfter(t testing.TB) {
-	for _, s := range e.Members {
-		stopAfter(t, s)
-	}
 }
 
 // A seat is what a member of an ensemble needs before it starts: a port for
@@ -195,25 +154,6 @@ func (e *Ensemble) Addrs() string {
 		addrs = append(addrs, s.Addr())
 	}
 	return strings.Join(addrs, ",")
-}
-
-// Leader waits until one of the members leads, and returns it.
-func (e *Ensemble) Leader(t testing.TB, within time.Duration) (leader *Server) {
-	t.Helper()
-	harness.Eventually(t, within, "a leader among the ZooKeepers on "+e.Addrs(), func() (bool, string) {
-		var modes []string
-		for _, s := range e.Members {
-			answer, err := s.fourLetter("srvr", probeTimeout)
-			_, mode, _ := strings.Cut(answer, "Mode: ")
-			mode, _, _ = strings.Cut(mode, "\n")
-			if mode == "leader" {
-				leader = s
-			}
-			modes = append(modes, fmt.Sprintf("%s %s (%v)", s.Addr(), mode, err))
-		}
-		return leader != nil, strings.Join(modes, ", ")
-	})
-	return leader
 }
 
 // Others returns the members without this one.

@@ -1,5 +1,4 @@
-// Tests of the lookup, in made-up directories, and of a release's layout with a
-// real ZooKeeper.
+// Tests of the lookup, in made-up directories.
 package zkdev
 
 import (
@@ -91,25 +90,4 @@ func TestAdviceCanBeTyped(t *testing.T) {
 		assert.Contains(t, advice(c.root, c.sudo), c.says)
 		assert.Equal(t, c.sudo && !c.root, strings.Contains(advice(c.root, c.sudo), "    sudo "))
 	}
-}
-
-// The binary release is stood in for by the jars that are here, under a
-// release's names.
-func TestStartsFromARelease(t *testing.T) {
-	installed, err := Find()
-	require.NoError(t, err)
-	if !strings.HasSuffix(installed.Dir, "/usr/share/java") {
-		return // what was found is a release, and all other tests start it
-	}
-
-	home := t.TempDir()
-	require.NoError(t, os.Mkdir(home+"/lib", 0o755))
-	require.NoError(t, os.Symlink(installed.Dir+"/zookeeper.jar", home+"/lib/zookeeper-3.8.0.jar"))
-	require.NoError(t, os.Symlink(installed.Dir+"/zookeeper-jute.jar", home+"/lib/zookeeper-jute-3.8.0.jar"))
-	t.Setenv("ZOOKEEPER_HOME", home)
-
-	s := StartT(t)
-	answer, err := s.FourLetter("srvr")
-	require.NoError(t, err)
-	assert.Contains(t, answer, "Mode: standalone")
 }

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 
 	"example.com/rpcworkbook/internal/freeport"
@@ -69,12 +68,12 @@ type Server struct {
 
 var errExited = errors.New("ZooKeeper exited")
 
-// Start runs a ZooKeeper on a free port between 20000 and 32000 and returns
-// when it serves, about half a second later. ctx bounds the start only; so do
-// 30 seconds. If no ZooKeeper is installed, the error says how to install it.
-func Start(ctx context.Context) (*Server, error) { return startAlone(ctx, "") }
-
-func startAlone(ctx context.Context, settings string) (*Server, error) {
+// Start runs a ZooKeeper on a free port between 20000 and 32000 and returns when
+// it serves, about half a second later. ctx bounds the start only; so do 30
+// seconds. If no ZooKeeper is installed, the error says how to install it.
+// Settings are lines of its configuration, such as "minSessionTimeout=6000";
+// they win against the usual ones.
+func Start(ctx context.Context, settings ...string) (*Server, error) {
 	var err error
 	for range portsToTry {
 		port, release, reserveErr := freeport.Reserve()
@@ -83,7 +82,7 @@ func startAlone(ctx context.Context, settings string) (*Server, error) {
 		}
 
 		var s *Server
-		s, err = start(ctx, here, port, 0, settings, release)
+		s, err = start(ctx, here, port, 0, strings.Join(settings, "\n"), release)
 		if !errors.Is(err, errExited) {
 			return s, err
 		}
@@ -101,33 +100,6 @@ func StartOn(ctx context.Context, port int) (*Server, error) {
 	}
 	listener.Close()
 	return start(ctx, here, port, 0, "", func() {})
-}
-
-// StartT is Start for tests. Where no ZooKeeper is installed the test fails,
-// naming the command that installs it: a test that skips itself proves nothing.
-// The server is stopped at the test's end. Settings are lines of ZooKeeper's
-// configuration, such as "minSessionTimeout=6000"; they win against the usual
-// ones.
-func StartT(t testing.TB, settings ...string) *Server {
-	t.Helper()
-	s, err := startAlone(t.Context(), strings.Join(settings, "\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	stopAfter(t, s)
-	return s
-}
-
-// stopAfter stops s at the test's end.
-func stopAfter(t testing.TB, s *Server) {
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("what ZooKeeper on %s said: %s", s.Addr(), s.Output())
-		}
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // start owns release from here on.
@@ -193,8 +165,8 @@ func (s *Server) launch(ctx context.Context) error {
 		// The answer to "ruok" comes too early. A connection that was made
 		// before it serves may never be answered, so every probe makes its own
 		// and gives it up soon.
-		answer, err := s.fourLetter("srvr", probeTimeout)
-		if err == nil && strings.Contains(answer, "Mode:") {
+		_, err := s.Mode()
+		if err == nil {
 			return nil
 		}
 		select {
@@ -325,17 +297,34 @@ func (s *Server) FourLetter(command string) (string, error) {
 	return answer, nil
 }
 
+// Mode tells what ZooKeeper is: "leader", "follower" or "standalone". It gives
+// up after 200 ms.
+func (s *Server) Mode() (string, error) {
+	answer, err := s.fourLetter("srvr", probeTimeout)
+	if err != nil {
+		return "", err
+	}
+	_, mode, ok := strings.Cut(answer, "Mode: ")
+	if !ok {
+		return "", fmt.Errorf("ZooKeeper doesn't serve yet: %q", answer)
+	}
+	mode, _, _ = strings.Cut(mode, "\n")
+	return mode, nil
+}
+
 func (s *Server) fourLetter(command string, timeout time.Duration) (answer string, err error) {
-	s.place.Do(func() { answer, err = fourLetter(s.Addr(), command, timeout) })
+	s.place.Do(func() { answer, err = FourLetter(s.Addr(), command, timeout) })
 	return answer, err
 }
 
-func fourLetter(addr, command string, timeout time.Duration) (string, error) {
+// FourLetter sends a four-letter command to whatever ZooKeeper is at addr.
+func FourLetter(addr, command string, timeout time.Duration) (string, error) {
 	conn, err := net.DialTimeout("tcp4", addr, timeout)
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
+
 	conn.SetDeadline(time.Now().Add(timeout))
 	if _, err := conn.Write([]byte(command)); err != nil {
 		return "", err

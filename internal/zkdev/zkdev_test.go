@@ -1,7 +1,7 @@
 // Tests of the ZooKeeper that the other tests rely on: it starts, survives what
 // they do to it with the effects they count on, and leaves nothing behind, even
 // when the program that started it is killed.
-package zkdev
+package zkdev_test
 
 import (
 	"bufio"
@@ -11,8 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"sync"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,7 +20,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
+	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 const soon = 20 * time.Second // for what must happen, on a machine that is busy with other things
@@ -34,12 +35,12 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 
-	e, err := &Ensemble{}, error(nil)
+	e, err := &zkdev.Ensemble{}, error(nil)
 	if mode == "ensemble" {
-		e, err = StartEnsemble(context.Background())
+		e, err = zkdev.StartEnsemble(context.Background())
 	} else {
-		e.Members = make([]*Server, 1)
-		e.Members[0], err = Start(context.Background())
+		e.Members = make([]*zkdev.Server, 1)
+		e.Members[0], err = zkdev.Start(context.Background())
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -53,111 +54,35 @@ func TestMain(m *testing.M) {
 		case "down":
 			s.Kill()
 		}
-		fmt.Printf("%d %s %q\n", s.PID(), s.Addr(), s.dir)
+		fmt.Printf("%d %s %q\n", s.PID(), s.Addr(), s.Dir())
 	}
 
 	bufio.NewReader(os.Stdin).ReadByte()
 	os.Exit(0) // without Stop
 }
 
-// client is a session of the library that the project uses, with its events
-// gathered.
-type client struct {
-	*zk.Conn
-	mutex  sync.Mutex
-	states []zk.State
-}
-
-// connect opens a session that stands all that these tests do, even slowly, and
-// returns when it is there.
-func connect(t *testing.T, addr string) *client {
-	t.Helper()
-	return connectFor(t, addr, 10*time.Second)
-}
-
-func connectFor(t *testing.T, addr string, timeout time.Duration) *client {
-	t.Helper()
-	c := &client{}
-	// The library sleeps for a second whenever it has tried all its servers
-	// once. So it gets more than it will try.
-	servers := slices.Repeat([]string{addr}, 100)
-	conn, _, err := zk.Connect(servers, timeout, zk.WithLogInfo(false), zk.WithLogger(silent{}),
-		zk.WithEventCallback(func(event zk.Event) {
-			c.mutex.Lock()
-			defer c.mutex.Unlock()
-			if event.Type == zk.EventSession {
-				c.states = append(c.states, event.State)
-			}
-		}))
-
-	require.NoError(t, err)
-	c.Conn = conn
-	t.Cleanup(conn.Close)
-	c.await(t, zk.StateHasSession, 1)
-	return c
-}
-
-type silent struct{}
-
-func (silent) Printf(string, ...any) {}
-
-func (c *client) count(state zk.State) (n int) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	for _, s := range c.states {
-		if s == state {
-			n++
-		}
-	}
-	return n
-}
-
-// await waits until the client has been in the state n times.
-func (c *client) await(t *testing.T, state zk.State, n int) {
-	t.Helper()
-	enough := func() bool { return c.count(state) >= n }
-	require.Eventually(t, enough, soon, time.Millisecond, "%v for the time number %d", state, n)
-}
-
-func (c *client) exists(t *testing.T, path string) bool {
-	t.Helper()
-	var there bool
-	require.Eventually(t, func() bool {
-		var err error
-		there, _, err = c.Exists(path)
-		return err == nil
-	}, soon, 10*time.Millisecond)
-	return there
-}
-
-func ephemeral(t *testing.T, c *client, path string) {
-	t.Helper()
-	_, err := c.Create(path, nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
-	require.NoError(t, err)
-}
-
 // gone says that no process has the pid, or only its remains, which whoever
 // inherited them has not collected yet.
 func gone(t *testing.T, pid int) bool {
 	t.Helper()
-	alive, err := harness.Alive(pid)
+	alive, err := proc.Alive(pid)
 	return assert.NoError(t, err) && !alive
 }
 
 func TestStartAndStop(t *testing.T) {
 	start := time.Now()
-	s := StartT(t)
+	s := zktest.Start(t)
 	t.Logf("serving after %v", time.Since(start))
 	answer, err := s.FourLetter("srvr")
 	require.NoError(t, err)
 	assert.Contains(t, answer, "Mode: standalone")
-	connect(t, s.Addr()).Close()
+	zktest.Connect(t, s.Addr()).Close()
 
 	start = time.Now()
 	require.NoError(t, s.Stop())
 	t.Logf("stopped after %v", time.Since(start))
 	assert.True(t, gone(t, s.PID()))
-	assert.NoDirExists(t, s.dir)
+	assert.NoDirExists(t, s.Dir())
 	_, err = net.Dial("tcp4", s.Addr())
 	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 	require.NoError(t, s.Stop(), "again")
@@ -172,9 +97,9 @@ func TestStartsWhereverTheTemporaryDirectoryIs(t *testing.T) {
 	require.NoError(t, os.Mkdir(temp, 0o755))
 	t.Setenv("TMPDIR", temp)
 	t.Setenv("LC_ALL", "C")
-	s := StartT(t)
-	ephemeral(t, connect(t, s.Addr()), "/here")
-	assert.DirExists(t, filepath.Join(s.dir, "data", "version-2"))
+	s := zktest.Start(t)
+	zktest.Connect(t, s.Addr()).CreateEphemeral(t, "/here")
+	assert.DirExists(t, filepath.Join(s.Dir(), "data", "version-2"))
 	require.NoError(t, s.Stop())
 	left, err := os.ReadDir(filepath.Dir(temp))
 	require.NoError(t, err)
@@ -182,17 +107,17 @@ func TestStartsWhereverTheTemporaryDirectoryIs(t *testing.T) {
 }
 
 func TestSeveralAtOnce(t *testing.T) {
-	one, other := StartT(t), StartT(t)
+	one, other := zktest.Start(t), zktest.Start(t)
 	assert.NotEqual(t, one.Addr(), other.Addr())
-	ephemeral(t, connect(t, one.Addr()), "/here")
-	assert.False(t, connect(t, other.Addr()).exists(t, "/here"))
+	zktest.Connect(t, one.Addr()).CreateEphemeral(t, "/here")
+	assert.False(t, zktest.Connect(t, other.Addr()).Exists(t, "/here"))
 }
 
 func TestKillAndRestartKeepSessions(t *testing.T) {
-	s := StartT(t)
+	s := zktest.Start(t)
 	addr := s.Addr()
-	c := connect(t, addr)
-	ephemeral(t, c, "/mine")
+	c := zktest.Connect(t, addr)
+	c.CreateEphemeral(t, "/mine")
 	id, pid := c.SessionID(), s.PID()
 	s.Kill()
 	assert.True(t, gone(t, pid))
@@ -205,36 +130,36 @@ func TestKillAndRestartKeepSessions(t *testing.T) {
 	}
 	require.NoError(t, s.Restart())
 	assert.Equal(t, addr, s.Addr())
-	c.await(t, zk.StateHasSession, 2)
+	c.Await(t, zk.StateHasSession, 2)
 	assert.Equal(t, id, c.SessionID(), "the session has another id")
-	assert.True(t, c.exists(t, "/mine"))
+	assert.True(t, c.Exists(t, "/mine"))
 
 	require.NoError(t, s.Restart(), "of one that runs")
-	c.await(t, zk.StateHasSession, 3)
-	assert.True(t, c.exists(t, "/mine"))
-	assert.Zero(t, c.count(zk.StateExpired))
+	c.Await(t, zk.StateHasSession, 3)
+	assert.True(t, c.Exists(t, "/mine"))
+	assert.Zero(t, c.Count(zk.StateExpired))
 }
 
 func TestWipe(t *testing.T) {
-	s := StartT(t)
-	c := connect(t, s.Addr())
+	s := zktest.Start(t)
+	c := zktest.Connect(t, s.Addr())
 	_, err := c.Create("/kept", nil, 0, zk.WorldACL(zk.PermAll))
 	require.NoError(t, err)
 	require.NoError(t, s.Restart())
-	assert.True(t, connect(t, s.Addr()).exists(t, "/kept"))
+	assert.True(t, zktest.Connect(t, s.Addr()).Exists(t, "/kept"))
 	require.NoError(t, s.Wipe())
-	assert.False(t, connect(t, s.Addr()).exists(t, "/kept"))
+	assert.False(t, zktest.Connect(t, s.Addr()).Exists(t, "/kept"))
 }
 
 func TestPauseExpiresSessions(t *testing.T) {
-	s := StartT(t)
-	g := GateT(t, s)
-	c := connectFor(t, g.Addr(), time.Second)
-	ephemeral(t, c, "/mine")
+	s := zktest.Start(t)
+	g := zktest.NewGate(t, s)
+	c := zktest.ConnectFor(t, g.Addr(), time.Second)
+	c.CreateEphemeral(t, "/mine")
 
 	s.Pause()
 	s.Pause() // no harm
-	_, err := fourLetter(s.Addr(), "srvr", probeTimeout)
+	_, err := zkdev.FourLetter(s.Addr(), "srvr", 200*time.Millisecond)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "a paused ZooKeeper accepts, and says nothing")
 
 	g.Refuse() // a client whose reconnection is waiting when ZooKeeper wakes up sometimes saves its session
@@ -242,19 +167,19 @@ func TestPauseExpiresSessions(t *testing.T) {
 	time.Sleep(2 * time.Second) // longer than the session timeout: this is the point, not waiting for something
 	s.Resume()
 
-	stranger := connect(t, s.Addr())
-	require.Eventually(t, func() bool { return !stranger.exists(t, "/mine") }, soon, 10*time.Millisecond)
+	stranger := zktest.Connect(t, s.Addr())
+	require.Eventually(t, func() bool { return !stranger.Exists(t, "/mine") }, soon, 10*time.Millisecond)
 	require.NoError(t, g.Heal())
-	c.await(t, zk.StateExpired, 1)
-	c.await(t, zk.StateHasSession, 2)
+	c.Await(t, zk.StateExpired, 1)
+	c.Await(t, zk.StateHasSession, 2)
 }
 
 func TestStopWhilePaused(t *testing.T) {
-	s := StartT(t)
+	s := zktest.Start(t)
 	s.Pause()
 	start := time.Now()
 	require.NoError(t, s.Stop())
-	assert.Less(t, time.Since(start), stopLimit, "it was woken and ended by itself")
+	assert.Less(t, time.Since(start), zkdev.StopLimit, "it was woken and ended by itself")
 }
 
 // Whatever ends the program, every JVM, shell and directory go with it.
@@ -311,7 +236,7 @@ func TestDiesWithItsParent(t *testing.T) {
 // After a restart nothing may wait for the death of the first JVM's pid, which
 // by then can be another process.
 func TestGuardEndsWithItsJVM(t *testing.T) {
-	s := StartT(t)
+	s := zktest.Start(t)
 	first := s.PID()
 	require.Len(t, group(t, first), 2, "the JVM leads a process group of itself and its guard")
 	require.NoError(t, s.Restart())
@@ -325,7 +250,7 @@ func TestGuardEndsWithItsJVM(t *testing.T) {
 // group lists the living members of a process group.
 func group(t *testing.T, id int) []int {
 	t.Helper()
-	members, err := harness.Living(id)
+	members, err := proc.Living(id)
 	assert.NoError(t, err)
 	return members
 }
@@ -335,14 +260,14 @@ func TestPortInUse(t *testing.T) {
 	require.NoError(t, err)
 	defer busy.Close()
 	port := busy.Addr().(*net.TCPAddr).Port
-	_, err = StartOn(t.Context(), port)
+	_, err = zkdev.StartOn(t.Context(), port)
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 
 	// The check above comes before the JVM; this is what happens when somebody
 	// is faster than the JVM.
 	t.Setenv("TMPDIR", t.TempDir())
-	_, err = start(t.Context(), here, port, 0, "", func() {})
-	require.ErrorIs(t, err, errExited)
+	_, err = zkdev.StartUnchecked(t.Context(), port)
+	require.ErrorIs(t, err, zkdev.ErrExited)
 	assert.ErrorContains(t, err, "BindException", "it says why")
 	left, err := filepath.Glob(os.Getenv("TMPDIR") + "/*")
 	require.NoError(t, err)
@@ -353,9 +278,30 @@ func TestStartCanBeCancelled(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err := Start(ctx)
+	_, err := zkdev.Start(ctx)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	left, err := filepath.Glob(os.Getenv("TMPDIR") + "/*")
 	require.NoError(t, err)
 	assert.Empty(t, left)
+}
+
+// The binary release is stood in for by the jars that are here, under a
+// release's names.
+func TestStartsFromARelease(t *testing.T) {
+	installed, err := zkdev.Find()
+	require.NoError(t, err)
+	if !strings.HasSuffix(installed.Dir, "/usr/share/java") {
+		return // what was found is a release, and all other tests start it
+	}
+
+	home := t.TempDir()
+	require.NoError(t, os.Mkdir(home+"/lib", 0o755))
+	require.NoError(t, os.Symlink(installed.Dir+"/zookeeper.jar", home+"/lib/zookeeper-3.8.0.jar"))
+	require.NoError(t, os.Symlink(installed.Dir+"/zookeeper-jute.jar", home+"/lib/zookeeper-jute-3.8.0.jar"))
+	t.Setenv("ZOOKEEPER_HOME", home)
+
+	s := zktest.Start(t)
+	answer, err := s.FourLetter("srvr")
+	require.NoError(t, err)
+	assert.Contains(t, answer, "Mode: standalone")
 }

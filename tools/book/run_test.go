@@ -23,7 +23,7 @@ import (
 	"example.com/rpcworkbook/internal/freeport"
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/proc"
-	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zktest"
 )
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
@@ -82,7 +82,7 @@ func replay(t *testing.T, d *Doc, b block, limit time.Duration) (problems []stri
 	require.NoError(t, os.Symlink(bin, filepath.Join(dir, "bin")))
 	ports, zk := reservePorts(t, steps), nowhere
 	if usesZooKeeper.MatchString(strings.Join(b.text(d), "\n")) {
-		zk = zkdev.StartT(t).Addr()
+		zk = zktest.Start(t).Addr()
 		_, ports["2181"], _ = strings.Cut(zk, ":")
 	}
 	name := filepath.Join(t.TempDir(), "script")

@@ -1,5 +1,6 @@
 // What a test does under a root behind the servers' backs.
-package zkdev
+
+package zktest
 
 import (
 	"errors"

@@ -2,7 +2,8 @@
 // through it. ZooKeeper ends a session when anyone who knows its id and
 // password closes it; both pass through the gate in the answer that opens a
 // session.
-package zkdev
+
+package zktest
 
 import (
 	"encoding/binary"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"example.com/rpcworkbook/internal/netproxy"
+	"example.com/rpcworkbook/internal/zkdev"
 )
 
 // Gate is a proxy in front of a ZooKeeper, with all the proxy's faults. It
@@ -39,21 +41,15 @@ const closeLimit = 5 * time.Second
 // whether the session is closed.
 var errLost = errors.New("connection lost")
 
-// NewGate starts a gate to the ZooKeeper on addr. Close it in the end.
-func NewGate(addr string) (*Gate, error) {
-	g := &Gate{zookeeper: addr}
-	var err error
-	g.Proxy, err = netproxy.NewTapped(addr, func() io.Writer { return &sniffer{gate: g} })
-	return g, err
-}
-
-// GateT starts a gate to s for a test and closes it at the test's end.
-func GateT(t testing.TB, s *Server) *Gate {
+// NewGate starts a gate to s, and closes it at the test's end.
+func NewGate(t testing.TB, s *zkdev.Server) *Gate {
 	t.Helper()
-	g, err := NewGate(s.Addr())
+	g := &Gate{zookeeper: s.Addr()}
+	proxy, err := netproxy.NewTapped(g.zookeeper, func() io.Writer { return &sniffer{gate: g} })
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.Proxy = proxy
 	t.Cleanup(g.Close)
 	return g
 }

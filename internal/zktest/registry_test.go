@@ -1,6 +1,7 @@
 // Tests of what a test plants in ZooKeeper and removes again, and of what it
 // leaves behind.
-package zkdev
+
+package zktest
 
 import (
 	"errors"
@@ -13,8 +14,8 @@ import (
 )
 
 func TestRegistryRemove(t *testing.T) {
-	s := StartT(t)
-	r := RegistryT(t, s, "/deep/root")
+	s := Start(t)
+	r := NewRegistry(t, s, "/deep/root")
 	kept := r.Plant("rpc-", `{"host":"127.0.0.1","port":1}`, true)
 	persistent := r.Plant("some", "data", false)
 	ephemeral := r.Plant("more", "data", true)
@@ -23,7 +24,7 @@ func TestRegistryRemove(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []Node{ephemeral, kept, persistent}, nodes)
 
-	stranger := RegistryT(t, s, r.Root)
+	stranger := NewRegistry(t, s, r.Root)
 	stranger.Remove(persistent, ephemeral)
 	r.Want(kept)
 	stranger.Remove(persistent) // again: nothing to do

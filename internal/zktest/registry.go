@@ -1,7 +1,8 @@
 // Registry: what a test sees of the servers that are registered in ZooKeeper,
 // and what it plants there itself. It looks with a session of its own, straight
 // at ZooKeeper, past any gate and with none of the code under test.
-package zkdev
+
+package zktest
 
 import (
 	"encoding/json"
@@ -18,6 +19,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/zkdev"
 )
 
 const (
@@ -58,9 +60,9 @@ func (n Node) Addr() string {
 
 func (n Node) String() string { return fmt.Sprintf("%s %s session %#x", n.Name, n.Data, n.Session) }
 
-// RegistryT looks at the children of root in s until the end of the test. If
+// NewRegistry looks at the children of root in s until the end of the test. If
 // the test fails, its report shows them.
-func RegistryT(t testing.TB, s *Server, root string) *Registry {
+func NewRegistry(t testing.TB, s *zkdev.Server, root string) *Registry {
 	r := &Registry{Root: root, t: t, zk: s.Addr()}
 	harness.Scene(t, r.scene)
 	t.Cleanup(func() {
@@ -101,7 +103,7 @@ func (r *Registry) scene() string {
 // whose are those on znodes' data. Of the watches on lists of children it tells
 // the number only.
 func (r *Registry) watchers() string {
-	count, err := fourLetter(r.zk, "mntr", lookLimit)
+	count, err := zkdev.FourLetter(r.zk, "mntr", lookLimit)
 	if err != nil {
 		return err.Error()
 	}
@@ -113,7 +115,7 @@ func (r *Registry) watchers() string {
 		}
 	}
 
-	byPath, err := fourLetter(r.zk, "wchp", lookLimit) // a path, and below it the sessions, indented
+	byPath, err := zkdev.FourLetter(r.zk, "wchp", lookLimit) // a path, and below it the sessions, indented
 	if err == nil && strings.TrimSpace(byPath) != "" {
 		text += ", of these on data: " + strings.Join(strings.Fields(byPath), " ")
 	}

@@ -1,0 +1,37 @@
+// Package zktest is what tests do with a ZooKeeper of package zkdev: they start
+// one that ends with the test (Start, StartEnsemble), look at what is registered
+// there and change it behind the servers' backs (Registry), put a faulty way in
+// front of it and expire sessions (Gate), and open sessions of their own
+// (Connect). Nothing here uses the code under test.
+package zktest
+
+import (
+	"testing"
+
+	"example.com/rpcworkbook/internal/zkdev"
+)
+
+// Start runs a ZooKeeper with these settings, see zkdev.Start, until the end of
+// the test. Where no ZooKeeper is installed the test fails, naming the command
+// that installs it: a test that skips itself proves nothing.
+func Start(t testing.TB, settings ...string) *zkdev.Server {
+	t.Helper()
+	s, err := zkdev.Start(t.Context(), settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopAfter(t, s)
+	return s
+}
+
+// stopAfter stops s at the test's end.
+func stopAfter(t testing.TB, s *zkdev.Server) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("what ZooKeeper on %s said: %s", s.Addr(), s.Output())
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
