@@ -15,6 +15,8 @@ const (
 	// maxAttempts is how many servers work on one call at most: each of them
 	// but the last is silent.
 	maxAttempts = 4
+	// maxGuesses is how often chance is asked before all servers are looked at.
+	maxGuesses = 3
 	// recently is how long after its last answer we trust that a server is
 	// there.
 	recently = time.Second
@@ -84,10 +86,16 @@ func (e *errand) run(ctx context.Context) (outcome, error) {
 // pick returns a random server that may have the call, or nil. One that is set
 // aside may not, unless anyone will do and there is no other.
 func (e *errand) pick(servers []*remote) *remote {
-	candidates := others(servers, e.open)
-	r := first(candidates, (*remote).claim)
-	if r == nil && e.anyone && len(candidates) > 0 {
-		r = candidates[0]
+	for range min(maxGuesses, len(servers)) { // mostly one of these will do
+		r := servers[rand.N(len(servers))]
+		if !worksOn(r, e.open) && r.claim() {
+			return r
+		}
+	}
+
+	r := anyOf(servers, func(r *remote) bool { return !worksOn(r, e.open) && r.claim() })
+	if r == nil && e.anyone {
+		r = anyOf(servers, func(r *remote) bool { return !worksOn(r, e.open) && !r.silent.Load() })
 	}
 	return r
 }
@@ -144,7 +152,7 @@ func find(ctx context.Context, c *Client, open []*attempt, found chan<- *remote)
 	for ctx.Err() == nil {
 		servers, _ := c.servers() // perhaps none
 		candidates := others(servers, open)
-		r := first(candidates, (*remote).isLively)
+		r := anyOf(candidates, (*remote).isLively)
 		if r == nil {
 			r = firstToAnswer(ctx, candidates)
 		}
@@ -184,16 +192,9 @@ func firstToAnswer(ctx context.Context, servers []*remote) *remote {
 	return nil
 }
 
-// others returns the servers, in any order, that neither work on a call nor are
-// silent.
-func others(servers []*remote, open []*attempt) (others []*remote) {
-	for _, i := range rand.Perm(len(servers)) {
-		r := servers[i]
-		if !worksOn(r, open) && !r.silent.Load() {
-			others = append(others, r)
-		}
-	}
-	return others
+// others returns the servers that neither work on a call nor are silent.
+func others(servers []*remote, open []*attempt) []*remote {
+	return slices.DeleteFunc(slices.Clone(servers), func(r *remote) bool { return worksOn(r, open) || r.silent.Load() })
 }
 
 // worksOn reports whether one of the attempts is at that server.
@@ -201,11 +202,18 @@ func worksOn(r *remote, open []*attempt) bool {
 	return slices.ContainsFunc(open, func(a *attempt) bool { return a.remote == r })
 }
 
-// first returns the first server that fits, or nil.
-func first(servers []*remote, fits func(*remote) bool) *remote {
-	at := slices.IndexFunc(servers, fits)
-	if at < 0 {
+// anyOf returns the first server that fits, from a random one on, or nil.
+func anyOf(servers []*remote, fits func(*remote) bool) *remote {
+	if len(servers) == 0 {
 		return nil
 	}
-	return servers[at]
+
+	start := rand.N(len(servers))
+	for i := range servers {
+		r := servers[(start+i)%len(servers)]
+		if fits(r) {
+			return r
+		}
+	}
+	return nil
 }
