@@ -73,13 +73,13 @@ func Workbook() Rules {
 		Budgets: map[int][]Budget{
 			1: {
 				{Part: given, Files: []string{"args.go"}, Statements: 25},
-				{Part: "written", Statements: 180},
+				{Part: "written", Statements: 170},
 			},
 			2: {
 				{Part: given, Statements: 160, Files: []string{
 					"poller.go", "poller_epoll.go", "poller_poll.go", "process.go", "sys_*.go",
 				}},
-				{Part: "written", Statements: 370},
+				{Part: "written", Statements: 400},
 			},
 			3: {{Part: "written", Statements: 190}},
 			4: {{Part: "written", Statements: 270}},
