@@ -195,7 +195,8 @@ func TestRegistrarUnderFaults(t *testing.T) {
 
 		require.NoError(t, gate.Heal())
 		r.SetServing(true)
-		registry.Wait(2*soon, "one node beside the note, and a registrar that knows it", func(nodes []zktest.Node) bool {
+		registry.Wait(2*soon, "one node beside the note, "+
+			"and a registrar that knows it", func(nodes []zktest.Node) bool {
 			return len(nodes) == 2 && nodes[1].Addr() == hereAddr &&
 				slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
 		})

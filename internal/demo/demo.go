@@ -38,12 +38,14 @@ func Main(r Registry) {
 	rpc.Teach(fmt.Sprintf(about, r.One))
 	rpc.ParseArgs(flag.NewFlagSet("demo", flag.ExitOnError), os.Args[1:])
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what the client logs is not for this screen
+
 	ctx, stop := signal.NotifyContext(context.Background(),
 		syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE) // the last one: demo | head
 	// A second Ctrl-C ends the demo at once, and the watchdog cleans up. Not so
 	// SIGPIPE, which comes with each line that nobody reads.
 	context.AfterFunc(ctx, stop)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
 	ok := run(ctx, r)
 	harness.End()
 	if !ok {
@@ -59,6 +61,7 @@ func run(ctx context.Context, r Registry) (ok bool) {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		return false
 	}
+
 	screen := newScreen(os.Stdout)
 	show, err := newShow(screen, stage)
 	if err == nil {
@@ -67,6 +70,7 @@ func run(ctx context.Context, r Registry) (ok bool) {
 	if err != nil {
 		screen.trouble(ctx, err, stage) // before the logs are gone
 	}
+
 	show.close()
 	left := stage.clear()
 	return show.score(left).print(screen) && err == nil

@@ -33,7 +33,9 @@ func (s *show) startMeters() (stop func()) {
 				return
 			case now := <-ticker.C:
 				lately, all := sum(s.calls.endedIn(last, now)), sum(s.calls.endedIn(time.Time{}, now))
-				if last = now; all.calls > 0 {
+				last = now
+
+			if all.calls > 0 {
 					s.screen.meters(s.read(lately), all.failed)
 				}
 			}

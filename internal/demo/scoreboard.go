@@ -43,7 +43,8 @@ func (b scoreboard) print(s *screen) (ok bool) {
 	}
 	if slices.ContainsFunc(b.rows, func(r row) bool { return strings.HasSuffix(r.list, "*") }) {
 		s.line("  * A killed master can't say goodbye: its %s stays until %s has\n"+
-			"    heard nothing from it for %v, the %s timeout.", b.kind.Entry, b.kind.Name, b.kind.Timeout, b.kind.Lease)
+			"    heard nothing from it for %v, the %s timeout.",
+			b.kind.Entry, b.kind.Name, b.kind.Timeout, b.kind.Lease)
 	}
 
 	failed := s.paint(green, "0")

@@ -23,7 +23,9 @@ func page() (*screen, *bytes.Buffer) {
 }
 
 // zookeeper has the longest names.
-var zookeeper = Registry{Name: "ZooKeeper", One: "a ZooKeeper", Entry: "znode", Lease: "session", Timeout: 6 * time.Second}
+var zookeeper = Registry{
+	Name: "ZooKeeper", One: "a ZooKeeper", Entry: "znode", Lease: "session", Timeout: 6 * time.Second,
+}
 
 // example has the longest texts that there can be.
 func example() scoreboard {
@@ -34,7 +36,10 @@ func example() scoreboard {
 			{5700 * time.Millisecond, "B is told to stop: SIGTERM", "drops B in 999 ms", "B's last after 999 ms"},
 			{11600 * time.Millisecond, "master of A killed: SIGKILL", "drops A in 10.44 s *", "A's last after 1.01 s"},
 		},
-		tally: tally{calls: 61, answered: map[string]int{"127.0.0.1:20001": 20, "127.0.0.1:20002": 41}, slowest: 190 * time.Millisecond},
+		tally: tally{
+			calls: 61, answered: map[string]int{"127.0.0.1:20001": 20, "127.0.0.1:20002": 41},
+			slowest: 190 * time.Millisecond,
+		},
 		servers: []*server{
 			{name: "A", addr: "127.0.0.1:20001"},
 			{name: "B", addr: "127.0.0.1:20002"},
@@ -88,7 +93,8 @@ func TestScoreboardLeftBehind(t *testing.T) {
 	b := example()
 	b.left = []string{"processes [7] of server A", "processes [8 9] of ZooKeeper"}
 	assert.False(t, b.print(screen))
-	assert.Contains(t, buf.String(), "\n  left behind  processes [7] of server A\n               processes [8 9] of ZooKeeper\n")
+	assert.Contains(t, buf.String(), "\n  left behind  processes [7] of server A\n"+
+		"               processes [8 9] of ZooKeeper\n")
 }
 
 // As when the registry can't be started.

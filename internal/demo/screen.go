@@ -80,6 +80,7 @@ func (s *screen) trouble(ctx context.Context, err error, stage *stage) {
 		s.line("\n%s", s.paint(bold, "Interrupted: ending all that runs."))
 		return
 	}
+
 	s.line("\n%s %v", s.paint(red, "The demo can't go on:"), err)
 	for _, v := range stage.servers {
 		log, err := os.ReadFile(v.log())

@@ -31,15 +31,18 @@ type show struct {
 	screen *screen
 	stage  *stage
 	a, b   *server
-	list   *list
-	calls  *traffic
-	rows   []row
-	close  func() // ends meters, calls and client; may be called again
+
+	// The client.
+	list  *list
+	calls *traffic
+	rows  []row
+	close func() // ends meters, calls and client; may be called again
 }
 
 func newShow(screen *screen, stage *stage) (s *show, err error) {
 	s = &show{screen: screen, stage: stage, close: func() {}}
-	if s.a, err = stage.addServer("A"); err == nil {
+	s.a, err = stage.addServer("A")
+	if err == nil {
 		s.b, err = stage.addServer("B")
 	}
 	return s, err
@@ -108,6 +111,7 @@ func (s *show) start(ctx context.Context, v *server, what string) error {
 	if err := v.start(); err != nil {
 		return err
 	}
+
 	listed, err := s.list.await(ctx, began, v.addr, true)
 	if err != nil {
 		return err
@@ -116,10 +120,12 @@ func (s *show) start(ctx context.Context, v *server, what string) error {
 	if err != nil {
 		return err
 	}
+
 	pids, err := v.waitWorkers(ctx)
 	if err != nil {
 		return err
 	}
+
 	s.screen.note("%s at %s: master %d, workers %s", what, v.addr, v.master(), join(pids))
 	s.screen.note("the client's list shows %s after %s", v.name, short(listed))
 	s.happened(began, what, fmt.Sprintf("shows %s in %s", v.name, short(listed)),
@@ -132,6 +138,7 @@ func (s *show) converge(ctx context.Context) error {
 	if err := pause(ctx, lookOn); err != nil {
 		return err
 	}
+
 	s.screen.line("\n         %10s  %-14s  %-7s  %s", "n", "pi(n)", "error", "answered by")
 	for n := 1; n <= 10_000_000; n *= 10 {
 		value, addr := s.calls.pi(ctx, n)
@@ -140,6 +147,7 @@ func (s *show) converge(ctx context.Context) error {
 		}
 		s.screen.line("         %10d  %-14.12g  %.1e  %s", n, value, math.Pi-value, s.name(addr))
 	}
+
 	s.screen.line("")
 	return pause(ctx, lookOn/2)
 }
@@ -149,11 +157,13 @@ func (s *show) stop(ctx context.Context) error {
 	if _, err := s.keepBusy(ctx, s.b); err != nil {
 		return err
 	}
+
 	began := time.Now()
 	if err := s.b.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	s.screen.note("SIGTERM to B's master, %d, while a worker computes pi(%d)", s.b.master(), longPi)
+
 	gone, err := s.list.await(ctx, began, s.b.addr, false)
 	if err != nil {
 		return err
@@ -162,10 +172,12 @@ func (s *show) stop(ctx context.Context) error {
 	if err := s.ended(s.b); err != nil {
 		return err
 	}
+
 	s.screen.note("B has answered what it had and ended after %s: %s", short(time.Since(began)), cleanEnd)
 	if err := s.whoAnswered(ctx, began); err != nil {
 		return err
 	}
+
 	s.happened(began, "B is told to stop: SIGTERM", "drops B in "+short(gone),
 		"B's last after "+short(s.calls.lastAnswer(began, s.b.addr)))
 	return pause(ctx, lookOn)
@@ -184,11 +196,13 @@ func (s *show) killWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	began := time.Now()
 	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill worker %d of A: %w", victim, err)
 	}
 	s.screen.note("SIGKILL to A's worker %d, which computes pi(%d)", victim, longPi)
+
 	pids, err := s.a.waitWorkers(ctx, victim)
 	if err != nil {
 		return err
@@ -197,10 +211,12 @@ func (s *show) killWorker(ctx context.Context) error {
 	if err := s.whoAnswered(ctx, began); err != nil {
 		return err
 	}
+
 	answered, err := s.calls.firstAnswer(ctx, began, s.a.addr)
 	if err != nil {
 		return err
 	}
+
 	s.happened(began, "worker of A killed: SIGKILL", "keeps A", "A answers in "+short(answered))
 	return pause(ctx, lookOn)
 }
@@ -210,11 +226,13 @@ func (s *show) killMaster(ctx context.Context) error {
 	if _, err := s.keepBusy(ctx, s.a); err != nil {
 		return err
 	}
+
 	began := time.Now()
 	if err := s.a.signal(syscall.SIGKILL); err != nil {
 		return err
 	}
 	s.screen.note("SIGKILL to A's master, %d, while a worker computes pi(%d)", s.a.master(), longPi)
+
 	if _, err := s.a.wait(changeTime); err != nil {
 		return err
 	}
@@ -225,16 +243,19 @@ func (s *show) killMaster(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("wait for the workers of A to end: %w", err)
 	}
+
 	s.screen.note("A's workers have answered what they had and ended after %s", short(time.Since(began)))
 	if err := s.whoAnswered(ctx, began); err != nil {
 		return err
 	}
+
 	s.screen.note("A stays listed until its %s times out; what it refuses goes to B", s.stage.kind.Lease)
 	gone, err := s.list.await(ctx, began, s.a.addr, false)
 	if err != nil {
 		return err
 	}
 	s.screen.note("off the client's list after %s: the %s has timed out", short(gone), s.stage.kind.Lease)
+
 	s.happened(began, "master of A killed: SIGKILL", "drops A in "+short(gone)+" *",
 		"A's last after "+short(s.calls.lastAnswer(began, s.a.addr)))
 	return pause(ctx, lookOn)
@@ -315,7 +336,9 @@ func (s *show) name(addr string) string {
 
 // score adds everything up.
 func (s *show) score(left []string) scoreboard {
-	b := scoreboard{kind: s.stage.kind, rows: s.rows, left: left, took: time.Since(s.screen.began), servers: s.stage.servers}
+	b := scoreboard{
+		kind: s.stage.kind, rows: s.rows, left: left, took: time.Since(s.screen.began), servers: s.stage.servers,
+	}
 	if s.calls != nil {
 		b.tally = sum(s.calls.endedIn(time.Time{}, time.Now()))
 	}

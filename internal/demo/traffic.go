@@ -104,15 +104,18 @@ func (t *traffic) call(ctx context.Context, method string, params any, right fun
 	t.mu.Lock()
 	t.calls = append(t.calls, c)
 	t.mu.Unlock()
+
 	callCtx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	reply, server, err := t.client.Call(callCtx, method, params)
 	if ctx.Err() != nil {
 		return "" // the demo was interrupted, and this call with it
 	}
+
 	if err == nil && !right(reply.Result) {
 		err = fmt.Errorf("%s(%v): %s gave a wrong answer: %s", method, params, server, reply.Result)
 	}
+
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c.ended, c.server, c.err = time.Now(), server, err
@@ -159,7 +162,8 @@ func (t *traffic) firstAnswer(ctx context.Context, since time.Time, server strin
 			return c.over() && c.err == nil && c.server == server && c.began.After(since)
 		})
 		for i, c := range answers {
-			if after := c.ended.Sub(since); i == 0 || after < took {
+			after := c.ended.Sub(since)
+			if i == 0 || after < took {
 				took = after
 			}
 		}
@@ -203,5 +207,6 @@ func sum(calls []call) tally {
 			t.failed++
 		}
 	}
+
 	return t
 }

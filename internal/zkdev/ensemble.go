@@ -33,8 +33,8 @@ func StartEnsemble(ctx context.Context) (*Ensemble, error) { return StartLinkedE
 
 // StartLinkedEnsemble is StartEnsemble with a way to put something between the
 // members: each of them reaches the address at which another one leads as link
-// says. Where ports were taken it tries again, with other addresses: what counts
-// are the last six of them.
+// says. Where ports were taken it tries again, with other addresses: what
+// counts are the last six of them.
 func StartLinkedEnsemble(ctx context.Context, link func(addr string) string) (*Ensemble, error) {
 	var err error
 	for range portsToTry {

@@ -1,8 +1,8 @@
 // Package zktest is what tests do with a ZooKeeper of package zkdev: they start
-// one that ends with the test (Start, StartEnsemble), look at what is registered
-// there and change it behind the servers' backs (Registry), put a faulty way in
-// front of it and expire sessions (Gate), and open sessions of their own
-// (Connect). Nothing here uses the code under test.
+// one that ends with the test (Start, StartEnsemble), look at what is
+// registered there and change it behind the servers' backs (Registry), put a
+// faulty way in front of it and expire sessions (Gate), and open sessions of
+// their own (Connect). Nothing here uses the code under test.
 package zktest
 
 import (
