@@ -35,7 +35,7 @@ func (s *show) startMeters() (stop func()) {
 				lately, all := sum(s.calls.endedIn(last, now)), sum(s.calls.endedIn(time.Time{}, now))
 				last = now
 
-			if all.calls > 0 {
+				if all.calls > 0 {
 					s.screen.meters(s.read(lately), all.failed)
 				}
 			}
