@@ -50,7 +50,8 @@ type group struct {
 // newStage returns an empty stage.
 func newStage(ctx context.Context, kind Registry) (s *stage, err error) {
 	s = &stage{kind: kind}
-	if s.program, err = kind.Program(ctx); err != nil {
+	s.program, err = kind.Program(ctx)
+	if err != nil {
 		return nil, err
 	}
 	s.dir, err = harness.TempDir()
@@ -85,12 +86,14 @@ func (s *stage) clear() (left []string) {
 	for _, v := range s.servers {
 		_ = v.signal(syscall.SIGTERM)
 	}
+
 	for _, v := range s.servers {
 		if _, err := v.wait(endTime); err != nil {
 			left = append(left, err.Error())
 		}
 		v.release()
 	}
+
 	if s.registry != nil {
 		if err := s.registry.Stop(); err != nil {
 			left = append(left, err.Error())
@@ -122,7 +125,9 @@ type server struct {
 	name    string
 	addr    string // host:port
 	stage   *stage
-	release func()        // gives the port up
+	release func() // gives the port up
+
+	// Its processes.
 	cmd     *exec.Cmd     // the master; nil: never started
 	running atomic.Bool   // the master lives
 	done    chan struct{} // closed when the master has been waited for
@@ -137,6 +142,7 @@ func (v *server) start() error {
 		return fmt.Errorf("make a log for server %s: %w", v.name, err)
 	}
 	defer log.Close()
+
 	host, port, _ := net.SplitHostPort(v.addr)
 	// -v: each call is logged when a worker takes it up, with the worker's pid.
 	args := append([]string{"-v", "-workers", strconv.Itoa(workers)}, v.stage.registry.ServerArgs()...)
@@ -146,6 +152,7 @@ func (v *server) start() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start server %s: %w", v.name, err)
 	}
+
 	v.cmd = cmd
 	v.running.Store(true)
 	v.done = make(chan struct{})
@@ -154,6 +161,7 @@ func (v *server) start() error {
 		v.running.Store(false)
 		close(v.done)
 	}()
+
 	v.stage.groups = append(v.stage.groups, group{v.master(), "server " + v.name})
 	return harness.Guard(v.master())
 }
@@ -213,8 +221,10 @@ func (v *server) lastCall(method string) (params string, worker int, err error) 
 		return "", 0, fmt.Errorf("read the log of server %s: %w", v.name, err)
 	}
 	defer log.Close()
+
 	_, _ = log.Seek(-enough, io.SeekEnd) // it fails while the log is shorter: then all of it is read
 	end, err := io.ReadAll(log)
+
 	for _, call := range callLine.FindAllStringSubmatch(string(end), -1) {
 		if call[2] == method {
 			worker, _ = strconv.Atoi(call[1])
