@@ -50,6 +50,7 @@ func (d *Doc) anchors() map[string]bool {
 		}
 		names[name] = true
 	}
+
 	for i, line := range d.lines {
 		if d.kinds[i] != prose {
 			continue
@@ -71,8 +72,10 @@ func slug(heading string) string {
 		text = emphasis.ReplaceAllString(text, "$1$2$3")
 		shown.WriteString(html.UnescapeString(text))
 	}
+
 	// Links first: their texts may hold code.
 	heading = inlineLink.ReplaceAllString(heading, "$1")
+
 	rest := 0
 	for _, at := range codeSpan.FindAllStringSubmatchIndex(heading, -1) {
 		plain(heading[rest:at[0]])
@@ -80,6 +83,7 @@ func slug(heading string) string {
 		rest = at[1]
 	}
 	plain(heading[rest:])
+
 	var out strings.Builder
 	for _, r := range strings.ToLower(strings.TrimSpace(shown.String())) {
 		switch {

@@ -20,6 +20,7 @@ func Load(root string) ([]*Doc, error) {
 		if err != nil {
 			return err
 		}
+
 		rel, err := filepath.Rel(root, path)
 		if err != nil {
 			return err
@@ -28,10 +29,12 @@ func Load(root string) ([]*Doc, error) {
 		if entry.IsDir() && rel != "." && foreign(rel) {
 			return fs.SkipDir
 		}
+
 		if entry.IsDir() || !strings.HasSuffix(rel, ".md") {
 			return nil
 		}
 		text, err := os.ReadFile(path)
+
 		if err != nil {
 			return err
 		}
@@ -48,7 +51,8 @@ func Load(root string) ([]*Doc, error) {
 // repository.
 func foreign(rel string) bool {
 	for name := range strings.SplitSeq(rel, "/") {
-		if name == "bin" || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".") && name != ".." && name != "." {
+		hidden := strings.HasPrefix(name, ".") && name != ".." && name != "."
+		if name == "bin" || hidden || strings.HasPrefix(name, "_") {
 			return true
 		}
 	}

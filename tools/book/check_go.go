@@ -16,10 +16,12 @@ import (
 // Flags of go build, go run and go test, those of our own tests included, by
 // whether they take a value.
 var (
-	buildFlags = map[string]bool{"o": true, "race": false, "v": false, "x": false, "p": true, "C": true, "gcflags": true, "ldflags": true, "tags": true, "trimpath": false, "buildvcs": false}
-	testFlags  = map[string]bool{
-		"run": true, "skip": true, "bench": true, "benchtime": true, "benchmem": false, "count": true, "cpu": true, "timeout": true, "parallel": true,
-		"fuzz": true, "fuzztime": true, "fuzzminimizetime": true, "json": false, "short": false, "failfast": false, "cover": false, "shuffle": true,
+	buildFlags = map[string]bool{"o": true, "race": false, "v": false, "x": false, "p": true, "C": true,
+		"gcflags": true, "ldflags": true, "tags": true, "trimpath": false, "buildvcs": false}
+	testFlags = map[string]bool{
+		"run": true, "skip": true, "bench": true, "benchtime": true, "benchmem": false, "count": true, "cpu": true,
+		"timeout": true, "parallel": true, "fuzz": true, "fuzztime": true, "fuzzminimizetime": true, "json": false,
+		"short": false, "failfast": false, "cover": false, "shuffle": true,
 		"cpuprofile": true, "memprofile": true, "args": false,
 		"program": true, "server": true, "client": true, "again": true, "length": true, "seed": true,
 	}
@@ -34,6 +36,7 @@ func (s *reader) goCommand(args []word) {
 		s.fault("go what?")
 		return
 	}
+
 	verb := args[0].text
 	switch {
 	case s.isolate:
@@ -45,6 +48,7 @@ func (s *reader) goCommand(args []word) {
 		s.fault("go has no command %s, or none that tools/book/check_go.go knows", verb)
 		return
 	}
+
 	values, packages, ok := s.goFlags(verb, args[1:])
 	if !ok || s.dir == "" {
 		return
@@ -52,9 +56,12 @@ func (s *reader) goCommand(args []word) {
 	if verb == "run" && len(packages) > 1 {
 		packages = packages[:1] // the others are the program's arguments
 	}
+
 	if len(packages) == 0 && !s.loose {
-		s.fault("go %s without a package means the one in the root, which has none: name one, as in ./step1-framing", verb)
+		s.fault("go %s without a package means the one in the root, which has none: name one, as in ./step1-framing",
+			verb)
 	}
+
 	var dirs []string
 	for _, name := range packages {
 		// The reader's own, before all else: the texts are right whatever he
@@ -83,7 +90,8 @@ func (s *reader) goCommand(args []word) {
 			}
 		}
 	case "test":
-		s.patterns(values, dirs, slices.ContainsFunc(packages, func(name string) bool { return strings.HasSuffix(name, "...") }))
+		s.patterns(values, dirs,
+			slices.ContainsFunc(packages, func(name string) bool { return strings.HasSuffix(name, "...") }))
 	}
 }
 
@@ -99,6 +107,7 @@ func (s *reader) goFlags(verb string, args []word) (values map[string]string, pa
 			}
 			continue
 		}
+
 		name, value, joined := strings.Cut(strings.TrimLeft(text, "-"), "=")
 		takes, known := buildFlags[name]
 		if !known && verb == "test" {
@@ -108,13 +117,16 @@ func (s *reader) goFlags(verb string, args []word) (values map[string]string, pa
 			s.fault("go %s has no flag -%s, or none that tools/book/check_go.go knows", verb, name)
 			return nil, nil, false
 		}
+
 		if takes && !joined {
-			if i++; i == len(args) {
+			i++
+			if i == len(args) {
 				s.fault("go %s: -%s needs a value", verb, name)
 				return nil, nil, false
 			}
 			value = args[i].text
 		}
+
 		values[name] = value
 	}
 	return values, packages, true
@@ -126,6 +138,7 @@ func (s *reader) packages(name string) (dirs []string) {
 	if !strings.HasPrefix(name, ".") {
 		return nil
 	}
+
 	base, all := strings.CutSuffix(name, "...")
 	top := path.Join(s.dir, base)
 	if !all {
@@ -134,6 +147,7 @@ func (s *reader) packages(name string) (dirs []string) {
 		}
 		return nil
 	}
+
 	_ = filepath.WalkDir(filepath.Join(s.Root, top), func(p string, entry os.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {
 			return err
@@ -142,10 +156,13 @@ func (s *reader) packages(name string) (dirs []string) {
 		if err != nil {
 			return err
 		}
+
 		rel = filepath.ToSlash(rel)
-		if rel != "." && foreign(rel) || entry.Name() == "testdata" || rel != top && exists(filepath.Join(p, "go.mod")) {
+		anotherModule := rel != top && exists(filepath.Join(p, "go.mod"))
+		if rel != "." && foreign(rel) || entry.Name() == "testdata" || anotherModule {
 			return filepath.SkipDir
 		}
+
 		if hasGo(p) {
 			dirs = append(dirs, rel)
 		}
@@ -180,11 +197,13 @@ var testFunction = regexp.MustCompile(`(?m)^func (Test|Benchmark|Fuzz|Example)(\
 // if one is enough, in any.
 func (s *reader) patterns(values map[string]string, dirs []string, one bool) {
 	kinds := map[string][]string{"run": {"Test", "Fuzz", "Example"}, "bench": {"Benchmark"}, "fuzz": {"Fuzz"}}
+
 	for _, flag := range []string{"run", "bench", "fuzz"} {
 		pattern, ok := values[flag]
 		if !ok || pattern == "^$" {
 			continue
 		}
+
 		top, below, _ := strings.Cut(pattern, "/")
 		re, err := regexp.Compile(top)
 		sub, err2 := regexp.Compile(below)
@@ -192,6 +211,7 @@ func (s *reader) patterns(values map[string]string, dirs []string, one bool) {
 			s.fault("-%s %s is no regular expression", flag, pattern)
 			continue
 		}
+
 		missing, found := []string{}, false
 		for _, dir := range dirs {
 			source := testSource(filepath.Join(s.Root, dir))
@@ -204,6 +224,7 @@ func (s *reader) patterns(values map[string]string, dirs []string, one bool) {
 				missing = append(missing, "./"+dir)
 			}
 		}
+
 		if len(missing) > 0 && !(one && found) {
 			s.fault("-%s %s matches nothing in %s", flag, pattern, strings.Join(missing, " "))
 		}

@@ -31,6 +31,7 @@ func (s *reader) make(args []word) {
 		s.fault("a replay has no Makefile: make belongs in a block without <!-- replay -->")
 		return
 	}
+
 	var targets []string
 	variables := map[string]string{}
 	for i := 0; i < len(args); i++ {
@@ -47,9 +48,11 @@ func (s *reader) make(args []word) {
 			targets = append(targets, arg)
 		}
 	}
+
 	if dir == "" {
 		return // another project's
 	}
+
 	rules := s.rules(dir)
 	for _, target := range targets {
 		if _, ok := rules[target]; !ok {
@@ -62,6 +65,7 @@ func (s *reader) make(args []word) {
 			}
 		}
 	}
+
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		value := variables[name]
 		used := false
@@ -71,6 +75,7 @@ func (s *reader) make(args []word) {
 		if !used {
 			s.fault("make %s doesn't use the variable %s", strings.Join(targets, " "), name)
 		}
+
 		if wrong := s.variable(name, value, variables["STEP"]); wrong != "" {
 			s.fault("%s=%s: %s", name, value, wrong)
 		}
@@ -85,6 +90,7 @@ func (s *reader) variable(name, value, step string) string {
 	if s.loose && placeholder.MatchString(value) {
 		return ""
 	}
+
 	switch name {
 	case "STEP":
 		if s.chapter(value) == "" {
@@ -115,6 +121,7 @@ func (c *Checker) chapter(number string) string {
 
 // cd goes to another directory.
 func (s *reader) cd(args []word) {
+
 	switch {
 	case s.isolate || s.dir == "" || len(args) == 1 && args[0].varies:
 	case len(args) == 0:

@@ -69,9 +69,11 @@ func (s *reader) run(program string, args []word) {
 		s.fault("%s isn't built before that in this text: say how, as in `go build -o bin/ ./step1-framing`", program)
 		return
 	}
+
 	if len(args) == 0 || strings.HasPrefix(dir, "_mine") {
 		return // it says itself what it wants; and the reader's is his
 	}
+
 	u := s.usage(dir)
 	name := program
 	if u.commands != nil && !args[0].varies {
@@ -83,6 +85,7 @@ func (s *reader) run(program string, args []word) {
 		name += " " + command
 		u, args = s.usage(dir, command), args[1:]
 	}
+
 	if u.err != nil {
 		s.fault("ask %s -h: %v", name, u.err)
 		return
@@ -109,6 +112,7 @@ func (s *reader) flags(name string, u usageText, args []word) {
 	for len(args) > 0 && strings.HasPrefix(args[0].text, "-") && !negative.MatchString(args[0].text) {
 		flag, _, joined := strings.Cut(strings.TrimLeft(args[0].text, "-"), "=")
 		takes, known := u.flags[flag]
+
 		switch {
 		case !known:
 			s.fault("%s has no flag -%s", name, flag)
@@ -123,10 +127,12 @@ func (s *reader) flags(name string, u usageText, args []word) {
 		}
 		args = args[1:]
 	}
+
 	if slices.ContainsFunc(args, func(w word) bool { return w.varies }) {
 		return // that may be several
 	}
 	if len(args) != len(u.positional) && !(s.loose && len(args) == 0) {
-		s.fault("%s takes %d arguments behind its flags (%s), not %d", name, len(u.positional), strings.Join(u.positional, " "), len(args))
+		s.fault("%s takes %d arguments behind its flags (%s), not %d", name, len(u.positional),
+			strings.Join(u.positional, " "), len(args))
 	}
 }

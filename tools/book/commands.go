@@ -51,6 +51,7 @@ func (c *Checker) Check(d *Doc) []string {
 				s.line = part.line
 				s.fault("the shell can't read that: %v", err)
 			}
+
 			for _, command := range commands {
 				s.line = part.line + command.line
 				for _, file := range command.writes {
@@ -92,11 +93,13 @@ func (d *Doc) scripts() []passage {
 			all = append(all, p)
 		}
 	}
+
 	for _, span := range d.codeSpans() {
 		if typed.MatchString(span.text) {
 			all = append(all, passage{parts: []part{span}, inline: true})
 		}
 	}
+
 	slices.SortStableFunc(all, func(a, b passage) int { return a.parts[0].line - b.parts[0].line })
 	return all
 }
@@ -106,6 +109,7 @@ func (d *Doc) scripts() []passage {
 func (d *Doc) commands(b block) (parts []part) {
 	lines := b.text(d)
 	prompts := slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "$ ") })
+
 	switch {
 	case b.fenced && !slices.Contains([]string{"sh", "bash", "shell", "console", ""}, b.info):
 		return nil
@@ -114,11 +118,13 @@ func (d *Doc) commands(b block) (parts []part) {
 	case !prompts:
 		return []part{{b.first, strings.Join(lines, "\n")}}
 	}
+
 	for i := 0; i < len(lines); i++ {
 		command, ok := strings.CutPrefix(lines[i], "$ ")
 		if !ok {
 			continue
 		}
+
 		p := part{b.first + i, command}
 		for strings.HasSuffix(p.text, `\`) && i+1 < len(lines) {
 			i++
@@ -159,12 +165,15 @@ func (s *reader) command(words []word) {
 		return
 	case s.program(name) != "":
 	case s.isolate && !replayable[name]:
-		s.fault("%s is nothing that a replay may use: it has bash, coreutils, grep, sed, awk, ps, and our programs", name)
+		s.fault("%s is nothing that a replay may use: it has bash, coreutils, grep, sed, awk, ps, and our programs",
+			name)
 		return
 	case !s.isolate && !replayable[name] && !tools[name]:
-		s.fault("the command %s isn't known: it is a slip, or no command and belongs in a fence with another language, such as text, or belongs in the list in tools/book/known.go", name)
+		s.fault("the command %s isn't known: it is a slip, or no command and belongs in a fence with another "+
+			"language, such as text, or belongs in the list in tools/book/known.go", name)
 		return
 	}
+
 	switch name {
 	case "mkdir", "touch", "git":
 		for _, w := range words[1:] {
@@ -173,6 +182,7 @@ func (s *reader) command(words []word) {
 	case "cp", "mv":
 		s.made[words[len(words)-1].text] = true
 	}
+
 	s.paths(words)
 	for i, w := range words { // also behind strace, time, exec, …
 		if program := s.program(w.text); program != "" && !w.varies && (i == 0 || !slices.Contains(looking, name)) {

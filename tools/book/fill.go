@@ -21,6 +21,7 @@ import (
 // those stay as they are. root is the module's directory.
 func (d *Doc) Fill(root string) (content string, problems []string) {
 	problems = slices.Clone(d.faults)
+
 	var out []string
 	done := 0 // lines that are in out
 	for _, m := range d.markers() {
@@ -29,6 +30,7 @@ func (d *Doc) Fill(root string) (content string, problems []string) {
 			problems = append(problems, d.at(m.line, "%v", err))
 			continue
 		}
+
 		margin := indentation(d.lines[m.line])
 		opening, end := m.language(), m.line+1
 		quotes := strings.Repeat("`", 3)
@@ -37,9 +39,11 @@ func (d *Doc) Fill(root string) (content string, problems []string) {
 			margin, end = b.indent, b.last+1
 			opening = cmp.Or(b.info, opening)
 		}
+
 		for slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, quotes) }) {
 			quotes += "`"
 		}
+
 		out = append(out, d.lines[done:m.line+1]...)
 		out = append(out, margin+quotes+opening)
 		for _, line := range lines {
@@ -49,6 +53,7 @@ func (d *Doc) Fill(root string) (content string, problems []string) {
 			out = append(out, line)
 		}
 		out = append(out, margin+quotes)
+
 		done = end
 	}
 	return strings.Join(append(out, d.lines[done:]...), "\n") + "\n", problems
@@ -61,12 +66,15 @@ func Fill(root string) (written, problems []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+
 	for _, d := range docs {
 		content, wrong := d.Fill(root)
 		problems = append(problems, wrong...)
+
 		if content == d.Content() {
 			continue
 		}
+
 		if err := os.WriteFile(filepath.Join(root, filepath.FromSlash(d.Path)), []byte(content), 0o644); err != nil {
 			return written, problems, fmt.Errorf("fill %s: %w", d.Path, err)
 		}
@@ -81,13 +89,16 @@ func (d *Doc) Stale(root string) (problems []string) {
 	content, problems := d.Fill(root)
 	filled := Parse(d.Path, content)
 	was, is := d.markers(), filled.markers()
+
 	for i, m := range was {
 		switch old, new := d.fenceOf(m), filled.fenceOf(is[i]); {
 		case m.block < 0 && new != "":
-			problems = append(problems, d.at(m.line, "there is no fence below %s: type `make readme`, which makes it", strings.TrimSpace(d.lines[m.line])))
+			problems = append(problems, d.at(m.line, "there is no fence below %s: type `make readme`, which makes "+
+				"it", strings.TrimSpace(d.lines[m.line])))
 		case old != new:
-			problems = append(problems, d.at(m.line, "the fence below %s isn't what the file says: type `make readme`, which would change\n%s",
-				strings.TrimSpace(d.lines[m.line]), strings.Join(diff.Unified(old, new), "\n")))
+			problems = append(problems,
+				d.at(m.line, "the fence below %s isn't what the file says: type `make readme`, which would change\n%s",
+					strings.TrimSpace(d.lines[m.line]), strings.Join(diff.Unified(old, new), "\n")))
 		}
 	}
 	return problems
@@ -121,6 +132,7 @@ func (m *marker) content(root, dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	if m.verb == "diff" {
 		to, err := readFile(root, dir, m.args[1])
 		if err != nil {
@@ -131,6 +143,7 @@ func (m *marker) content(root, dir string) ([]string, error) {
 		}
 		return diff.Unified(file, to), nil
 	}
+
 	lines, err := quote(file, m.args[1], strings.Join(m.args[2:], ""))
 	if err != nil {
 		return nil, fmt.Errorf("quote %s: %w", m.args[0], err)

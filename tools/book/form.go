@@ -30,16 +30,19 @@ type section struct {
 var chapterSections = []section{
 	{title: "Before"},
 	{title: "The idea", least: 1, want: "a diagram (mermaid or an .svg) and a folded `How the Python tutorial does it`",
-		has: []*regexp.Regexp{regexp.MustCompile("(?m)^```mermaid|\\.svg\\)|\\.svg\""), regexp.MustCompile(`<summary>How the Python tutorial does it</summary>`)}},
+		has: []*regexp.Regexp{regexp.MustCompile("(?m)^```mermaid|\\.svg\\)|\\.svg\""),
+			regexp.MustCompile(`<summary>How the Python tutorial does it</summary>`)}},
 	{title: "Build it", want: "`make begin STEP=…`, at the beginning", has: []*regexp.Regexp{regexp.MustCompile(`make begin STEP=[0-9]`)}},
 	{title: "See it", want: "a block of commands", has: []*regexp.Regexp{regexp.MustCompile("```")}},
-	{title: "Break it", least: 2, want: "**Predict first**", has: []*regexp.Regexp{regexp.MustCompile(`\*\*Predict first`)}},
+	{title: "Break it", least: 2, want: "**Predict first**",
+		has: []*regexp.Regexp{regexp.MustCompile(`\*\*Predict first`)}},
 	{title: "Before and after"},
 	{title: "Where it goes wrong", want: "the table | Symptom | Usual cause | Look |",
 		has: []*regexp.Regexp{regexp.MustCompile(`(?m)^\| *Symptom *\| *Usual cause *\| *Look *\|`)}},
 	{title: "Check yourself"},
 	{title: "Exercises", least: 3},
-	{title: "Further reading", want: "a list of three or more", has: []*regexp.Regexp{regexp.MustCompile(`(?s)(\n- .*){3}`)}},
+	{title: "Further reading", want: "a list of three or more",
+		has: []*regexp.Regexp{regexp.MustCompile(`(?s)(\n- .*){3}`)}},
 }
 
 // CheckChapter returns what is wrong with the form of the text of a chapter.
@@ -49,6 +52,7 @@ func CheckChapter(root string, d *Doc, number int) (problems []string) {
 	if len(all) == 0 || all[0].level != 1 || !strings.HasPrefix(all[0].text, fmt.Sprintf("Chapter %d: ", number)) {
 		return []string{d.at(0, "a chapter begins with `# Chapter %d: …`", number)}
 	}
+
 	problems = d.checkBox(all)
 	var titles, want []string
 	var begins []int // where each section does, and the end of the last
@@ -58,12 +62,16 @@ func CheckChapter(root string, d *Doc, number int) (problems []string) {
 		}
 	}
 	begins = append(begins, len(d.lines))
+
 	for _, s := range chapterSections {
 		want = append(want, s.title)
 	}
+
 	if !slices.Equal(titles, want) {
-		return append(problems, d.at(0, "the sections (##) must be\n  %s\nand are\n  %s", strings.Join(want, ", "), strings.Join(titles, ", ")))
+		return append(problems, d.at(0, "the sections (##) must be\n  %s\nand are\n  %s",
+			strings.Join(want, ", "), strings.Join(titles, ", ")))
 	}
+
 	for i, s := range chapterSections {
 		problems = append(problems, d.checkSection(s, begins[i], begins[i+1])...)
 		if s.title == "Build it" {
@@ -79,15 +87,18 @@ func (d *Doc) checkBox(all []heading) (problems []string) {
 	if len(all) > 1 {
 		end = all[1].line
 	}
+
 	var box []string
 	for _, line := range d.lines[1:end] {
 		if strings.HasPrefix(line, ">") {
 			box = append(box, line)
 		}
 	}
+
 	for _, label := range boxLabels {
 		if !strings.Contains(strings.Join(box, "\n"), "**"+label) {
-			problems = append(problems, d.at(0, "the box below the title, lines that begin with >, has no **%s**", label))
+			problems = append(problems,
+				d.at(0, "the box below the title, lines that begin with >, has no **%s**", label))
 		}
 	}
 	return problems
@@ -102,12 +113,14 @@ func (d *Doc) checkSection(s section, begin, end int) (problems []string) {
 			break
 		}
 	}
+
 	folded := 0
 	for _, line := range d.masked()[begin:end] {
 		folded += strings.Count(line, "<details")
 	}
 	if folded < s.least {
-		problems = append(problems, d.at(begin, "## %s has %d folded parts (<details>), and must have %d or more", s.title, folded, s.least))
+		problems = append(problems,
+			d.at(begin, "## %s has %d folded parts (<details>), and must have %d or more", s.title, folded, s.least))
 	}
 	return problems
 }
@@ -122,6 +135,7 @@ func (d *Doc) checkBuild(root string, number, begin, end int) (problems []string
 		if h.line <= begin || h.line >= end || h.level != 3 {
 			continue
 		}
+
 		last = strings.Trim(h.text, "`")
 		for _, m := range milestoneRange.FindAllStringSubmatch(h.text, -1) {
 			from, _ := strconv.Atoi(m[2])
@@ -134,13 +148,16 @@ func (d *Doc) checkBuild(root string, number, begin, end int) (problems []string
 			}
 		}
 	}
+
 	if last != "main.go" {
 		problems = append(problems, d.at(begin, "## Build it must end with ### main.go"))
 	}
+
 	spec, err := os.ReadFile(filepath.Join(root, path.Dir(d.Path), fmt.Sprintf("spec%d_test.go", number)))
 	if err != nil {
 		return append(problems, d.at(begin, "look for the milestones: %v", err))
 	}
+
 	var missing []string
 	for _, m := range regexp.MustCompile(fmt.Sprintf(`"%d\.([0-9]+) `, number)).FindAllStringSubmatch(string(spec), -1) {
 		name := fmt.Sprintf("%d.%s", number, m[1])
@@ -148,6 +165,7 @@ func (d *Doc) checkBuild(root string, number, begin, end int) (problems []string
 			missing = append(missing, name)
 		}
 	}
+
 	if missing != nil {
 		problems = append(problems, d.at(begin, "no heading of ## Build it, such as ### %d.1–%d.3 …, has the milestones %s", number, number, strings.Join(missing, ", ")))
 	}
@@ -164,9 +182,11 @@ func (d *Doc) CheckFolds() (problems []string) {
 		for range strings.Count(line, "<details") {
 			open = append(open, i)
 		}
+
 		if strings.HasSuffix(line, "</summary>") && i+1 < len(d.lines) && strings.TrimSpace(d.lines[i+1]) != "" {
 			problems = append(problems, d.at(i, "leave an empty line after </summary>: without, the markdown below isn't rendered"))
 		}
+
 		for range strings.Count(line, "</details>") {
 			if len(open) == 0 {
 				problems = append(problems, d.at(i, "this </details> closes nothing"))
@@ -174,12 +194,14 @@ func (d *Doc) CheckFolds() (problems []string) {
 			}
 			open = open[:len(open)-1]
 		}
+
 		for _, b := range d.blocks {
 			if b.first-1 == i+1 && b.marker != nil && b.marker.verb == "diff" && b.last-b.first > longDiff && len(open) == 0 {
 				problems = append(problems, d.at(i, "a diff of more than %d lines belongs into <details>", longDiff))
 			}
 		}
 	}
+
 	for _, i := range open {
 		problems = append(problems, d.at(i, "this <details> isn't closed"))
 	}

@@ -42,9 +42,11 @@ const fold = "<details><summary>Q</summary>\n\nA\n</details>\n"
 
 // goodChapter returns the text of one that has all that it needs.
 func goodChapter() string {
-	return ticks("# Chapter 2: b\n\n> **The question.** How?\n> **You will** see.\n> **You write** `a.go`.\n> **Hours** 2\n\n" +
+	return ticks("# Chapter 2: b\n\n> **The question.** How?\n> **You will** see.\n> **You write** `a.go`.\n" +
+		"> **Hours** 2\n\n" +
 		"## Before\n\n" +
-		"## The idea\n\n'''mermaid\nflowchart\n'''\n\n<details><summary>How the Python tutorial does it</summary>\n\nA\n</details>\n\n" +
+		"## The idea\n\n'''mermaid\nflowchart\n'''\n\n<details><summary>How the Python tutorial does it</summary>\n\n" +
+		"A\n</details>\n\n" +
 		"## Build it\n\n`make begin STEP=2`\n\n### 2.1–2.3 One\n\n### 2.4 Two, and 2.5\n\n### `main.go`\n\n" +
 		"## See it\n\n'''console\n$ ls\n'''\n\n" +
 		"## Break it\n\n**Predict first**\n" + fold + fold +
@@ -56,7 +58,8 @@ func goodChapter() string {
 }
 
 func TestCheckChapter(t *testing.T) {
-	root := tree(t, map[string]string{"step2-b/spec2_test.go": "f(\"2.1 a\")\nf(\"2.2 a\", \"2.3 b\")\nf(\"2.4 a\")\nf(\"2.5 a\")\nf(\"1.9 a\")\n"})
+	root := tree(t, map[string]string{"step2-b/spec2_test.go": "f(\"2.1 a\")\nf(\"2.2 a\", \"2.3 b\")\nf(\"2.4 a\")\n" +
+		"f(\"2.5 a\")\nf(\"1.9 a\")\n"})
 	assert.Empty(t, CheckChapter(root, Parse("step2-b/README.md", goodChapter()), 2))
 	for _, c := range []struct{ name, old, new, want string }{
 		{"another number", "# Chapter 2:", "# Chapter 3:", "begins with `# Chapter 2: …`"},
@@ -65,9 +68,11 @@ func TestCheckChapter(t *testing.T) {
 		{"a box that is none", "> **You will**", "**You will**", "has no **You will**"},
 		{"no section", "## See it", "## See this", "the sections (##) must be"},
 		{"another order", "## Before\n", "## Exercises\n", "the sections (##) must be"},
-		{"a section more", "## Break it", "## More\n\n## Break it", "Before, The idea, Build it, See it, More, Break it"},
+		{"a section more", "## Break it", "## More\n\n## Break it",
+			"Before, The idea, Build it, See it, More, Break it"},
 		{"no diagram", "```mermaid", "```text", "## The idea lacks a diagram"},
-		{"no word on the tutorial", "How the Python tutorial does it", "Python", "## The idea lacks a diagram (mermaid or an .svg) and"},
+		{"no word on the tutorial", "How the Python tutorial does it", "Python",
+			"## The idea lacks a diagram (mermaid or an .svg) and"},
 		{"no beginning", "`make begin STEP=2`", "", "## Build it lacks `make begin"},
 		{"a milestone left out", "2.1–2.3", "2.1–2.2", "has the milestones 2.3"},
 		{"milestones of another chapter", "2.1–2.3", "1.1–1.3", "has the milestones 2.1, 2.2, 2.3"},

@@ -64,7 +64,8 @@ func output(to, dir string) string {
 
 // uses reports whether a target, or one that it needs, uses a variable.
 func (m makefile) uses(target, variable string) bool {
-	pattern := regexp.MustCompile(`\$\$?[({]?` + regexp.QuoteMeta(variable) + `\b|\(if \$\(` + regexp.QuoteMeta(variable) + `\)`)
+	pattern := regexp.MustCompile(`\$\$?[({]?` + regexp.QuoteMeta(variable) + `\b|\(if \$\(` +
+		regexp.QuoteMeta(variable) + `\)`)
 	for _, r := range m.all(target) {
 		if pattern.MatchString(r.text) {
 			return true

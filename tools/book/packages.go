@@ -32,7 +32,8 @@ func Unnamed(d *Doc) (problems []string) {
 		name := packages[use.text]
 		install := regexp.MustCompile("`apt-get install [^`]*\\b" + name + "\\b[^`]*`")
 		if !slices.ContainsFunc(d.lines[:end], install.MatchString) {
-			problems = append(problems, d.at(use.line, "%s is used here for the first time, and is not on every machine: say `apt-get install %s`", use.text, name))
+			problems = append(problems, d.at(use.line, "%s is used here for the first time, and is not on every "+
+				"machine: say `apt-get install %s`", use.text, name))
 		}
 	}
 	return problems

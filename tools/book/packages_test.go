@@ -23,11 +23,13 @@ func TestUnnamed(t *testing.T) {
 	}{
 		{"no tool", "`ls x`, `grep y log`", nil},
 		{"spoken of", "What would `ps` show?", nil},
-		{"in a line", "A\n\nSee `ps -A`.", []string{"T.md:3: ps is used here for the first time, and is not on every machine: say `apt-get install procps`"}},
+		{"in a line", "A\n\nSee `ps -A`.", []string{"T.md:3: ps is used here for the first time, and is not on every " +
+			"machine: say `apt-get install procps`"}},
 		{"once each", "`ps -A`, `ss -l`, `ps -e`", []string{"T.md:1: ps", "T.md:1: ss"}},
 		{"in a block", "'''console\n$ kill $(ps -o pid= -A)\n'''", []string{"T.md:2: ps"}},
 		{"in a table", "| a | `ss -tnp \\| grep 1` |", []string{"T.md:1: ss"}},
-		{"the first place counts", "`ps -A`\n\n# B\n\n'''sh\nps\n'''\n`apt-get install procps`", []string{"T.md:1: ps"}},
+		{"the first place counts", "`ps -A`\n\n# B\n\n'''sh\nps\n'''\n`apt-get install procps`",
+			[]string{"T.md:1: ps"}},
 		{"named below", "# A\n\n`ps -A`\n\n`apt-get install procps`\n\n# B\n\n`ps -e`", nil},
 		{"named before", "`apt-get install iproute2 procps`\n\n# A\n\n`ps -A` and `ss -l`", nil},
 		{"in an argument", "'''sh\ngo test -program 'python3 x.py {port}' .\n'''", []string{"T.md:2: python3"}},

@@ -29,7 +29,8 @@ func quote(file, start, end string) ([]string, error) {
 		for last++; last < len(lines) && !closes(lines[last], margin); last++ {
 		}
 		if last == len(lines) {
-			return nil, fmt.Errorf("the block that line %d opens isn't closed by a line that is as far to the right: say where it ends, as a second string", first+1)
+			return nil, fmt.Errorf("the block that line %d opens isn't closed by a line that is as far to the right: "+
+				"say where it ends, as a second string", first+1)
 		}
 	}
 	return outdent(lines[first : last+1]), nil
@@ -59,7 +60,8 @@ func find(lines []string, start string) (int, error) {
 	for i, line := range containing {
 		numbers[i] = fmt.Sprint(line + 1)
 	}
-	return 0, fmt.Errorf("the START %q is in %d lines (%s): write more of the one that you mean", start, len(containing), strings.Join(numbers, ", "))
+	return 0, fmt.Errorf("the START %q is in %d lines (%s): write more of the one that you mean", start,
+		len(containing), strings.Join(numbers, ", "))
 }
 
 // opens reports whether a line of Go opens a block.

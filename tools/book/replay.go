@@ -117,7 +117,8 @@ func split(printed string, count int) (outputs []string, finished int) {
 
 // What a shell says about its background jobs. An interactive one says other
 // things than one that runs a script, so it counts for nothing.
-var jobNotice = regexp.MustCompile(`^(\[[0-9]+\]([-+]? +` + jobEnd + `.*| [0-9]+)|.+: line [0-9]+: +[0-9]+ ` + jobEnd + `.*)$`)
+var jobNotice = regexp.MustCompile(`^(\[[0-9]+\]([-+]? +` + jobEnd + `.*| [0-9]+)|.+: line [0-9]+: +[0-9]+ ` + jobEnd +
+	`.*)$`)
 
 const jobEnd = `(Done|Exit|Running|Stopped|Terminated|Killed|Hangup|Quit|Interrupt|Aborted)\b`
 
@@ -155,7 +156,8 @@ func (s step) compare(output string) string {
 	if matches(masked(s.want), masked(got)) {
 		return ""
 	}
-	return fmt.Sprintf("`%s` doesn't print what the text shows, numbers apart.\nexpected:\n%s\ngot:\n%s", s.command, shown(s.want), shown(got))
+	return fmt.Sprintf("`%s` doesn't print what the text shows, numbers apart.\nexpected:\n%s\ngot:\n%s", s.command,
+		shown(s.want), shown(got))
 }
 
 // shown indents lines for a report, and says so if there are none.

@@ -100,15 +100,17 @@ func replay(t *testing.T, d *Doc, b block, limit time.Duration) (problems []stri
 	switch {
 	case late:
 		s := steps[finished]
-		return append(problems, d.at(s.line, "`%s` hasn't ended %v after the beginning of this block. So far it has printed:\n%s",
-			s.command, limit, shown(splitLines(outputs[finished]))))
+		return append(problems,
+			d.at(s.line, "`%s` hasn't ended %v after the beginning of this block. So far it has printed:\n%s",
+				s.command, limit, shown(splitLines(outputs[finished]))))
 	case finished < len(steps):
 		s := steps[finished]
 		return append(problems, d.at(s.line, "`%s` ended the shell, exit code %d. It has printed:\n%s",
 			s.command, p.Wait(time.Second), shown(splitLines(outputs[finished]))))
 	}
 	if left := remaining(t, p.PID, limit/6); left != "" {
-		problems = append(problems, d.at(b.last, "at the end of this block processes are left: end them in the block, as in `kill $!`\n%s", left))
+		problems = append(problems, d.at(b.last, "at the end of this block processes are left: end them in the "+
+			"block, as in `kill $!`\n%s", left))
 	}
 	return problems
 }
@@ -195,7 +197,8 @@ func TestReplayOfASmallText(t *testing.T) {
 		{"over two lines", "$ echo a \\\n> b\na b\n$ echo c \\\n  d\nc d", ""},
 		{"standard input is empty", "$ cat\n$ echo a\na", ""},
 		{"quotes", "$ echo 'a' \"b\" \\'\na b '", ""},
-		{"a job", "$ sleep 60 > log 2>&1 &\n[1] 4711\n$ kill $!; wait $!\n[1]+  Terminated              sleep 60\n$ echo $?\n143", ""},
+		{"a job", "$ sleep 60 > log 2>&1 &\n[1] 4711\n$ kill $!; wait $!\n[1]+  Terminated              sleep 60\n" +
+			"$ echo $?\n143", ""},
 		{"a job by its number", "$ sleep 60 &\n$ kill -9 %1\n$ wait; echo a\na", ""},
 		{"our programs, on a free port", "$ bin/step1-framing serve 127.0.0.1 8080 > log 2>&1 &\n" +
 			"$ until grep listening log; do sleep 0.05; done\nlistening on 127.0.0.1:8080\n" +
@@ -203,7 +206,8 @@ func TestReplayOfASmallText(t *testing.T) {
 		{"in English", "$ echo $LC_ALL; nosuch 2>&1 | cut -d : -f 4\nC\n command not found", ""},
 		{"two ports", "$ echo $((8081 - 8080 > 0)) 8080.1 18080\n1 1.1 1", ""},
 
-		{"another output", "$ echo a\nb", "T.md:3: `echo a` doesn't print what the text shows, numbers apart.\nexpected:\n  b\ngot:\n  a"},
+		{"another output", "$ echo a\nb",
+			"T.md:3: `echo a` doesn't print what the text shows, numbers apart.\nexpected:\n  b\ngot:\n  a"},
 		{"no output", "$ true\nb", "expected:\n  b\ngot:\n  (nothing)"},
 		{"a line more", "$ echo a; echo b\na", "got:\n  a\n  b"},
 		{"a line less", "$ seq 3\n1\n…\n3\n4\n5", "got:\n  1\n  2\n  3"},
@@ -211,7 +215,8 @@ func TestReplayOfASmallText(t *testing.T) {
 		{"a syntax error", "$ do\n$ echo a\na", "T.md:3: `do` doesn't print"},
 		{"no command", "a", "T.md:3: what is to be replayed begins with a command"},
 		{"nothing at all", "", "T.md:3: what is to be replayed begins with a command"},
-		{"the shell ends", "$ echo a\na\n$ echo b; exit 3\n$ echo c\nc", "T.md:5: `echo b; exit 3` ended the shell, exit code 3. It has printed:\n  b"},
+		{"the shell ends", "$ echo a\na\n$ echo b; exit 3\n$ echo c\nc",
+			"T.md:5: `echo b; exit 3` ended the shell, exit code 3. It has printed:\n  b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -233,7 +238,8 @@ func TestReplayThatHangs(t *testing.T) {
 	problems := replay(t, d, d.blocks[0], time.Second)
 	require.Len(t, problems, 2)
 	assert.Contains(t, problems[0], "`echo a` doesn't print")
-	assert.Contains(t, problems[1], "T.md:5: `echo c; sleep 60` hasn't ended 1s after the beginning of this block. So far it has printed:\n  c")
+	assert.Contains(t, problems[1],
+		"T.md:5: `echo c; sleep 60` hasn't ended 1s after the beginning of this block. So far it has printed:\n  c")
 }
 
 func TestReplayThatLeavesAProcess(t *testing.T) {
@@ -265,9 +271,10 @@ func help(t *testing.T, root string) func(dir string, args ...string) (string, e
 			return "", err
 		}
 		var stdout, stderr string
-		t.Run(strings.Join(append([]string{filepath.Base(dir)}, args...), "-"), func(t *testing.T) { // so that what it prints isn't reported
-			stdout, stderr, _ = harness.Run(t, bin, "", append(args, "-h")...)
-		})
+		t.Run(strings.Join(append([]string{filepath.Base(dir)}, args...), "-"),
+			func(t *testing.T) { // so that what it prints isn't reported
+				stdout, stderr, _ = harness.Run(t, bin, "", append(args, "-h")...)
+			})
 		return stdout + stderr, nil
 	}
 }

@@ -53,7 +53,8 @@ func TestShellCommands(t *testing.T) {
 	}
 	for script, want := range map[string]string{
 		"a 'b": "1:3: reached EOF without closing quote `'`", "a\nb \"c": "2:3: reached EOF without closing quote `\"`",
-		"a $(b": "1:3: reached EOF", "a ${b": "1:3: reached EOF", "a `b": "1:3: reached EOF", "do a": "1:1: `do` can only be used in a loop",
+		"a $(b": "1:3: reached EOF", "a ${b": "1:3: reached EOF", "a `b": "1:3: reached EOF", "do a": "1:1: `do` can " +
+			"only be used in a loop",
 	} {
 		_, err := shellCommands(script)
 		assert.ErrorContains(t, err, want, script)

@@ -74,7 +74,8 @@ func (p Program) Overlay(root, dir string) (path string, err error) {
 		}
 		if n := strings.Count(string(text), edit.Old); n != 1 {
 			return "", fmt.Errorf("put the mistake %s in: %s has the text below %d times, not once. "+
-				"Bring the edit in tools/broken in line with the file.\n%s", p.Name, filepath.Join(p.Step, edit.File), n, edit.Old)
+				"Bring the edit in tools/broken in line with the file.\n%s", p.Name, filepath.Join(p.Step,
+				edit.File), n, edit.Old)
 		}
 		text = []byte(strings.Replace(string(text), edit.Old, edit.New, 1))
 		if err := os.WriteFile(replace[original], text, 0o600); err != nil {

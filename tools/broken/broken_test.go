@@ -37,7 +37,8 @@ func TestPrograms(t *testing.T) {
 			whole := *all || *update
 			if !whole && p.Quick != nil {
 				require.Subset(t, numbers, p.Quick, "milestones to ask")
-				numbers = slices.DeleteFunc(numbers, func(number string) bool { return !slices.Contains(p.Quick, number) })
+				numbers = slices.DeleteFunc(numbers,
+					func(number string) bool { return !slices.Contains(p.Quick, number) })
 			}
 			verdicts := judge(t, p, numbers)
 			name := filepath.Join("testdata", p.Name+".golden")
@@ -74,7 +75,8 @@ func golden(p Program, numbers []string, verdicts map[string]verdict) string {
 // only returns a golden text as a run of only these milestones makes it.
 func only(golden string, numbers []string) string {
 	set, report, _ := strings.Cut(golden, "\n")
-	failed := slices.DeleteFunc(strings.Fields(set)[1:], func(number string) bool { return !slices.Contains(numbers, number) })
+	failed := slices.DeleteFunc(strings.Fields(set)[1:],
+		func(number string) bool { return !slices.Contains(numbers, number) })
 	return fmt.Sprintf("fails %s\n%s", strings.Join(failed, " "), report)
 }
 
@@ -120,7 +122,8 @@ func TestSteady(t *testing.T) {
   got       Ns  N workers of N:N, session N [N]
   usually   one wait4 per SIGCHLD; 16 deaths may be one signal
 `, steady(report, nil))
-	assert.Contains(t, steady(report, []string{"did", "got"}), "\n  did       …\n  expected  N new workers, no zombie, within Ns\n  got       …\n  usually")
+	assert.Contains(t, steady(report, []string{"did", "got"}),
+		"\n  did       …\n  expected  N new workers, no zombie, within Ns\n  got       …\n  usually")
 	assert.Equal(t, "fails 4.2\n\nreport\n", only("fails 4.1 4.2 4.3\n\nreport\n", []string{"4.2", "4.4"}))
 }
 

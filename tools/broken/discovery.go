@@ -15,9 +15,10 @@ var discovery = []Program{
 		Why:   "soon after the start there is no difference any more",
 	},
 	{
-		Name:    "registered-once",
-		Mistake: "registers at the start, and leaves the rest to the library, which gives it a new session but no node in it",
-		Step:    "step5-discovery", Spec: 5,
+		Name: "registered-once",
+		Mistake: "registers at the start, and leaves the rest to the library, which gives it a new session but no " +
+			"node in it",
+		Step: "step5-discovery", Spec: 5,
 		Edits: []Edit{{"register.go", `	if r.owner != sessionID {
 		r.node, r.watched = "", "" // they went with the session that owned them
 	}
@@ -77,7 +78,8 @@ var discovery = []Program{
 		Quick:     []string{"6.3", "6.4", "6.8"},
 		Why:       "in the other milestones no server leaves the list for good",
 		Sometimes: []string{"6.7", "6.19"},
-		By:        "whether the server, which is avoided for up to 5 s after each failure, is tried while somebody listens where it was",
+		By: "whether the server, which is avoided for up to 5 s after each failure, is tried while somebody " +
+			"listens where it was",
 		Processes: 2,
 	},
 	{

@@ -33,7 +33,8 @@ func buildOrphans(t *testing.T) (bin string) {
 	overlay, err := p.Overlay(root, t.TempDir())
 	require.NoError(t, err)
 	bin = filepath.Join(t.TempDir(), "orphans")
-	output, err := exec.Command("go", "build", "-C", filepath.Join(root, p.Step), "-buildvcs=false", "-overlay="+overlay, "-o", bin, ".").CombinedOutput()
+	output, err := exec.Command("go", "build", "-C", filepath.Join(root, p.Step), "-buildvcs=false",
+		"-overlay="+overlay, "-o", bin, ".").CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	return bin
 }

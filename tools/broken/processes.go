@@ -42,9 +42,10 @@ var processes = []Program{
 		Why:   "all milestones fail, waiting 10 s each for the second worker",
 	},
 	{
-		Name:    "fork-bomb",
-		Mistake: "doesn't tell its workers that they are workers, and has cured their \"address already in use\" with SO_REUSEPORT",
-		Step:    "step3-prefork", Spec: 3,
+		Name: "fork-bomb",
+		Mistake: "doesn't tell its workers that they are workers, and has cured their \"address already in use\" " +
+			"with SO_REUSEPORT",
+		Step: "step3-prefork", Spec: 3,
 		Edits: []Edit{
 			{"prefork.go", `append(os.Environ(), workerMark+"=1")`, `os.Environ()`},
 			{"server.go", `	"net"
@@ -140,9 +141,10 @@ var processes = []Program{
 		Why:   "the other milestones have no worker that is stopped",
 	},
 	{
-		Name:    "callers-hang-in-a-stop",
-		Mistake: "closes the master's listening socket, and forgets that a worker that is busy or stopped has it open, too",
-		Step:    "step4-signals", Spec: 4,
+		Name: "callers-hang-in-a-stop",
+		Mistake: "closes the master's listening socket, and forgets that a worker that is busy or stopped has it " +
+			"open, too",
+		Step: "step4-signals", Spec: 4,
 		Edits: []Edit{
 			{"supervise.go", `	_ = unix.Shutdown(s.listener, unix.SHUT_RD)
 `, ``},

@@ -191,9 +191,10 @@ var wire = []Program{
 		},
 	},
 	{
-		Name:    "drains-on-and-on",
-		Mistake: "ends a connection in a stop when it has been idle for a moment, so that a client which sends on and on holds it",
-		Step:    "step2-asyncserver", Spec: 2,
+		Name: "drains-on-and-on",
+		Mistake: "ends a connection in a stop when it has been idle for a moment, so that a client which sends on " +
+			"and on holds it",
+		Step: "step2-asyncserver", Spec: 2,
 		Edits: []Edit{
 			{"conn.go", `	c.quota, _ = unread(c.fd)
 	c.flush()
@@ -231,9 +232,10 @@ func (c *Conn) endWhenIdle() {
 		},
 	},
 	{
-		Name:    "one-client-at-a-time",
-		Mistake: "serves one client until it leaves, and lets all others wait: chapter 1's server, held against specification 2",
-		Step:    "step2-asyncserver", Spec: 2,
+		Name: "one-client-at-a-time",
+		Mistake: "serves one client until it leaves, and lets all others wait: chapter 1's server, held against " +
+			"specification 2",
+		Step: "step2-asyncserver", Spec: 2,
 		Command: "step1-framing", Args: "serve {host} {port}",
 		Quick: []string{"2.1", "2.2", "2.4", "2.5"},
 		Why:   "nearly all milestones have a client that waits for another, for up to 10 s each",

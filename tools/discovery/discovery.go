@@ -40,10 +40,12 @@ func Measure(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() {
-		if closeErr := bed.close(); err == nil {
+		closeErr := bed.close()
+		if err == nil {
 			err = closeErr
 		}
 	}()
+
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	zookeeperEnded := bed.zookeeper.Done()

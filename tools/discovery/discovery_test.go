@@ -37,7 +37,8 @@ func TestVerdict(t *testing.T) {
 func TestTables(t *testing.T) {
 	r := &Report{
 		Figures: []Figure{
-			{What: "stop – until all know", Unit: "ms", Values: []float64{1, 2.345, 123.4}, Target: "< 50 ms", Most: 50},
+			{What: "stop – until all know", Unit: "ms", Values: []float64{1, 2.345, 123.4},
+				Target: "< 50 ms", Most: 50},
 			{What: "calls", Values: []float64{0}},
 			{What: "nothing", Unit: "ms"},
 		},
@@ -91,6 +92,7 @@ func TestRequestReader(t *testing.T) {
 	} {
 		stream = append(stream, m...)
 	}
+
 	for _, size := range []int{1, 3, 7, 34, len(stream)} {
 		var counts turnstile
 		r := &requestReader{turnstile: &counts}
@@ -99,6 +101,7 @@ func TestRequestReader(t *testing.T) {
 			require.NoError(t, err)
 			left = left[n:]
 		}
+
 		assert.Equal(t, [3]int64{1, 3, 1}, [3]int64{counts.lists.Load(), counts.gets.Load(), counts.others.Load()},
 			"lists, gets and others, in chunks of %d bytes", size)
 	}
@@ -106,7 +109,9 @@ func TestRequestReader(t *testing.T) {
 
 func TestFailedCalls(t *testing.T) {
 	at := time.Now()
-	n, err := failedCalls([]call{{}, {began: at, ended: at.Add(time.Second), err: errors.New("lost")}, {err: errors.New("later")}})
+	n, err := failedCalls([]call{
+		{}, {began: at, ended: at.Add(time.Second), err: errors.New("lost")}, {err: errors.New("later")},
+	})
 	assert.Equal(t, 2, n)
 	assert.EqualError(t, err, "after 1s: lost")
 	n, err = failedCalls([]call{{}})
@@ -117,8 +122,11 @@ func TestFailedCalls(t *testing.T) {
 // small is a run that takes a moment.
 func small(t *testing.T) Options {
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // built with the race detector, a server would take a second longer to end
-	return Options{Server: harness.Build(t, "../../final/cmd/server"), Rounds: 1, Clients: 3, Servers: 20, Watchers: []int{1, 3},
-		Progress: func(what string) { t.Log(what) }}
+	return Options{
+		Server: harness.Build(t, "../../final/cmd/server"),
+		Rounds: 1, Clients: 3, Servers: 20, Watchers: []int{1, 3},
+		Progress: func(what string) { t.Log(what) },
+	}
 }
 
 func TestMeasure(t *testing.T) {
@@ -127,6 +135,7 @@ func TestMeasure(t *testing.T) {
 	for _, table := range r.Tables() {
 		t.Logf("\n%v", table)
 	}
+
 	byName := make(map[string]Figure)
 	for _, f := range r.Figures {
 		if !strings.HasSuffix(f.What, "begun before it was gone") { // there may be none
@@ -134,6 +143,7 @@ func TestMeasure(t *testing.T) {
 		}
 		byName[f.What] = f
 	}
+
 	assert.Equal(t, []float64{1}, byName["1 of 20 servers joins: lists read by each client"].Values)
 	assert.Equal(t, []float64{1}, byName["1 of 20 servers joins: znodes read by each client"].Values)
 	assert.Equal(t, []float64{1}, byName["1 of 20 servers leaves: lists read by each client"].Values)
@@ -141,12 +151,14 @@ func TestMeasure(t *testing.T) {
 	assert.Equal(t, []float64{0}, byName["failed calls, per SIGKILL"].Values)
 	assert.Equal(t, []float64{0}, byName["failed calls, per rolling restart of 3 servers"].Values)
 	assert.Greater(t, byName["calls made meanwhile"].Values[0], 3.0)
+
 	var points []string
 	for _, d := range r.Delays {
 		points = append(points, fmt.Sprintf("%d/%d", d.Servers, d.Clients))
 		assert.Positive(t, d.Median)
 		assert.LessOrEqual(t, d.Median, d.P99)
 	}
+
 	assert.Equal(t, []string{"10/1", "10/3", "20/1", "20/3"}, points)
 	assert.Empty(t, children(t))
 }
@@ -159,15 +171,18 @@ func TestMeasureInterrupted(t *testing.T) {
 	o.Rounds = 1_000_000
 	parts := 0
 	o.Progress = func(string) { parts++ }
+
 	done := make(chan error, 1)
 	go func() {
 		_, err := Measure(ctx, o)
 		done <- err
 	}()
+
 	harness.Eventually(t, 30*time.Second, "a server beside ZooKeeper", func() (bool, string) {
 		all := children(t)
 		return len(all) >= 2, fmt.Sprint(all)
 	})
+
 	cancel(why)
 	assert.ErrorIs(t, <-done, why)
 	assert.Equal(t, 1, parts)

@@ -1,5 +1,5 @@
-// The events: a server stops or starts, and a fleet of
-// clients comes to know it. Both parts of the benchmark measure that.
+// The events: a server stops or starts, and a fleet of clients comes to know
+// it. Both parts of the benchmark measure that.
 
 //go:build linux
 
@@ -7,7 +7,6 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"os"
 	"time"
 
@@ -24,19 +23,14 @@ type listEvent struct {
 
 // happen makes a change and waits until all clients know. Begin returns the
 // moment from which it counts.
-func (e *listEvent) happen(bed *testbed, begin func() (time.Time, error), know func(since time.Time) ([]time.Time, error)) error {
-	pids := [2][]int{{bed.zookeeper.PID()}, {os.Getpid()}}
-	var used [2]time.Duration // until now
-	cpu := func() (spent [2]float64, err error) {
-		for i := range pids {
-			now, cpuErr := usage.CPUTime(pids[i])
-			spent[i], used[i], err = milliseconds(now-used[i]), now, errors.Join(err, cpuErr)
-		}
-		return spent, err
-	}
-	if _, err := cpu(); err != nil {
+func (e *listEvent) happen(
+	bed *testbed, begin func() (time.Time, error), know func(since time.Time) ([]time.Time, error),
+) error {
+	zkBefore, myBefore, err := bed.cpu()
+	if err != nil {
 		return err
 	}
+
 	since := time.Now()
 	counts, err := begin()
 	if err != nil {
@@ -46,14 +40,28 @@ func (e *listEvent) happen(bed *testbed, begin func() (time.Time, error), know f
 	if err != nil {
 		return err
 	}
-	spent, err := cpu()
+
+	zkAfter, myAfter, err := bed.cpu()
 	if err != nil {
 		return err
 	}
-	e.zkCPU, e.myCPU = append(e.zkCPU, spent[0]), append(e.myCPU, spent[1])
+	e.zkCPU = append(e.zkCPU, milliseconds(zkAfter-zkBefore))
+	e.myCPU = append(e.myCPU, milliseconds(myAfter-myBefore))
 	d := delaysSince(counts, times)
-	e.delays, e.last = append(e.delays, d...), append(e.last, figures.NearestRank(d, 100))
+	e.delays = append(e.delays, d...)
+	e.last = append(e.last, figures.NearestRank(d, 100))
 	return nil
+}
+
+// cpu returns the processor time that ZooKeeper has used until now, and this
+// process.
+func (b *testbed) cpu() (zookeeper, here time.Duration, err error) {
+	zookeeper, err = usage.CPUTime([]int{b.zookeeper.PID()})
+	if err != nil {
+		return 0, 0, err
+	}
+	here, err = usage.CPUTime([]int{os.Getpid()})
+	return zookeeper, here, err
 }
 
 // stopStart starts a server, unmeasured, and then stops and starts it in turn.
@@ -63,31 +71,33 @@ func stopStart(ctx context.Context, bed *testbed, f *fleet, rounds int) (stop, s
 		return stop, start, err
 	}
 	defer release()
+
 	var s *server
 	begin := func() (ready time.Time, err error) {
-		if s, err = bed.startServer(addr, f.root, serverWorkers); err == nil {
-			ready, err = s.firstPong(ctx)
+		s, err = bed.startServer(addr, f.root, serverWorkers)
+		if err != nil {
+			return time.Time{}, err
 		}
-		return ready, err
+		return s.firstPong(ctx)
 	}
+	end := func() (time.Time, error) { return s.terminate() }
+
 	know := func(since time.Time) ([]time.Time, error) { return f.await(ctx, since, lists(addr)) }
 	forget := func(since time.Time) ([]time.Time, error) { return f.await(ctx, since, lacks(addr)) }
+
 	if err := new(listEvent).happen(bed, begin, know); err != nil {
 		return stop, start, err
 	}
 	for range rounds {
-		if err = stop.happen(bed, func() (time.Time, error) { return s.terminate() }, forget); err != nil {
-			break
+		if err := stop.happen(bed, end, forget); err != nil {
+			return stop, start, err
 		}
-		if err = s.wait(ctx); err != nil {
-			break
+		if err := s.wait(ctx); err != nil {
+			return stop, start, err
 		}
-		if err = start.happen(bed, begin, know); err != nil {
-			break
+		if err := start.happen(bed, begin, know); err != nil {
+			return stop, start, err
 		}
 	}
-	if err == nil {
-		err = s.stop(ctx)
-	}
-	return stop, start, err
+	return stop, start, s.stop(ctx)
 }

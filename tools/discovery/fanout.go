@@ -1,5 +1,5 @@
-// The second part: what one change costs when there are
-// many servers, many clients, or both.
+// The second part: what one change costs when there are many servers, many
+// clients, or both.
 
 //go:build linux
 
@@ -41,17 +41,20 @@ func measureManyServers(ctx context.Context, bed *testbed, o Options, r *Report)
 	if err := p.plantMany(o.Servers); err != nil {
 		return err
 	}
+
 	if err := measureColdStart(ctx, bed, p, o, r); err != nil {
 		return fmt.Errorf("cold start: %w", err)
 	}
 	if err := measureRequests(ctx, bed, p, o, r); err != nil {
 		return fmt.Errorf("requests: %w", err)
 	}
+
 	f := &fleet{zk: bed.zookeeper.Addr(), root: p.root}
 	defer f.close()
 	if err := measureDelays(ctx, f, p, o.Servers, o, r); err != nil {
 		return err
 	}
+
 	stop, start, err := stopStart(ctx, bed, f, o.Rounds)
 	if err != nil {
 		return fmt.Errorf("stop and start: %w", err)
@@ -72,27 +75,37 @@ func measureManyServers(ctx context.Context, bed *testbed, o Options, r *Report)
 // measureColdStart starts clients, first one after another and then all at
 // once, from no connection until they know all servers.
 func measureColdStart(ctx context.Context, bed *testbed, p *planter, o Options, r *Report) error {
-	one := Figure{What: fmt.Sprintf("cold start of a client: from nothing to all %s servers", figures.Grouped(o.Servers)),
-		Unit: "ms", Target: "< 1 s", Most: 1000}
-	crowd := Figure{What: fmt.Sprintf("cold start of %d clients at once: until the last knows all", o.Clients), Unit: "ms"}
+	one := Figure{
+		What: fmt.Sprintf("cold start of a client: from nothing to all %s servers", figures.Grouped(o.Servers)),
+		Unit: "ms", Target: "< 1 s", Most: 1000,
+	}
+	crowd := Figure{
+		What: fmt.Sprintf("cold start of %d clients at once: until the last knows all", o.Clients),
+		Unit: "ms",
+	}
+
 	start := func(clients int, figure *Figure) error {
 		f := &fleet{zk: bed.zookeeper.Addr(), root: p.root}
 		defer f.close()
+
 		began := time.Now()
 		err := f.grow(ctx, clients, o.Servers)
 		figure.Values = append(figure.Values, milliseconds(time.Since(began)))
 		return err
 	}
+
 	for range o.Rounds {
 		if err := start(1, &one); err != nil {
 			return err
 		}
 	}
+
 	for range (o.Rounds + 2) / 3 {
 		if err := start(o.Clients, &crowd); err != nil {
 			return err
 		}
 	}
+
 	r.Figures = append(r.Figures, one, crowd)
 	return nil
 }
@@ -105,11 +118,13 @@ func measureRequests(ctx context.Context, bed *testbed, p *planter, o Options, r
 		return err
 	}
 	defer t.close()
+
 	f := &fleet{zk: t.addr(), root: p.root}
 	defer f.close()
 	if err := f.grow(ctx, countedClients, o.Servers); err != nil {
 		return err
 	}
+
 	which := fmt.Sprintf("1 of %s servers ", figures.Grouped(o.Servers))
 	requests := []Figure{
 		{What: which + "joins: lists read by each client", Target: "1", Most: 1},
@@ -117,10 +132,12 @@ func measureRequests(ctx context.Context, bed *testbed, p *planter, o Options, r
 		{What: which + "leaves: lists read by each client", Target: "1", Most: 1},
 		{What: which + "leaves: znodes read by each client", Target: "0"},
 	}
+
 	count := func(i int) {
 		requests[i].Values = append(requests[i].Values, float64(t.lists.Swap(0))/countedClients)
 		requests[i+1].Values = append(requests[i+1].Values, float64(t.gets.Swap(0))/countedClients)
 	}
+
 	t.lists.Store(0)
 	t.gets.Store(0)
 	for range o.Rounds {
@@ -135,6 +152,7 @@ func measureRequests(ctx context.Context, bed *testbed, p *planter, o Options, r
 			return err
 		}
 	}
+
 	if n := t.others.Load(); n > 0 {
 		o.Progress(fmt.Sprintf("the clients also sent %d requests that are neither lists nor gets", n))
 	}
@@ -144,7 +162,10 @@ func measureRequests(ctx context.Context, bed *testbed, p *planter, o Options, r
 
 // comeAndGo lets a server join and leave, and says after each when it was and
 // when each client knew.
-func comeAndGo(ctx context.Context, f *fleet, p *planter, port int, known func(since time.Time, times []time.Time, joined bool)) error {
+func comeAndGo(
+	ctx context.Context, f *fleet, p *planter, port int,
+	known func(since time.Time, times []time.Time, joined bool),
+) error {
 	since := time.Now()
 	addr, path, err := p.plant(port)
 	if err != nil {
@@ -155,11 +176,13 @@ func comeAndGo(ctx context.Context, f *fleet, p *planter, port int, known func(s
 		return err
 	}
 	known(since, times, true)
+
 	since = time.Now()
 	if err := p.remove(path); err != nil {
 		return err
 	}
-	if times, err = f.await(ctx, since, lacks(addr)); err != nil {
+	times, err = f.await(ctx, since, lacks(addr))
+	if err != nil {
 		return err
 	}
 	known(since, times, false)
@@ -172,6 +195,7 @@ func measureDelays(ctx context.Context, f *fleet, p *planter, servers int, o Opt
 		if err := f.grow(ctx, clients, servers); err != nil {
 			return err
 		}
+
 		var all, last []float64
 		for range o.Rounds {
 			err := comeAndGo(ctx, f, p, servers+1, func(since time.Time, times []time.Time, _ bool) {
@@ -182,8 +206,13 @@ func measureDelays(ctx context.Context, f *fleet, p *planter, servers int, o Opt
 				return err
 			}
 		}
-		r.Delays = append(r.Delays, WatchDelay{Servers: servers, Clients: clients,
-			Median: figures.SpreadOf(all).Median, P99: figures.NearestRank(all, 99), Last: figures.SpreadOf(last).Median})
+
+		r.Delays = append(r.Delays, WatchDelay{
+			Servers: servers, Clients: clients,
+			Median: figures.SpreadOf(all).Median,
+			P99:    figures.NearestRank(all, 99),
+			Last:   figures.SpreadOf(last).Median,
+		})
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// The clients as far as they only watch: each a session
-// of its own that notes which servers it learned of, and when.
+// The clients as far as they only watch: each a session of its own that notes
+// which servers it learned of, and when.
 
 //go:build linux
 
@@ -41,7 +41,8 @@ func (f *fleet) grow(ctx context.Context, n, servers int) error {
 // await waits until every client has published such a snapshot after a moment,
 // and returns when each did for the first time.
 func (f *fleet) await(ctx context.Context, since time.Time, such func(rpc.Snapshot) bool) ([]time.Time, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, maxWait, fmt.Errorf("not all of %d clients know it after %v", len(f.watchers), maxWait))
+	late := fmt.Errorf("not all of %d clients know it after %v", len(f.watchers), maxWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, maxWait, late)
 	defer cancel()
 	var times []time.Time
 	for _, w := range f.watchers {
@@ -87,6 +88,7 @@ func startWatcher(zk, root string) (*watcher, error) {
 		return nil, err
 	}
 	discovery := rpc.NewZKDiscovery(session, root)
+
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watcher{cancel: cancel, done: make(chan struct{}), updated: make(chan struct{})}
 	go func() {
@@ -116,6 +118,7 @@ func (w *watcher) await(ctx context.Context, since time.Time, such func(rpc.Snap
 			}
 		}
 		w.mu.Unlock()
+
 		select {
 		case <-updated:
 		case <-ctx.Done():

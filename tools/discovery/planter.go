@@ -1,5 +1,5 @@
-// The other servers: registrations without a server
-// behind them, all in one session.
+// The other servers: registrations without a server behind them, all in one
+// session.
 
 //go:build linux
 
@@ -40,6 +40,7 @@ func newPlanter(ctx context.Context, addr, root string) (*planter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to ZooKeeper: %w", err)
 	}
+
 	context.AfterFunc(ctx, conn.Close)
 	select {
 	case <-ready:
@@ -49,6 +50,7 @@ func newPlanter(ctx context.Context, addr, root string) (*planter, error) {
 		conn.Close()
 		return nil, errors.New("connect to ZooKeeper: no session in time")
 	}
+
 	if _, err := conn.Create(root, nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
 		conn.Close()
 		return nil, fmt.Errorf("create %s: %w", root, err)

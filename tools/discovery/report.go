@@ -81,7 +81,8 @@ func (r *Report) Tables() []figures.Table {
 // DelayPlot draws the watch delay over the number of clients.
 func (r *Report) DelayPlot() plot.Plot {
 	p := plot.Plot{
-		Title: "Until clients know of a change", XLabel: "clients that watch", YLabel: "delay, ms", LogX: true, LogY: true,
+		Title: "Until clients know of a change", XLabel: "clients that watch", YLabel: "delay, ms",
+		LogX: true, LogY: true,
 	}
 	byName := make(map[string]int) // the place of each series
 	add := func(name string, clients int, ms float64) {

@@ -85,6 +85,7 @@ func (r *requestReader) Write(chunk []byte) (int, error) {
 		if len(r.unread) < end {
 			break
 		}
+
 		message := r.unread[4:end]
 		if r.opened && len(message) >= 8 && int32(binary.BigEndian.Uint32(message)) > 0 {
 			switch binary.BigEndian.Uint32(message[4:]) {
@@ -96,6 +97,7 @@ func (r *requestReader) Write(chunk []byte) (int, error) {
 				r.turnstile.others.Add(1)
 			}
 		}
+
 		r.opened, r.unread = true, r.unread[end:]
 	}
 	return len(chunk), nil

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,7 @@ func (c call) took() time.Duration { return c.ended.Sub(c.began) }
 func startTraffic(ctx context.Context, zk, root string, clients, callers, servers int) (*traffic, error) {
 	ctx, stop := context.WithCancel(ctx)
 	t := &traffic{stop: stop, updated: make(chan struct{})}
+
 	for range clients {
 		session, err := rpc.NewSession(zk, clientSession)
 		if err != nil {
@@ -57,16 +59,17 @@ func startTraffic(ctx context.Context, zk, root string, clients, callers, server
 		}
 		client := rpc.NewClient(rpc.NewZKDiscovery(session, root))
 		t.clients = append(t.clients, client)
-		// The client asks this after each attempt that failed.
-		asked := new(atomic.Bool)
-		client.Idempotent = func(method string) bool { asked.Store(true); return rpc.Idempotent(method) }
+
+		failed := noteFailures(client)
 		for range callers {
 			caller := t.n
 			t.n++
-			t.callers.Go(func() { t.call(ctx, client, asked, caller) })
+			t.callers.Go(func() { t.call(ctx, client, failed, caller) })
 		}
 	}
-	waiting, cancel := context.WithTimeoutCause(ctx, maxWait, fmt.Errorf("the clients don't know %d servers after %v", servers, maxWait))
+
+	late := fmt.Errorf("the clients don't know %d servers after %v", servers, maxWait)
+	waiting, cancel := context.WithTimeoutCause(ctx, maxWait, late)
 	defer cancel()
 	for _, client := range t.clients {
 		if err := client.Wait(waiting, servers); err != nil {
@@ -75,6 +78,29 @@ func startTraffic(ctx context.Context, zk, root string, clients, callers, server
 		}
 	}
 	return t, nil
+}
+
+// noteFailures returns what becomes true when an attempt of the client has
+// failed: a server can't be connected to, or the client asks whether the call
+// may run twice, because it has been sent.
+func noteFailures(client *rpc.Client) *atomic.Bool {
+	failed := new(atomic.Bool)
+	client.Idempotent = func(method string) bool {
+		failed.Store(true)
+		return rpc.Idempotent(method)
+	}
+
+	var dialer net.Dialer
+	client.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			failed.Store(true)
+		}
+		return conn, err
+	}
+	return failed
 }
 
 // end ends callers and clients, and returns when all calls have ended.
@@ -87,7 +113,7 @@ func (t *traffic) end() {
 }
 
 // call calls until ctx ends; the call that is under way then is finished.
-func (t *traffic) call(ctx context.Context, client *rpc.Client, asked *atomic.Bool, caller int) {
+func (t *traffic) call(ctx context.Context, client *rpc.Client, failed *atomic.Bool, caller int) {
 	if client.Wait(ctx, 1) != nil {
 		return
 	}
@@ -97,20 +123,23 @@ func (t *traffic) call(ctx context.Context, client *rpc.Client, asked *atomic.Bo
 		if i%2 == 1 {
 			method, params, want = "pi", i%100, rpc.PiSum(i%100)
 		}
-		asked.Store(false)
+		failed.Store(false)
 		c := call{caller: caller, began: time.Now()}
 		callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 		reply, server, err := client.Call(callCtx, method, params)
 		cancel()
-		c.ended, c.server, c.moved, c.err = time.Now(), server, asked.Load(), err
-		if raw, _ := json.Marshal(want); err == nil && string(reply.Result) != string(raw) {
+		c.ended, c.server, c.moved, c.err = time.Now(), server, failed.Load(), err
+		raw, _ := json.Marshal(want) // numbers and strings never fail
+		if err == nil && string(reply.Result) != string(raw) {
 			c.err = fmt.Errorf("%s(%v): %s gave a wrong answer: %s", method, params, server, reply.Result)
 		}
+
 		t.mu.Lock()
 		t.calls = append(t.calls, c)
 		close(t.updated)
 		t.updated = make(chan struct{})
 		t.mu.Unlock()
+
 		select {
 		case <-time.After(callPause):
 		case <-ctx.Done():
@@ -129,14 +158,17 @@ func (t *traffic) since(moment time.Time) []call {
 // await waits until such a call that began after a moment has ended: one of
 // each caller's, or one of anybody's.
 func (t *traffic) await(ctx context.Context, since time.Time, each bool, such func(call) bool) (first call, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, maxWait, fmt.Errorf("the calls that were waited for didn't come within %v", maxWait))
+	late := fmt.Errorf("the calls that were waited for didn't come within %v", maxWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, maxWait, late)
 	defer cancel()
+
 	seen := make(map[int]bool) // by caller
 	for next := 0; ; {
 		t.mu.Lock()
 		updated, calls := t.updated, t.calls[next:]
 		next = len(t.calls)
 		t.mu.Unlock()
+
 		for _, c := range calls {
 			if c.began.Before(since) || !such(c) {
 				continue
@@ -144,7 +176,8 @@ func (t *traffic) await(ctx context.Context, since time.Time, each bool, such fu
 			if len(seen) == 0 {
 				first = c
 			}
-			if seen[c.caller] = true; !each || len(seen) == t.n {
+			seen[c.caller] = true
+			if !each || len(seen) == t.n {
 				return first, nil
 			}
 		}
@@ -168,7 +201,8 @@ func failedCalls(calls []call) (n int, err error) {
 		if c.err == nil {
 			continue
 		}
-		if n++; n == 1 {
+		n++
+		if n == 1 {
 			err = fmt.Errorf("after %v: %w", c.took(), c.err)
 		}
 	}

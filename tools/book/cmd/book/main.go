@@ -22,13 +22,16 @@ func run() error {
 	if err != nil {
 		return err
 	}
+
 	written, problems, err := book.Fill(root)
 	for _, path := range written {
 		fmt.Println("wrote", path)
 	}
+
 	for _, problem := range problems {
 		fmt.Fprintln(os.Stderr, problem)
 	}
+
 	if err == nil && len(problems) > 0 {
 		err = fmt.Errorf("%d problems with markers, whose fences stay as they are", len(problems))
 	}

@@ -41,9 +41,11 @@ func main() {
 	if *rounds < 1 {
 		rpc.UsageError(flags, "-rounds must be at least 1, not %d", *rounds)
 	}
+
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // the clients' log
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends us at once: what we started goes with us
+
 	err := run(ctx, *rounds, *svg)
 	proc.End()
 	if err != nil {
@@ -61,6 +63,7 @@ func run(ctx context.Context, rounds int, svg string) error {
 	if _, err := os.Stat(server); err != nil {
 		return errors.New("no program named server beside this one: type make bench-discovery, which builds both")
 	}
+
 	began := time.Now()
 	report, err := discovery.Measure(ctx, discovery.Options{
 		Server: server, Rounds: rounds, Clients: 50, Servers: 1000, Watchers: []int{1, 10, 50, 100, 200},
@@ -69,6 +72,7 @@ func run(ctx context.Context, rounds int, svg string) error {
 	if err != nil {
 		return err
 	}
+
 	fmt.Printf("%d processors, %s/%s, %s, %d rounds, %.0f s\n", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
 		runtime.Version(), rounds, time.Since(began).Seconds())
 	for _, table := range report.Tables() {
