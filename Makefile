@@ -17,7 +17,7 @@ export GORACE := atexit_sleep_ms=0
 GOTEST = go test -count=1 -timeout=10m
 
 # The packages whose tests start ZooKeeper, a JVM each time, run two at a time.
-JVM = /(step5-|step6-|final|internal/zkdev|tools/(bench|book|discovery))
+JVM = /(step5-|step6-|final|internal/zk(dev|test)|tools/(bench|book|discovery))
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
