@@ -16,10 +16,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"example.com/rpcworkbook/internal/freeport"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 const (
@@ -62,8 +62,8 @@ type Server struct {
 	release func() // gives the port up
 
 	mutex   sync.Mutex
-	jvm     *process // the latest one, perhaps dead
-	stopped bool     // for good
+	jvm     *proc.Group // the latest one, perhaps dead
+	stopped bool        // for good
 }
 
 var errExited = errors.New("ZooKeeper exited")
@@ -114,7 +114,11 @@ func start(ctx context.Context, place Place, port, member int, settings string, 
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "zookeeper-")
+	temp, err := proc.TempDir()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(temp, "zookeeper-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for ZooKeeper: %w", err)
 	}
@@ -149,13 +153,10 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	defer output.Close()
 
-	var jvm *process
-	s.place.Do(func() { jvm, err = startProcess(s.found, s.mainClass(), s.dir, "zoo.cfg", output) })
+	var jvm *proc.Group
+	s.place.Do(func() { jvm, err = startJVM(s.found, s.mainClass(), s.dir, "zoo.cfg", output) })
 	if err != nil {
 		return err
-	}
-	if s.jvm != nil {
-		s.jvm.dismiss()
 	}
 	s.jvm = jvm
 
@@ -170,12 +171,12 @@ func (s *Server) launch(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-jvm.done:
+		case <-jvm.Done():
 			return fmt.Errorf("%w (%v) instead of serving on %s:\n%s",
-				errExited, jvm.cmd.ProcessState, s.Addr(), s.Output())
+				errExited, jvm.State(), s.Addr(), s.Output())
 		case <-ctx.Done():
-			jvm.kill()
-			return fmt.Errorf("wait for ZooKeeper to serve on %s: %w; it said:\n%s", s.Addr(), ctx.Err(), s.Output())
+			err := errors.Join(ctx.Err(), jvm.Kill())
+			return fmt.Errorf("wait for ZooKeeper to serve on %s: %w; it said:\n%s", s.Addr(), err, s.Output())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -189,7 +190,7 @@ func (s *Server) Addr() string { return net.JoinHostPort(s.place.Host, strconv.I
 func (s *Server) PID() int {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	return s.jvm.cmd.Process.Pid
+	return s.jvm.PID
 }
 
 // Done is closed when the JVM that was started last has ended. Each Restart and
@@ -197,7 +198,7 @@ func (s *Server) PID() int {
 func (s *Server) Done() <-chan struct{} {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	return s.jvm.done
+	return s.jvm.Done()
 }
 
 // Output is the end of what ZooKeeper has printed, normally next to nothing: it
@@ -209,7 +210,7 @@ func (s *Server) Output() string { return lastWords(s.path("output")) }
 func (s *Server) Kill() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.jvm.kill()
+	_ = s.jvm.Kill() // it can't resist for long
 }
 
 // Restart starts ZooKeeper again on its data and its port, after a Kill if it
@@ -218,7 +219,9 @@ func (s *Server) Kill() {
 func (s *Server) Restart() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.jvm.kill()
+	if err := s.jvm.Kill(); err != nil {
+		return fmt.Errorf("restart ZooKeeper: %w", err)
+	}
 	return s.launch(context.Background())
 }
 
@@ -227,7 +230,9 @@ func (s *Server) Restart() error {
 func (s *Server) Wipe() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.jvm.kill()
+	if err := s.jvm.Kill(); err != nil {
+		return fmt.Errorf("wipe ZooKeeper's data: %w", err)
+	}
 	if err := os.RemoveAll(s.path("data")); err != nil {
 		return fmt.Errorf("wipe ZooKeeper's data: %w", err)
 	}
@@ -242,19 +247,19 @@ func (s *Server) Wipe() error {
 func (s *Server) Pause() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.jvm.pause()
+	s.jvm.Pause()
 }
 
 // Resume ends a Pause.
 func (s *Server) Resume() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.jvm.resume()
+	s.jvm.Resume()
 }
 
 // Stop ends ZooKeeper for good: with SIGTERM, and with SIGKILL if it has not
 // ended after 3 seconds. It returns when the process is reaped, its directory
-// removed and its port given up; the error is about the directory. Calling it
+// removed and its port given up; the error is about what is left. Calling it
 // again does nothing.
 func (s *Server) Stop() error {
 	s.mutex.Lock()
@@ -262,25 +267,15 @@ func (s *Server) Stop() error {
 	if s.stopped {
 		return nil
 	}
-	s.jvm.signal(syscall.SIGTERM)
-	s.jvm.resume() // it may be paused
-	select {
-	case <-s.jvm.done:
-	case <-time.After(stopLimit):
-		s.jvm.kill()
-	}
+	err := s.jvm.Stop(stopLimit)
 	s.stopped = true
 	s.release()
-	return s.remove()
+	return errors.Join(err, s.remove())
 }
 
-// remove leaves nothing of a server whose JVM, if it ever had one, is reaped.
+// remove leaves nothing of a server whose JVM, if it ever had one, has ended.
 func (s *Server) remove() error {
-	err := os.RemoveAll(s.dir)
-	if s.jvm != nil {
-		s.jvm.dismiss()
-	}
-	if err != nil {
+	if err := os.RemoveAll(s.dir); err != nil {
 		return fmt.Errorf("remove ZooKeeper's directory: %w", err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"example.com/rpcworkbook/internal/proc"
 	"example.com/rpcworkbook/internal/zkdev"
 )
 
@@ -40,6 +41,7 @@ Runs a real ZooKeeper on 127.0.0.1 until Ctrl-C. Its data is temporary: every ru
 		err = printInstallation()
 	} else {
 		err = run(*port)
+		proc.End()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "zookeeper:", err)
