@@ -17,7 +17,7 @@ import (
 	"syscall"
 
 	rpc "example.com/rpcworkbook/final"
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 const about = `demo shows the whole system at work, in about 20 seconds: %s of its own,
@@ -47,7 +47,7 @@ func Main(r Registry) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ok := run(ctx, r)
-	harness.End()
+	proc.End()
 	if !ok {
 		os.Exit(1)
 	}

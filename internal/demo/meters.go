@@ -54,7 +54,7 @@ func (s *show) read(lately tally) (meters []meter) {
 		switch listed := s.list.has(v.addr); {
 		case !listed:
 			m.state = "not listed"
-		case !v.running.Load():
+		case !v.running():
 			m.state = "dead, still listed"
 		}
 		meters = append(meters, m)

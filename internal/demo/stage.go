@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"example.com/rpcworkbook/internal/freeport"
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 const (
@@ -38,12 +38,12 @@ type stage struct {
 	program  string  // the server's
 	dir      string  // for logs; removed when the demo ends
 	servers  []*server
-	groups   []group // of every program ever started
+	groups   []group // of every server ever started
 }
 
-// A group is a process group.
+// A group is a server's process group, in one of its lives.
 type group struct {
-	id   int
+	*proc.Group
 	what string
 }
 
@@ -54,7 +54,7 @@ func newStage(ctx context.Context, kind Registry) (s *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.dir, err = harness.TempDir()
+	s.dir, err = proc.TempDir()
 	return s, err
 }
 
@@ -65,7 +65,6 @@ func (s *stage) startRegistry(ctx context.Context) error {
 		return err
 	}
 	s.registry = running
-	s.groups = append(s.groups, group{running.PID(), s.kind.Name})
 	return nil
 }
 
@@ -99,24 +98,13 @@ func (s *stage) clear() (left []string) {
 			left = append(left, err.Error())
 		}
 	}
-	for _, g := range s.groups {
-		left = append(left, g.sweep()...)
-	}
-	return left
-}
 
-// sweep waits for a moment until the group is empty and kills what is left.
-func (g group) sweep() (left []string) {
-	var pids []int
-	err := await(context.Background(), sweepTime, func() (gone bool, err error) {
-		pids, err = harness.Living(g.id)
-		return len(pids) == 0, err
-	})
-	if err != nil {
-		left = append(left, fmt.Sprintf("processes %v of %s were left (%v)", pids, g.what, err))
-		_ = syscall.Kill(-g.id, syscall.SIGKILL)
+	for _, g := range s.groups {
+		if err := g.WaitGone(sweepTime); err != nil {
+			left = append(left, fmt.Sprintf("of %s: %v", g.what, err))
+			_ = g.Kill()
+		}
 	}
-	_ = harness.Unguard(g.id)
 	return left
 }
 
@@ -127,10 +115,9 @@ type server struct {
 	stage   *stage
 	release func() // gives the port up
 
-	// Its processes.
-	cmd     *exec.Cmd     // the master; nil: never started
-	running atomic.Bool   // the master lives
-	done    chan struct{} // closed when the master has been waited for
+	// The master with its workers, of the latest life; nil before the first.
+	// The meters look at it while the script goes on.
+	group atomic.Pointer[proc.Group]
 }
 
 func (v *server) log() string { return filepath.Join(v.stage.dir, v.name+".log") }
@@ -148,30 +135,27 @@ func (v *server) start() error {
 	args := append([]string{"-v", "-workers", strconv.Itoa(workers)}, v.stage.registry.ServerArgs()...)
 	cmd := exec.Command(v.stage.program, append(args, host, port)...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	started, err := proc.Start(cmd)
+	if err != nil {
 		return fmt.Errorf("start server %s: %w", v.name, err)
 	}
-
-	v.cmd = cmd
-	v.running.Store(true)
-	v.done = make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // the result is in cmd.ProcessState
-		v.running.Store(false)
-		close(v.done)
-	}()
-
-	v.stage.groups = append(v.stage.groups, group{v.master(), "server " + v.name})
-	return harness.Guard(v.master())
+	v.group.Store(started)
+	v.stage.groups = append(v.stage.groups, group{started, "server " + v.name})
+	return nil
 }
 
-// master is the pid of the master, which is also its process group.
-func (v *server) master() int { return v.cmd.Process.Pid }
+// master is the pid of the master.
+func (v *server) master() int { return v.group.Load().PID }
+
+// running tells whether the master lives.
+func (v *server) running() bool {
+	group := v.group.Load()
+	return group != nil && !group.Ended()
+}
 
 // workers returns the pids of the other processes in the master's group.
 func (v *server) workers() ([]int, error) {
-	pids, err := harness.Living(v.master())
+	pids, err := v.group.Load().Living()
 	return slices.DeleteFunc(pids, func(pid int) bool { return pid == v.master() }), err
 }
 
@@ -191,22 +175,24 @@ func (v *server) waitWorkers(ctx context.Context, gone ...int) (pids []int, err 
 
 // signal sends sig to the master, if there is one.
 func (v *server) signal(sig syscall.Signal) error {
-	if v.cmd == nil {
+	group := v.group.Load()
+	if group == nil {
 		return os.ErrProcessDone
 	}
-	return v.cmd.Process.Signal(sig)
+	return group.Signal(sig)
 }
 
 // wait waits for the master's end, if there is one, and returns how it ended.
 func (v *server) wait(timeout time.Duration) (string, error) {
-	if v.cmd == nil {
+	group := v.group.Load()
+	if group == nil {
 		return "", nil
 	}
 	select {
-	case <-v.done:
-		return v.cmd.ProcessState.String(), nil
+	case <-group.Done():
+		return group.State().String(), nil
 	case <-time.After(timeout):
-		return "", fmt.Errorf("server %s, master %d, didn't end within %v", v.name, v.master(), timeout)
+		return "", fmt.Errorf("server %s, master %d, didn't end within %v", v.name, group.PID, timeout)
 	}
 }
 

@@ -17,13 +17,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netlab"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 const (
@@ -153,7 +153,7 @@ type client struct {
 	name string
 	host *netlab.Host
 
-	cmd    *exec.Cmd
+	group  *proc.Group
 	hold   io.Closer // its standard input
 	logged string    // the file with what it logs
 	read   chan struct{}
@@ -175,33 +175,31 @@ func startClient(t *testing.T, host *netlab.Host, o order, listed func(*client, 
 	must(t, err)
 	self, err := os.Executable()
 	must(t, err)
-	dir, err := harness.TempDir()
+	dir, err := proc.TempDir()
 	must(t, err)
 	c.logged = filepath.Join(dir, "client-"+c.name)
 	log, err := os.Create(c.logged)
 	must(t, err)
 	defer log.Close()
 
-	c.cmd = exec.Command(self)
-	c.cmd.Env = append(os.Environ(), clientVar+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	c.cmd.Stderr = log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
-	c.hold, err = c.cmd.StdinPipe()
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), clientVar+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	cmd.Stderr = log
+	c.hold, err = cmd.StdinPipe()
 	must(t, err)
-	output, err := c.cmd.StdoutPipe()
+	var output *os.File
+	host.Do(func() { c.group, output, err = proc.StartReading(cmd) })
 	must(t, err)
-	host.Do(func() { err = c.cmd.Start() })
-	must(t, err)
-	must(t, harness.Guard(c.cmd.Process.Pid))
 	go func() {
 		defer close(c.read)
+		defer output.Close()
 		c.listen(output, listed)
 	}()
 	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // if it is still there
+		if err := c.group.Kill(); err != nil { // if it is still there
+			t.Error(err)
+		}
 		<-c.read
-		_ = c.cmd.Wait()
-		_ = harness.Unguard(c.cmd.Process.Pid)
 		if t.Failed() {
 			fmt.Fprintf(t.Output(), "what %s logged last:\n%s\n", c.name, lastWords(c.logged))
 		}
@@ -282,8 +280,8 @@ func (c *client) stop(t *testing.T) {
 		t.Errorf("%s has not ended %v after it was told to", c.name, callTime+patience)
 		return
 	}
-	if err := c.cmd.Wait(); err != nil {
-		t.Errorf("%s: %v", c.name, err)
+	if state := c.group.State(); !state.Success() {
+		t.Errorf("%s: %v", c.name, state)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // RunKilled kills a run in its middle, once as Ctrl-C does and once by SIGKILL,
@@ -27,11 +28,9 @@ func (b Backend) RunKilled(t *testing.T, test string) {
 			mark := "NETTEST_MARK=" + dir // in the environment of every process of that run
 			cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$", "-test.v", "-length=1m", "-seed=1")
 			cmd.Env = append(os.Environ(), mark, "TMPDIR="+dir)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-			output, err := cmd.StdoutPipe()
+			group, output, err := proc.StartReading(cmd)
 			must(t, err)
-			must(t, cmd.Start())
-			must(t, harness.Guard(cmd.Process.Pid))
+			defer output.Close()
 			lines, last := bufio.NewScanner(output), ""
 			for lines.Scan() && !strings.Contains(lines.Text(), "round 1") {
 				last = lines.Text()
@@ -43,11 +42,10 @@ func (b Backend) RunKilled(t *testing.T, test string) {
 					processes, namespaces, last)
 			}
 
-			must(t, syscall.Kill(-cmd.Process.Pid, sig))
+			must(t, group.SignalAll(sig))
 			for lines.Scan() { // it is not to be held up
 			}
-			_ = cmd.Wait() // the signal
-			must(t, harness.Unguard(cmd.Process.Pid))
+			must(t, group.WaitGone(patience))
 			harness.Eventually(t, patience, "nothing left of a run that was killed", func() (bool, string) {
 				left, _ := marked(mark)
 				files, _ := filepath.Glob(dir + "/*")

@@ -19,6 +19,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netlab"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 var (
@@ -151,7 +152,7 @@ func (r *run) clientHosts() []*netlab.Host { return r.hosts[firstClient:] }
 // start furnishes the network.
 func (r *run) start() {
 	program := harness.Build(r.t, r.b.Server)
-	_, err := harness.TempDir() // its watchdog must not run on one of the hosts
+	_, err := proc.TempDir() // its watchdog must not run on one of the hosts
 	must(r.t, err)
 	r.t.Cleanup(func() {
 		if err := r.lab.Close(); err != nil {

@@ -104,6 +104,3 @@ func (w *watchdog) end() {
 	_ = w.cmd.Wait()
 	w.cmd = nil
 }
-
-func Guard(group int) error   { return theWatchdog.tell('+', group) }
-func Unguard(group int) error { return theWatchdog.tell('-', group) }

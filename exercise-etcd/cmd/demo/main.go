@@ -18,7 +18,7 @@ import (
 	"example.com/rpcworkbook/exercise-etcd/internal/etcddev"
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/demo"
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 const (
@@ -51,7 +51,7 @@ func build(ctx context.Context) (path string, err error) {
 		return path, nil
 	}
 
-	dir, err := harness.TempDir()
+	dir, err := proc.TempDir()
 	if err != nil {
 		return "", err
 	}

@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -25,7 +24,7 @@ import (
 	"google.golang.org/grpc"
 
 	"example.com/rpcworkbook/internal/freeport"
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 const (
@@ -56,9 +55,8 @@ type Server struct {
 	probe   *clientv3.Client
 
 	// Its process.
-	cmd     *exec.Cmd     // the latest process, perhaps dead
-	done    chan struct{} // closed when that one is reaped
-	stopped bool          // for good
+	process *proc.Group // the latest one, perhaps dead
+	stopped bool        // for good
 }
 
 // Start runs an etcd on free ports and returns when it serves. With tls it
@@ -91,7 +89,7 @@ func start(ctx context.Context, places []Place, tls *TLS) (servers []*Server, er
 		}
 	}()
 
-	dir, err := harness.TempDir()
+	dir, err := proc.TempDir()
 	if err != nil {
 		return nil, err
 	}
@@ -146,26 +144,15 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	defer output.Close()
 
-	cmd, done := exec.Command(self), make(chan struct{})
+	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), memberEnv+"="+string(text))
 	cmd.Stdout, cmd.Stderr = output, output
-	// Its own process group: Ctrl-C is for us, and we decide when etcd ends.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	s.place.Do(func() { err = cmd.Start() })
+	var process *proc.Group
+	s.place.Do(func() { process, err = proc.Start(cmd) })
 	if err != nil {
 		return fmt.Errorf("start etcd: %w", err)
 	}
-
-	go func() {
-		_ = cmd.Wait() // the result is in cmd.ProcessState
-		close(done)
-	}()
-	s.cmd, s.done = cmd, done
-
-	if err := harness.Guard(s.PID()); err != nil {
-		s.Kill()
-		return err
-	}
+	s.process = process
 
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -175,8 +162,8 @@ func (s *Server) launch(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-done:
-			return fmt.Errorf("etcd exited (%v) instead of serving on %s: %s", cmd.ProcessState, s.Addr(), s.Output())
+		case <-process.Done():
+			return fmt.Errorf("etcd exited (%v) instead of serving on %s: %s", process.State(), s.Addr(), s.Output())
 		case <-ctx.Done():
 			s.Kill()
 			return fmt.Errorf("wait for etcd to serve on %s: %w (%w); it said: %s",
@@ -238,7 +225,7 @@ func (s *Server) URL() string {
 }
 
 // PID is the process that was started last, and its process group.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
+func (s *Server) PID() int { return s.process.PID }
 
 // Client is connected to this server only, past anything that stands before it.
 // It belongs to the Server.
@@ -257,9 +244,7 @@ func (s *Server) Output() string {
 // Kill ends etcd with SIGKILL, and returns when it is reaped and its ports
 // refuse connections. The data stays.
 func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill()
-	<-s.done
-	_ = harness.Unguard(s.PID())
+	_ = s.process.Kill() // it can't resist for long
 }
 
 // Restart starts etcd again on its data and its ports, after a Kill if it runs.
@@ -282,18 +267,10 @@ func (s *Server) Wipe() error {
 
 // Pause freezes etcd with SIGSTOP and returns when it stands still: connections
 // stay, and the kernel accepts new ones, but nothing is answered.
-func (s *Server) Pause() {
-	_ = s.cmd.Process.Signal(syscall.SIGSTOP)
-	for { // only wait tells when; if etcd dies meanwhile, this reaps it
-		var status syscall.WaitStatus
-		if _, err := syscall.Wait4(s.PID(), &status, syscall.WUNTRACED, nil); err != syscall.EINTR {
-			return
-		}
-	}
-}
+func (s *Server) Pause() { s.process.Pause() }
 
 // Resume ends a Pause.
-func (s *Server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
+func (s *Server) Resume() { s.process.Resume() }
 
 // Stop ends etcd for good: with SIGTERM, and with SIGKILL if it has not ended
 // after 5 seconds. It returns when the process is reaped, its directory removed
@@ -307,19 +284,14 @@ func (s *Server) Stop() error {
 	if s.probe != nil {
 		s.probe.Close()
 	}
-	if s.cmd != nil && s.cmd.Process != nil {
-		_ = s.cmd.Process.Signal(syscall.SIGTERM)
-		s.Resume()
-		select {
-		case <-s.done:
-		case <-time.After(stopLimit):
-		}
-		s.Kill()
+	var err error
+	if s.process != nil {
+		err = s.process.Stop(stopLimit)
 	}
 
 	s.release()
-	if err := os.RemoveAll(s.member.Dir); err != nil {
-		return fmt.Errorf("remove etcd's directory: %w", err)
+	if removeErr := os.RemoveAll(s.member.Dir); removeErr != nil {
+		err = errors.Join(err, fmt.Errorf("remove etcd's directory: %w", removeErr))
 	}
-	return nil
+	return err
 }

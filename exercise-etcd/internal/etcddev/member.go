@@ -19,7 +19,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"example.com/rpcworkbook/internal/freeport"
-	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // memberEnv tells a process that it is to be a member, and which one.
@@ -67,11 +67,11 @@ func Foreground(addr string, ready func()) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 
-	dir, err := harness.TempDir()
+	dir, err := proc.TempDir()
 	if err != nil {
 		return err
 	}
-	defer harness.End()
+	defer proc.End()
 
 	port, release, err := freeport.Reserve()
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/proc"
 )
 
 // Whole waits for the end of a demo that has just been started, which all must
@@ -96,7 +97,7 @@ func assertGone(t *testing.T, output string) {
 		group, err := strconv.Atoi(match[1])
 		require.NoError(t, err)
 		harness.Eventually(t, 10*time.Second, "nothing left of "+match[0], func() (bool, string) {
-			pids, err := harness.Living(group)
+			pids, err := proc.Living(group)
 			require.NoError(t, err)
 			return len(pids) == 0, fmt.Sprintf("processes %v", pids)
 		})
