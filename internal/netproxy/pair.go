@@ -1,6 +1,7 @@
 // One proxied connection: a goroutine for each direction reads a chunk, waits
 // for as long as the faults want it to, and writes it. The proxy's mutex guards
 // what the goroutines and the callers of the proxy share.
+
 package netproxy
 
 import (

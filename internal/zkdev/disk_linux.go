@@ -1,6 +1,7 @@
 // A slow disk: ZooKeeper answers a change when its log is safe on the disk, so
 // what it feels of a slow one is an fdatasync that takes long. We hold up that
 // system call, as a debugger does.
+
 package zkdev
 
 import (

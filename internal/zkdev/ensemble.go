@@ -1,6 +1,7 @@
 // Ensemble: three ZooKeepers that elect a leader and go on without one of them,
 // for tests of what happens meanwhile. Each is a Server, with all that can be
 // done to one.
+
 package zkdev
 
 import (

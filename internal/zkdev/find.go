@@ -1,6 +1,7 @@
 // Where a ZooKeeper and a Java to run it are looked for, and what to tell
 // people who have none. The command behind make zookeeper and install.sh use
 // the same lookup.
+
 package zkdev
 
 import (

@@ -1,4 +1,5 @@
 // One ZooKeeper process: the JVM and its output.
+
 package zkdev
 
 import (

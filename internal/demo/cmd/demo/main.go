@@ -1,7 +1,7 @@
-// The demo, with ZooKeeper. The server's program must lie beside this one.
-
 //go:build unix
 
+// Demo shows the whole system at work, with a ZooKeeper: make demo builds it
+// and the server's program, which must lie beside it, and runs it.
 package main
 
 import (
