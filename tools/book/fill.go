@@ -168,6 +168,7 @@ func (m *marker) language() string {
 	if m.verb == "diff" {
 		return "diff"
 	}
+
 	switch name := path.Base(m.args[0]); path.Ext(name) {
 	case ".go":
 		return "go"

@@ -62,9 +62,11 @@ func TestQuote(t *testing.T) {
 	for _, c := range []struct{ name, start, end, want string }{
 		{"a block", "type Loop struct", "", "type Loop struct {\n\tn int // turns\n\n\tm int\n}"},
 		{"one line", "n int", "", "n int // turns"},
-		{"the indentation is taken off", "for {", "", "for {\n\tif l.n > 0 { // often\n\t\tl.n--\n\t} else {\n\t\treturn nil\n\t}\n}"},
+		{"the indentation is taken off", "for {", "",
+			"for {\n\tif l.n > 0 { // often\n\t\tl.n--\n\t} else {\n\t\treturn nil\n\t}\n}"},
 		{"a block that goes on", "if l.n", "", "if l.n > 0 { // often\n\tl.n--\n} else {\n\treturn nil\n}"},
-		{"a signature of several lines", "func Long(", "", "func Long(\n\ta int,\n) error {\n\treturn call(func() {\n\t\tgo other()\n\t})\n}"},
+		{"a signature of several lines", "func Long(", "",
+			"func Long(\n\ta int,\n) error {\n\treturn call(func() {\n\t\tgo other()\n\t})\n}"},
 		{"brackets of both kinds", "return call(", "", "return call(func() {\n\tgo other()\n})"},
 		{"with an end", "// Loop turns", "n int", "// Loop turns.\ntype Loop struct {\n\tn int // turns"},
 		{"the end isn't in the first line", "l.n > 0", "l.n", "if l.n > 0 { // often\n\tl.n--"},
@@ -92,31 +94,44 @@ func TestQuote(t *testing.T) {
 }
 
 func TestFill(t *testing.T) {
-	files := map[string]string{"ch/a.go": sourceFile, "ch/b.go": "one\n", "other/b.go": "two\n", "other/c.md": "'''sh\nls\n'''\n", "Makefile": "all:\n"}
+	files := map[string]string{"ch/a.go": sourceFile, "ch/b.go": "one\n", "other/b.go": "two\n",
+		"other/c.md": "'''sh\nls\n'''\n", "Makefile": "all:\n"}
 	for name, text := range files {
 		files[name] = ticks(text)
 	}
 	root := tree(t, files)
 	for _, c := range []struct{ name, text, want string }{
-		{"a fence that is right", "A\n\n<!-- quote b.go \"one\" -->\n'''go\none\n'''\nB\n", "A\n\n<!-- quote b.go \"one\" -->\n'''go\none\n'''\nB\n"},
-		{"another content", "<!-- quote b.go \"one\" -->\n'''go\n1\n\n2\n'''\nB\n", "<!-- quote b.go \"one\" -->\n'''go\none\n'''\nB\n"},
-		{"an empty fence", "<!-- quote b.go \"one\" -->\n'''go\n'''\n", "<!-- quote b.go \"one\" -->\n'''go\none\n'''\n"},
-		{"no fence", "<!-- quote b.go \"one\" -->\n\nB\n'''sh\nls\n'''\n", "<!-- quote b.go \"one\" -->\n'''go\none\n'''\n\nB\n'''sh\nls\n'''\n"},
-		{"no fence, at the end", "<!-- quote ../Makefile \"all\" -->\n", "<!-- quote ../Makefile \"all\" -->\n'''make\nall:\n'''\n"},
-		{"a diff", "<!-- diff ../other/b.go b.go -->\n", "<!-- diff ../other/b.go b.go -->\n'''diff\n@@ -1 +1 @@\n-two\n+one\n'''\n"},
+		{"a fence that is right", "A\n\n<!-- quote b.go \"one\" -->\n'''go\none\n'''\nB\n",
+			"A\n\n<!-- quote b.go \"one\" -->\n'''go\none\n'''\nB\n"},
+		{"another content", "<!-- quote b.go \"one\" -->\n'''go\n1\n\n2\n'''\nB\n",
+			"<!-- quote b.go \"one\" -->\n'''go\none\n'''\nB\n"},
+		{"an empty fence", "<!-- quote b.go \"one\" -->\n'''go\n'''\n",
+			"<!-- quote b.go \"one\" -->\n'''go\none\n'''\n"},
+		{"no fence", "<!-- quote b.go \"one\" -->\n\nB\n'''sh\nls\n'''\n",
+			"<!-- quote b.go \"one\" -->\n'''go\none\n'''\n\nB\n'''sh\nls\n'''\n"},
+		{"no fence, at the end", "<!-- quote ../Makefile \"all\" -->\n",
+			"<!-- quote ../Makefile \"all\" -->\n'''make\nall:\n'''\n"},
+		{"a diff", "<!-- diff ../other/b.go b.go -->\n",
+			"<!-- diff ../other/b.go b.go -->\n'''diff\n@@ -1 +1 @@\n-two\n+one\n'''\n"},
 		{"in a list", "- item\n\n  <!-- quote a.go \"type Loop\" -->\n  '''go\n  x\n  '''\n",
-			"- item\n\n  <!-- quote a.go \"type Loop\" -->\n  '''go\n  type Loop struct {\n  \tn int // turns\n\n  \tm int\n  }\n  '''\n"},
-		{"a fence in what is quoted", "<!-- quote ../other/c.md \"'''sh\" \"'''\" -->\n", "<!-- quote ../other/c.md \"'''sh\" \"'''\" -->\n''''text\n'''sh\nls\n'''\n''''\n"},
-		{"a marker in a fence is none", "'''markdown\n<!-- quote b.go \"one\" -->\n'''\n", "'''markdown\n<!-- quote b.go \"one\" -->\n'''\n"},
-		{"a replay is left alone", "<!-- replay -->\n'''console\n$ ls\n'''\n", "<!-- replay -->\n'''console\n$ ls\n'''\n"},
+			"- item\n\n  <!-- quote a.go \"type Loop\" -->\n  '''go\n  type Loop struct {\n  \tn int // turns\n\n" +
+				"  \tm int\n  }\n  '''\n"},
+		{"a fence in what is quoted", "<!-- quote ../other/c.md \"'''sh\" \"'''\" -->\n",
+			"<!-- quote ../other/c.md \"'''sh\" \"'''\" -->\n''''text\n'''sh\nls\n'''\n''''\n"},
+		{"a marker in a fence is none", "'''markdown\n<!-- quote b.go \"one\" -->\n'''\n",
+			"'''markdown\n<!-- quote b.go \"one\" -->\n'''\n"},
+		{"a replay is left alone", "<!-- replay -->\n'''console\n$ ls\n'''\n",
+			"<!-- replay -->\n'''console\n$ ls\n'''\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// An escaped fence is longer than the one it stands in.
 			doc := Parse("ch/README.md", strings.ReplaceAll(ticks(c.text), "'", "`"))
 			want := strings.ReplaceAll(ticks(c.want), "'", "`")
+
 			got, problems := doc.Fill(root)
 			assert.Empty(t, problems)
 			assert.Equal(t, want, got)
+
 			stale := doc.Stale(root)
 			if c.text == c.want {
 				assert.Empty(t, stale)
@@ -133,9 +148,11 @@ func TestMarkersThatAreWrong(t *testing.T) {
 	root := tree(t, map[string]string{"ch/a.go": sourceFile, "bin/x": "1", "ch/b.go": "one\n", "ch/c.go": "one\n"})
 	for _, c := range []struct{ name, text, want string }{
 		{"no file", "A\n\n<!-- quote z.go \"x\" -->\n", "ch/README.md:3: the marker's file z.go isn't there"},
-		{"a file outside", "<!-- quote ../../z.go \"x\" -->\n", "ch/README.md:1: the marker's file ../../z.go is no part of the workbook"},
+		{"a file outside", "<!-- quote ../../z.go \"x\" -->\n",
+			"ch/README.md:1: the marker's file ../../z.go is no part of the workbook"},
 		{"a file that git doesn't have", "<!-- quote ../bin/x \"x\" -->\n", "../bin/x is no part of the workbook"},
-		{"no line", "<!-- quote a.go \"nowhere\" -->\n", "ch/README.md:1: quote a.go: no line contains the START \"nowhere\""},
+		{"no line", "<!-- quote a.go \"nowhere\" -->\n",
+			"ch/README.md:1: quote a.go: no line contains the START \"nowhere\""},
 		{"no START", "<!-- quote a.go -->\n", "this marker must be <!-- quote FILE \"START\" --> or"},
 		{"half a string", "<!-- quote a.go \"x -->\n", "this marker must be <!-- quote FILE"},
 		{"one file", "<!-- diff a.go -->\n", "this marker must be <!-- diff FROM TO -->"},
@@ -183,16 +200,20 @@ func TestLoadLeavesOutWhatGitDoesNotHave(t *testing.T) {
 func TestFillWritesWhatHasChanged(t *testing.T) {
 	root := tree(t, map[string]string{
 		"a.go": "one\n", "ch/a.go": "two\n", "right.md": ticks("<!-- quote a.go \"one\" -->\n'''go\none\n'''\n"),
-		"ch/README.md": "<!-- quote a.go \"two\" -->\n<!-- quote z.go \"x\" -->", "_mine/x.md": "<!-- quote ../a.go \"one\" -->\n",
+		"ch/README.md": "<!-- quote a.go \"two\" -->\n<!-- quote z.go \"x\" -->",
+		"_mine/x.md":   "<!-- quote ../a.go \"one\" -->\n",
 	})
+
 	written, problems, err := Fill(root)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"ch/README.md"}, written)
 	require.Len(t, problems, 1)
 	assert.Contains(t, problems[0], "ch/README.md:2: the marker's file z.go isn't there")
+
 	text, err := os.ReadFile(filepath.Join(root, "ch/README.md"))
 	require.NoError(t, err)
 	assert.Equal(t, ticks("<!-- quote a.go \"two\" -->\n'''go\ntwo\n'''\n<!-- quote z.go \"x\" -->\n"), string(text))
+
 	written, _, err = Fill(root)
 	require.NoError(t, err)
 	assert.Empty(t, written, "the second time there is nothing to do")

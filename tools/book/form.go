@@ -32,7 +32,8 @@ var chapterSections = []section{
 	{title: "The idea", least: 1, want: "a diagram (mermaid or an .svg) and a folded `How the Python tutorial does it`",
 		has: []*regexp.Regexp{regexp.MustCompile("(?m)^```mermaid|\\.svg\\)|\\.svg\""),
 			regexp.MustCompile(`<summary>How the Python tutorial does it</summary>`)}},
-	{title: "Build it", want: "`make begin STEP=…`, at the beginning", has: []*regexp.Regexp{regexp.MustCompile(`make begin STEP=[0-9]`)}},
+	{title: "Build it", want: "`make begin STEP=…`, at the beginning",
+		has: []*regexp.Regexp{regexp.MustCompile(`make begin STEP=[0-9]`)}},
 	{title: "See it", want: "a block of commands", has: []*regexp.Regexp{regexp.MustCompile("```")}},
 	{title: "Break it", least: 2, want: "**Predict first**",
 		has: []*regexp.Regexp{regexp.MustCompile(`\*\*Predict first`)}},
@@ -159,7 +160,8 @@ func (d *Doc) checkBuild(root string, number, begin, end int) (problems []string
 	}
 
 	var missing []string
-	for _, m := range regexp.MustCompile(fmt.Sprintf(`"%d\.([0-9]+) `, number)).FindAllStringSubmatch(string(spec), -1) {
+	milestone := regexp.MustCompile(fmt.Sprintf(`"%d\.([0-9]+) `, number))
+	for _, m := range milestone.FindAllStringSubmatch(string(spec), -1) {
 		name := fmt.Sprintf("%d.%s", number, m[1])
 		if n, _ := strconv.Atoi(m[1]); !named[n] && !slices.Contains(missing, name) {
 			missing = append(missing, name)
@@ -167,7 +169,8 @@ func (d *Doc) checkBuild(root string, number, begin, end int) (problems []string
 	}
 
 	if missing != nil {
-		problems = append(problems, d.at(begin, "no heading of ## Build it, such as ### %d.1–%d.3 …, has the milestones %s", number, number, strings.Join(missing, ", ")))
+		problems = append(problems, d.at(begin, "no heading of ## Build it, such as ### %d.1–%d.3 …, has the "+
+			"milestones %s", number, number, strings.Join(missing, ", ")))
 	}
 	return problems
 }
@@ -184,7 +187,8 @@ func (d *Doc) CheckFolds() (problems []string) {
 		}
 
 		if strings.HasSuffix(line, "</summary>") && i+1 < len(d.lines) && strings.TrimSpace(d.lines[i+1]) != "" {
-			problems = append(problems, d.at(i, "leave an empty line after </summary>: without, the markdown below isn't rendered"))
+			problems = append(problems,
+				d.at(i, "leave an empty line after </summary>: without, the markdown below isn't rendered"))
 		}
 
 		for range strings.Count(line, "</details>") {
@@ -196,7 +200,8 @@ func (d *Doc) CheckFolds() (problems []string) {
 		}
 
 		for _, b := range d.blocks {
-			if b.first-1 == i+1 && b.marker != nil && b.marker.verb == "diff" && b.last-b.first > longDiff && len(open) == 0 {
+			isDiff := b.first-1 == i+1 && b.marker != nil && b.marker.verb == "diff"
+			if isDiff && b.last-b.first > longDiff && len(open) == 0 {
 				problems = append(problems, d.at(i, "a diff of more than %d lines belongs into <details>", longDiff))
 			}
 		}

@@ -43,10 +43,8 @@ const fold = "<details><summary>Q</summary>\n\nA\n</details>\n"
 // goodChapter returns the text of one that has all that it needs.
 func goodChapter() string {
 	return ticks("# Chapter 2: b\n\n> **The question.** How?\n> **You will** see.\n> **You write** `a.go`.\n" +
-		"> **Hours** 2\n\n" +
-		"## Before\n\n" +
-		"## The idea\n\n'''mermaid\nflowchart\n'''\n\n<details><summary>How the Python tutorial does it</summary>\n\n" +
-		"A\n</details>\n\n" +
+		"> **Hours** 2\n\n## Before\n\n## The idea\n\n'''mermaid\nflowchart\n'''\n\n" +
+		"<details><summary>How the Python tutorial does it</summary>\n\nA\n</details>\n\n" +
 		"## Build it\n\n`make begin STEP=2`\n\n### 2.1–2.3 One\n\n### 2.4 Two, and 2.5\n\n### `main.go`\n\n" +
 		"## See it\n\n'''console\n$ ls\n'''\n\n" +
 		"## Break it\n\n**Predict first**\n" + fold + fold +
@@ -78,7 +76,8 @@ func TestCheckChapter(t *testing.T) {
 		{"milestones of another chapter", "2.1–2.3", "1.1–1.3", "has the milestones 2.1, 2.2, 2.3"},
 		{"no main.go", "### `main.go`", "", "## Build it must end with ### main.go"},
 		{"no prediction", "**Predict first**", "", "## Break it lacks **Predict first**"},
-		{"one experiment", "**Predict first**\n" + fold, "**Predict first**\n", "## Break it has 1 folded parts (<details>), and must have 2 or more"},
+		{"one experiment", "**Predict first**\n" + fold, "**Predict first**\n",
+			"## Break it has 1 folded parts (<details>), and must have 2 or more"},
 		{"two hints", "## Exercises\n\n" + fold, "## Exercises\n\n", "## Exercises has 2 folded parts"},
 		{"no symptoms", "| Symptom", "| What", "## Where it goes wrong lacks the table"},
 		{"little to read", "- c", "c", "## Further reading lacks a list of three or more"},

@@ -30,6 +30,7 @@ func CheckLinks(root string, docs []*Doc) (problems []string) {
 	for _, d := range docs {
 		byPath[d.Path] = d
 	}
+
 	anchors := map[string]map[string]bool{} // by path, once they are needed
 	for _, d := range docs {
 		for _, l := range d.links() {
@@ -44,6 +45,7 @@ func CheckLinks(root string, docs []*Doc) (problems []string) {
 					return anchors[to]
 				})
 			}
+
 			if wrong != "" {
 				problems = append(problems, d.at(l.line, "the link to %s: %s", l.target, wrong))
 			}
@@ -56,12 +58,15 @@ func CheckLinks(root string, docs []*Doc) (problems []string) {
 // outside says what is wrong with a link that leads out of the workbook.
 func outside(target string) string {
 	u, err := url.Parse(target)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "it is not well formed: " + err.Error()
-	case u.Scheme != "https":
+	}
+	if u.Scheme != "https" {
 		return "it must be https"
-	case !strings.Contains(u.Hostname(), ".") || strings.HasPrefix(u.Hostname(), ".") || strings.HasSuffix(u.Hostname(), "."):
+	}
+
+	host := u.Hostname()
+	if !strings.Contains(host, ".") || strings.HasPrefix(host, ".") || strings.HasSuffix(host, ".") {
 		return "that is no host's name"
 	}
 	return ""
@@ -79,12 +84,14 @@ func inside(root string, d *Doc, u *url.URL, anchors func(path string) map[strin
 	case u.Path != "":
 		to = path.Join(path.Dir(d.Path), u.Path)
 	}
+
 	if to == ".." || strings.HasPrefix(to, "../") {
 		return "it leads out of the workbook"
 	}
 	if to != "." && foreign(to) {
 		return "git doesn't have that, so readers don't either"
 	}
+
 	info, err := os.Stat(filepath.Join(root, filepath.FromSlash(to)))
 	switch {
 	case err != nil:
@@ -94,16 +101,19 @@ func inside(root string, d *Doc, u *url.URL, anchors func(path string) map[strin
 	case info.IsDir():
 		return "a directory has no anchors: name its README.md"
 	}
+
 	if names := anchors(to); names != nil {
 		if !names[u.Fragment] {
 			return "no heading of " + to + " has the anchor #" + u.Fragment
 		}
 		return ""
 	}
+
 	m := lineAnchor.FindStringSubmatch(u.Fragment)
 	if m == nil {
 		return "the anchor in a file that is no text can only be a line, as in #L12 or #L12-L34"
 	}
+
 	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(to)))
 	if err != nil {
 		return err.Error()
@@ -130,12 +140,14 @@ func (d *Doc) links() (all []link) {
 		add := func(target string) {
 			all = append(all, link{i, strings.Trim(target, "<>")})
 		}
+
 		for _, m := range inlineTarget.FindAllStringSubmatch(line, -1) {
 			add(m[1])
 		}
 		for _, m := range htmlTarget.FindAllStringSubmatch(line, -1) {
 			add(m[1])
 		}
+
 		if m := definition.FindStringSubmatch(line); m != nil {
 			add(m[2])
 		}
@@ -159,6 +171,7 @@ func (d *Doc) undefined() (problems []string) {
 			defined[strings.ToLower(m[1])] = true
 		}
 	}
+
 	for i, line := range masked {
 		for _, m := range reference.FindAllStringSubmatch(line, -1) {
 			name := m[2]

@@ -32,13 +32,15 @@ func TestSlug(t *testing.T) {
 func TestAnchors(t *testing.T) {
 	d := Parse("a.md", ticks("# Title #\n## Same\n### Same\n## Same-1\n## Same\n\n'''\n# Not\n'''\n"+
 		"<a id=\"here\"></a>\n`<a id=\"code\">`\n#Not either\n    # Nor\n"))
-	assert.Equal(t, map[string]bool{"title": true, "same": true, "same-1": true, "same-1-1": true, "same-2": true, "here": true}, d.anchors())
+	assert.Equal(t, map[string]bool{
+		"title": true, "same": true, "same-1": true, "same-1-1": true, "same-2": true, "here": true,
+	}, d.anchors())
 }
 
 func TestLinks(t *testing.T) {
 	root := tree(t, map[string]string{
-		"README.md": "", "LICENSE": "1\n2\n", "ch/README.md": "", "ch/a b.svg": "", "ch/x(1).go": "1\n2\n" +
-			"3\n", "bin/tool": "", ".ci/run": "",
+		"README.md": "", "LICENSE": "1\n2\n", "ch/README.md": "", "ch/a b.svg": "", "ch/x(1).go": "1\n2\n3\n",
+		"bin/tool": "", ".ci/run": "",
 		"other.md": "",
 	})
 	other := Parse("other.md", "# Other\n<a name=\"old\">\n")

@@ -28,6 +28,7 @@ var (
 func readMakefile(dir string) makefile {
 	content, _ := os.ReadFile(filepath.Join(dir, "Makefile")) // nothing: no targets
 	rules := makefile{}
+
 	name := ""
 	for _, line := range strings.Split(string(content), "\n") {
 		if m := ruleLine.FindStringSubmatch(line); m != nil {
@@ -39,10 +40,12 @@ func readMakefile(dir string) makefile {
 		if !strings.HasPrefix(line, "\t") {
 			name = ""
 		}
+
 		r, ok := rules[name]
 		if !ok {
 			continue
 		}
+
 		r.text += "\n" + line
 		for _, m := range makeBuild.FindAllStringSubmatch(line, -1) {
 			for _, dir := range strings.Fields(m[2]) {

@@ -114,6 +114,7 @@ func (d *Doc) indented(i int, indent string) int {
 			break
 		}
 	}
+
 	for j := i; j < end; j++ {
 		d.kinds[j] = code
 	}

@@ -46,10 +46,12 @@ func (d *Doc) findMarkers() {
 			below[b.first-1] = i
 		}
 	}
+
 	for i, line := range d.lines {
 		if d.kinds[i] != comment || i > 0 && d.kinds[i-1] == comment && !strings.Contains(d.lines[i-1], "-->") {
 			continue // not the beginning of a comment
 		}
+
 		next, fenced := below[i+1]
 		verb := markerVerb.FindStringSubmatch(line)
 		if verb == nil {
@@ -59,6 +61,7 @@ func (d *Doc) findMarkers() {
 			}
 			continue
 		}
+
 		want := usage[verb[1]]
 		parts := markerLine.FindStringSubmatch(line)
 		if parts == nil {
@@ -70,6 +73,7 @@ func (d *Doc) findMarkers() {
 			d.fault(i, `this marker must be %s, with \" for a quotation mark inside`, want.form)
 			continue
 		}
+
 		m := &marker{line: i, verb: verb[1], args: args, block: -1}
 		if fenced {
 			m.block = next
@@ -80,6 +84,7 @@ func (d *Doc) findMarkers() {
 			d.fault(i, "there is no fence below this marker: it needs a ```console with what to run")
 			continue
 		}
+
 		if m.block < 0 {
 			d.orphans = append(d.orphans, m)
 		} else {
@@ -91,12 +96,17 @@ func (d *Doc) findMarkers() {
 // splitArgs splits a marker's arguments: plain words, and Go strings in double
 // quotes.
 func splitArgs(text string) (args []string, ok bool) {
-	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+	for {
+		text = strings.TrimSpace(text)
+		if text == "" {
+			return args, true
+		}
 		if text[0] != '"' {
 			word, rest, _ := strings.Cut(text, " ")
 			args, text = append(args, word), rest
 			continue
 		}
+
 		quoted, err := strconv.QuotedPrefix(text)
 		if err != nil {
 			return nil, false
@@ -107,5 +117,4 @@ func splitArgs(text string) (args []string, ok bool) {
 		}
 		args, text = append(args, arg), text[len(quoted):]
 	}
-	return args, true
 }

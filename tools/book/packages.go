@@ -24,11 +24,13 @@ func Unnamed(d *Doc) (problems []string) {
 	for _, h := range d.headings() {
 		headings = append(headings, h.line)
 	}
+
 	for _, use := range d.uses() {
 		end := len(d.lines)
 		if next := slices.IndexFunc(headings, func(line int) bool { return line > use.line }); next >= 0 {
 			end = headings[next]
 		}
+
 		name := packages[use.text]
 		install := regexp.MustCompile("`apt-get install [^`]*\\b" + name + "\\b[^`]*`")
 		if !slices.ContainsFunc(d.lines[:end], install.MatchString) {

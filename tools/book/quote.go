@@ -16,23 +16,29 @@ func quote(file, start, end string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	last := first
 	switch {
 	case end != "":
-		for last++; last < len(lines) && !strings.Contains(lines[last], end); last++ {
+		last++
+		for last < len(lines) && !strings.Contains(lines[last], end) {
+			last++
 		}
 		if last == len(lines) {
 			return nil, fmt.Errorf("no line after line %d contains the END %q", first+1, end)
 		}
 	case opens(lines[first]):
 		margin := indentation(lines[first])
-		for last++; last < len(lines) && !closes(lines[last], margin); last++ {
+		last++
+		for last < len(lines) && !closes(lines[last], margin) {
+			last++
 		}
 		if last == len(lines) {
 			return nil, fmt.Errorf("the block that line %d opens isn't closed by a line that is as far to the right: "+
 				"say where it ends, as a second string", first+1)
 		}
 	}
+
 	return outdent(lines[first : last+1]), nil
 }
 
@@ -48,6 +54,7 @@ func find(lines []string, start string) (int, error) {
 			equal = append(equal, i)
 		}
 	}
+
 	switch {
 	case len(containing) == 1:
 		return containing[0], nil
@@ -56,6 +63,7 @@ func find(lines []string, start string) (int, error) {
 	case len(containing) == 0:
 		return 0, fmt.Errorf("no line contains the START %q: look whether it was renamed", start)
 	}
+
 	numbers := make([]string, len(containing))
 	for i, line := range containing {
 		numbers[i] = fmt.Sprint(line + 1)
@@ -97,6 +105,7 @@ func outdent(lines []string) []string {
 			}
 		}
 	}
+
 	out := make([]string, len(lines))
 	for i, line := range lines {
 		out[i] = strings.TrimRight(strings.TrimPrefix(line, common), " \t")

@@ -27,6 +27,7 @@ func (d *Doc) steps(b block) (steps []step, problems []string) {
 	if len(lines) == 0 || !strings.HasPrefix(lines[0], "$ ") {
 		return nil, []string{d.at(b.first, "what is to be replayed begins with a command, after \"$ \"")}
 	}
+
 	for i := 0; i < len(lines); i++ {
 		command, ok := strings.CutPrefix(lines[i], "$ ")
 		if !ok {
@@ -34,6 +35,7 @@ func (d *Doc) steps(b block) (steps []step, problems []string) {
 			last.want = append(last.want, lines[i])
 			continue
 		}
+
 		s := step{line: b.first + i, command: command}
 		for strings.HasSuffix(s.command, `\`) && i+1 < len(lines) {
 			i++
@@ -53,6 +55,7 @@ const mark = "\x01end of command "
 func script(steps []step, ports map[string]string) string {
 	var out strings.Builder
 	out.WriteString("exec 2>&1\ncd \"$1\" || exit\n")
+
 	for i, s := range steps {
 		// The file that a job writes is there when a reader types the next
 		// command. Here the job may not have opened it yet.
@@ -64,6 +67,7 @@ func script(steps []step, ports map[string]string) string {
 				}
 			}
 		}
+
 		// eval: a mistake in the syntax of one doesn't end the shell.
 		fmt.Fprintf(&out, "eval %s\nprintf '%%s%d\\n' '%s'\n", shellQuote(withPorts(s.command, ports)), i, mark)
 	}

@@ -44,10 +44,12 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	dir := filepath.Join(temp, "programs")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
+
 	args := []string{"build", "-buildvcs=false", "-o", dir + "/"}
 	for _, pattern := range []string{"step*", "final/cmd/*"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern, "main.go"))
@@ -58,6 +60,7 @@ var programs = sync.OnceValues(func() (string, error) {
 			args = append(args, filepath.Dir(name))
 		}
 	}
+
 	cmd := exec.Command("go", args...)
 	cmd.Dir = root
 	if output, err := cmd.CombinedOutput(); err != nil {
@@ -130,8 +133,10 @@ func reservePorts(t *testing.T, steps []step) map[string]string {
 		t.Cleanup(release)
 		names, free = append(names, name), append(free, port)
 	}
+
 	slices.Sort(names)
 	slices.Sort(free)
+
 	ports := map[string]string{}
 	for i, name := range names {
 		ports[name] = strconv.Itoa(free[i])
@@ -141,10 +146,12 @@ func reservePorts(t *testing.T, steps []step) map[string]string {
 
 // wait waits for a condition, and reports whether that took too long.
 func wait(limit time.Duration, condition func() bool) (late bool) {
-	for deadline := time.Now().Add(limit); !condition(); time.Sleep(5 * time.Millisecond) {
+	deadline := time.Now().Add(limit)
+	for !condition() {
 		if time.Now().After(deadline) {
 			return true
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	return false
 }
@@ -289,11 +296,13 @@ func built(root, dir string) (bin string, err error) {
 	if parent := path.Dir(dir); parent == "." || parent == "final/cmd" {
 		return filepath.Join(common, path.Base(dir)), nil
 	}
+
 	temp, err := proc.TempDir()
 	if err != nil {
 		return "", err
 	}
 	bin = filepath.Join(temp, "others", filepath.FromSlash(dir))
+
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", bin, ".")
 	cmd.Dir = filepath.Join(root, filepath.FromSlash(dir)) // it may be of another module
 	if output, err := cmd.CombinedOutput(); err != nil {

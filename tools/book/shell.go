@@ -101,6 +101,7 @@ var (
 // between double quotes.
 func newWord(parts []syntax.WordPart, quoted bool) (w word) {
 	var text strings.Builder
+
 	for _, part := range parts {
 		switch p := part.(type) {
 		case *syntax.SglQuoted:
@@ -114,6 +115,7 @@ func newWord(parts []syntax.WordPart, quoted bool) (w word) {
 				text.WriteString(escapedQuoted.ReplaceAllString(p.Value, "$1"))
 				break
 			}
+
 			plain := escaped.ReplaceAllString(p.Value, "")
 			home := text.Len() == 0 && strings.HasPrefix(plain, "~")
 			w.varies = w.varies || home || strings.ContainsAny(plain, "*?[")
@@ -125,6 +127,7 @@ func newWord(parts []syntax.WordPart, quoted bool) (w word) {
 			w.varies = true
 		}
 	}
+
 	w.text = text.String()
 	return w
 }

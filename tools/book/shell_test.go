@@ -38,6 +38,7 @@ func TestShellCommands(t *testing.T) {
 	} {
 		commands, err := shellCommands(c.script)
 		require.NoError(t, err, c.script)
+
 		var got []string
 		for _, s := range commands {
 			var words []string
@@ -47,10 +48,12 @@ func TestShellCommands(t *testing.T) {
 				}
 				words = append(words, w.text)
 			}
+
 			got = append(got, strings.Join(append([]string{strings.Join(words, "|")}, s.writes...), ">"))
 		}
 		assert.Equal(t, c.want, strings.Join(got, " "), c.script)
 	}
+
 	for script, want := range map[string]string{
 		"a 'b": "1:3: reached EOF without closing quote `'`", "a\nb \"c": "2:3: reached EOF without closing quote `\"`",
 		"a $(b": "1:3: reached EOF", "a ${b": "1:3: reached EOF", "a `b": "1:3: reached EOF", "do a": "1:1: `do` can " +
@@ -59,6 +62,7 @@ func TestShellCommands(t *testing.T) {
 		_, err := shellCommands(script)
 		assert.ErrorContains(t, err, want, script)
 	}
+
 	commands, err := shellCommands("a\nb \\\n c\nd")
 	require.NoError(t, err)
 	assert.Equal(t, []int{0, 1, 3}, []int{commands[0].line, commands[1].line, commands[2].line})

@@ -58,6 +58,7 @@ func (d *Doc) eachSpan(found func(line, begin, end int)) {
 		if last == first {
 			continue
 		}
+
 		paragraph := strings.Join(lines[first:last], "\n")
 		for _, at := range spans(paragraph) {
 			before := paragraph[:at[0]]
@@ -76,9 +77,11 @@ func spans(paragraph string) (all [][2]int) {
 			return all
 		}
 		open += at
+
 		after := strings.TrimLeft(paragraph[open:], "`")
 		quotes := paragraph[open : len(paragraph)-len(after)]
 		length := closing(after, quotes)
+
 		at = open + len(quotes)
 		if open > 0 && paragraph[open-1] == '\\' || length < 0 { // they mean themselves
 			continue

@@ -68,20 +68,22 @@ func (p Program) Overlay(root, dir string) (path string, err error) {
 			from = changed
 		}
 		replace[original] = filepath.Join(dir, edit.File)
+
 		text, err := os.ReadFile(from)
 		if err != nil {
 			return "", fmt.Errorf("put the mistake %s in: %w", p.Name, err)
 		}
 		if n := strings.Count(string(text), edit.Old); n != 1 {
 			return "", fmt.Errorf("put the mistake %s in: %s has the text below %d times, not once. "+
-				"Bring the edit in tools/broken in line with the file.\n%s", p.Name, filepath.Join(p.Step,
-				edit.File), n, edit.Old)
+				"Bring the edit in tools/broken in line with the file.\n%s",
+				p.Name, filepath.Join(p.Step, edit.File), n, edit.Old)
 		}
 		text = []byte(strings.Replace(string(text), edit.Old, edit.New, 1))
 		if err := os.WriteFile(replace[original], text, 0o600); err != nil {
 			return "", fmt.Errorf("put the mistake %s in: %w", p.Name, err)
 		}
 	}
+
 	path = filepath.Join(dir, "overlay.json")
 	content, _ := json.Marshal(map[string]any{"Replace": replace}) // strings never fail
 	if err := os.WriteFile(path, content, 0o600); err != nil {

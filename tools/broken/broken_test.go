@@ -40,11 +40,13 @@ func TestPrograms(t *testing.T) {
 				numbers = slices.DeleteFunc(numbers,
 					func(number string) bool { return !slices.Contains(p.Quick, number) })
 			}
+
 			verdicts := judge(t, p, numbers)
 			name := filepath.Join("testdata", p.Name+".golden")
 			if *update {
 				require.NoError(t, os.WriteFile(name, []byte(golden(p, numbers, verdicts)), 0o600))
 			}
+
 			content, err := os.ReadFile(name)
 			require.NoError(t, err)
 			want := string(content)
@@ -135,17 +137,20 @@ func TestTable(t *testing.T) {
 		assert.Equal(t, p.Quick == nil, p.Why == "", "%s: some milestones only, and why", p.Name)
 		assert.Equal(t, p.Sometimes == nil && p.Varies == nil, p.By == "", "%s: by chance, and which", p.Name)
 		assert.NotEqual(t, p.Edits == nil, p.Command == "", "%s: either edits or another program", p.Name)
+
 		content, err := os.ReadFile(filepath.Join("testdata", p.Name+".golden"))
 		require.NoError(t, err)
 		set, _, _ := strings.Cut(string(content), "\n")
 		failed := strings.Fields(set)[1:]
 		require.NotEmpty(t, failed, "%s: nobody notices the mistake", p.Name)
+
 		if p.Quick != nil {
 			assert.Contains(t, p.Quick, failed[0], "%s: the first one that fails", p.Name)
 			passes := slices.ContainsFunc(p.Quick, func(number string) bool { return !slices.Contains(failed, number) })
 			assert.True(t, passes || p.Name == "each-worker-listens", "%s: a neighbour that passes", p.Name)
 		}
 	}
+
 	assert.GreaterOrEqual(t, len(seen), 20)
 	files, err := filepath.Glob("testdata/*")
 	require.NoError(t, err)

@@ -56,6 +56,7 @@ func waitOrphans(t *testing.T, bin, mark string) (dir string) {
 				dir = m[1]
 			}
 		}
+
 		return len(pids) == 2 && parents[0] == parents[1] && !slices.Contains(pids, parents[0]), list(all)
 	})
 	require.DirExists(t, dir)
@@ -105,16 +106,20 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			mark := newMark()
+
 			cmd := exec.Command(test.args[0], test.args[1:]...)
 			cmd.Dir = filepath.Join(root, "step3-prefork")
 			cmd.Env = append(os.Environ(), mark)
+
 			var output bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &output, &output
 			group, err := proc.Start(cmd)
 			require.NoError(t, err)
+
 			dir := waitOrphans(t, bin, mark)
 			require.NoError(t, test.end(group))
 			require.False(t, group.State().Success())
+
 			assert.Contains(t, output.String(), test.said)
 			assert.NoError(t, leftovers(mark), "the test process said:\n%s", &output)
 			assert.NoDirExists(t, dir)
@@ -131,17 +136,20 @@ func newMark() string { return fmt.Sprintf("BROKEN_TEST_RUN=%d.%d.", os.Getpid()
 // leftovers waits for a moment until no process with that mark is left. If some
 // are, it kills them, and the error says which they were.
 func leftovers(mark string) error {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
 		all, err := proc.Marked(mark)
 		if err != nil || len(all) == 0 {
 			return err
 		}
+
 		if time.Now().After(deadline) {
 			for _, p := range all {
 				_ = syscall.Kill(p.PID, syscall.SIGKILL)
 			}
 			return fmt.Errorf("left behind:\n%s", list(all))
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

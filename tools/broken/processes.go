@@ -70,7 +70,8 @@ var processes = []Program{
 		Name:    "marker-hidden",
 		Mistake: "adds the marker to the environment, where an empty one that it was started with comes first",
 		Step:    "step3-prefork", Spec: 3,
-		Edits: []Edit{{"prefork.go", `	os.Unsetenv(workerMark) // even if it is empty: in front of ours it would hide it
+		Edits: []Edit{{"prefork.go",
+			`	os.Unsetenv(workerMark) // even if it is empty: in front of ours it would hide it
 	keepDescriptors()
 	return mark != ""
 `, `	keepDescriptors()

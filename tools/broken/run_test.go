@@ -90,6 +90,7 @@ func judge(t *testing.T, p Program, numbers []string) map[string]verdict {
 	require.NoError(t, err)
 	overlay, err := p.Overlay(root, t.TempDir())
 	require.NoError(t, err)
+
 	// The specification builds the program, and the go command takes the
 	// mistake from here. Nobody debugs the program: -w saves a third of the
 	// time.
@@ -97,6 +98,7 @@ func judge(t *testing.T, p Program, numbers []string) map[string]verdict {
 	if p.Command != "" {
 		r.args = []string{"-program=" + harness.Build(t, filepath.Join(root, p.Command)) + " " + p.Args}
 	}
+
 	verdicts := map[string]verdict{}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -115,6 +117,7 @@ func judge(t *testing.T, p Program, numbers []string) map[string]verdict {
 			maps.Copy(verdicts, some)
 		})
 	}
+
 	wait.Wait()
 	require.NoError(t, errs)
 	return verdicts
