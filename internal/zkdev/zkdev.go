@@ -68,9 +68,9 @@ type Server struct {
 
 var errExited = errors.New("ZooKeeper exited")
 
-// Start runs a ZooKeeper on a free port between 20000 and 32000 and returns when
-// it serves, about half a second later. ctx bounds the start only; so do 30
-// seconds. If no ZooKeeper is installed, the error says how to install it.
+// Start runs a ZooKeeper on a free port between 20000 and 32000 and returns
+// when it serves, about half a second later. ctx bounds the start only; so do
+// 30 seconds. If no ZooKeeper is installed, the error says how to install it.
 // Settings are lines of its configuration, such as "minSessionTimeout=6000";
 // they win against the usual ones.
 func Start(ctx context.Context, settings ...string) (*Server, error) {

@@ -20,7 +20,9 @@ func TestProgramsAreNoTests(t *testing.T) {
 	root, err := carry.FindRoot()
 	require.NoError(t, err)
 	for module, programs := range map[string][]string{
-		".":     {"./internal/demo/cmd/demo", "./internal/zkdev/cmd/zookeeper", "./final/cmd/server", "./final/cmd/client"},
+		".": {
+			"./internal/demo/cmd/demo", "./internal/zkdev/cmd/zookeeper", "./final/cmd/server", "./final/cmd/client",
+		},
 		"tools": {"./bench/cmd/bench", "./discovery/cmd/discovery"},
 	} {
 		for _, program := range programs {
