@@ -156,8 +156,8 @@ func TestTree(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o666))
 	}
-	tree := func(notYet []string, paths ...string) []string {
-		problems, err := Tree(root, notYet, paths...)
+	tree := func(paths ...string) []string {
+		problems, err := Tree(root, paths...)
 		require.NoError(t, err)
 		for i, problem := range problems {
 			problems[i] = strings.TrimSuffix(problem, ": a comment of 81 columns: wrap it at 80 (a tab counts as 4)")
@@ -167,12 +167,7 @@ func TestTree(t *testing.T) {
 
 	assert.Equal(t, []string{
 		"other/testdata/a.go:3", "step1-a/a.go:2", "step2-b/b.go:2", "step2-b/b.go:3", "final/b.go:2",
-	}, tree(nil))
-	assert.Equal(t, []string{"step2-b/b.go:2", "step2-b/b.go:3"}, tree(nil, "step2-b", "step1-a/b.go"), "copies aside")
-	assert.Equal(t, []string{"final/b.go:2"}, tree([]string{"final/b.go"}, "./final/"), "asked for, mended or not")
-
-	const mended = " is mended, or not there: strike it out of NotYet in tools/look"
-	assert.Equal(t, []string{
-		"other/testdata/a.go:3", "final/fine.go" + mended, "nowhere.go" + mended, "final/a.go" + mended,
-	}, tree([]string{"step1-a/a.go", "final/fine.go", "nowhere.go", "step2-b/b.go", "final/b.go", "final/a.go"}))
+	}, tree())
+	assert.Equal(t, []string{"step2-b/b.go:2", "step2-b/b.go:3"}, tree("step2-b", "step1-a/b.go"), "copies aside")
+	assert.Equal(t, []string{"final/b.go:2"}, tree("./final/"))
 }

@@ -1,4 +1,4 @@
-// The whole workbook: which files are looked at, and which are not mended yet.
+// The whole workbook: which files are looked at.
 
 package look
 
@@ -13,37 +13,25 @@ import (
 )
 
 // Tree returns what is to be mended in the Go files below root, each with its
-// place, and leaves out the files in notYet. With paths, relative to root, it
-// returns what is to be mended in those files and directories, in notYet or
-// not. Of a file that chapters carry on unchanged it looks at the first copy.
-func Tree(root string, notYet []string, paths ...string) (problems []string, err error) {
+// place. With paths, relative to root, it looks at those files and directories
+// only. Of a file that chapters carry on unchanged it looks at the first copy.
+func Tree(root string, paths ...string) (problems []string, err error) {
 	files, err := originals(root)
 	if err != nil {
 		return nil, err
 	}
 
-	due := map[string]bool{} // files in notYet in which there is something to be mended
 	for _, file := range files {
 		if len(paths) > 0 && !slices.ContainsFunc(paths, file.below) {
 			continue
 		}
+
 		found, err := File(file.path, file.source)
 		if err != nil {
 			return nil, err
 		}
-
-		if len(paths) == 0 && slices.Contains(notYet, file.path) {
-			due[file.path] = len(found) > 0
-			continue
-		}
 		for _, f := range found {
 			problems = append(problems, fmt.Sprintf("%s:%d: %s", file.path, f.Line, f.Text))
-		}
-	}
-
-	for _, path := range notYet {
-		if len(paths) == 0 && !due[path] {
-			problems = append(problems, path+" is mended, or not there: strike it out of NotYet in tools/look")
 		}
 	}
 	return problems, nil

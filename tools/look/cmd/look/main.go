@@ -1,7 +1,6 @@
 // Look says what is to be mended in how the workbook's Go code looks. It is
 // what `make check` runs. With arguments, which are relative to the
-// workbook's root, it looks at those files and directories only, also at what
-// is left out otherwise because it is not mended yet.
+// workbook's root, it looks at those files and directories only.
 package main
 
 import (
@@ -28,7 +27,7 @@ func run(paths []string) (clean bool, err error) {
 		return false, err
 	}
 
-	problems, err := look.Tree(root, look.NotYet, paths...)
+	problems, err := look.Tree(root, paths...)
 	for _, problem := range problems {
 		fmt.Println(problem)
 	}
