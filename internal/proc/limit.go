@@ -66,8 +66,8 @@ func unlimit(group int) {
 // count runs as long as there are groups with a limit.
 func count() {
 	for {
-		pause, any := countPause()
-		if !any {
+		pause, some := countPause()
+		if !some {
 			return
 		}
 		time.Sleep(pause)
@@ -79,7 +79,7 @@ func count() {
 
 // countPause returns how long to wait before the next count, and whether there
 // is one: if not, the goroutine that asked is to end.
-func countPause() (pause time.Duration, any bool) {
+func countPause() (pause time.Duration, some bool) {
 	limits.Lock()
 	defer limits.Unlock()
 	if len(limits.of) == 0 {
