@@ -54,12 +54,14 @@ func TestSpec5(t *testing.T) {
 	// port returns the port that the server says it listens on.
 	port := func(t *testing.T, p *harness.Program) (port string) {
 		t.Helper()
-		harness.Eventually(t, soon, `"listening on HOST:PORT" on stdout`, func() (bool, string) {
-			m := regexp.MustCompile(`(?m)^listening on \S+:(\d+)$`).FindStringSubmatch(p.Stdout())
-			if m != nil {
-				port = m[1]
-			}
-			return m != nil, p.Stdout()
+		harness.Given(t, func() {
+			harness.Eventually(t, soon, `"listening on HOST:PORT" on stdout`, func() (bool, string) {
+				m := regexp.MustCompile(`(?m)^listening on \S+:(\d+)$`).FindStringSubmatch(p.Stdout())
+				if m != nil {
+					port = m[1]
+				}
+				return m != nil, fmt.Sprintf("%q", p.Stdout())
+			})
 		})
 		return port
 	}

@@ -33,8 +33,10 @@ type system6 struct {
 func (s system6) server(session time.Duration) *harness.Server {
 	s.t.Helper()
 	server := theServer.Serve(s.t, harness.Options{ZK: s.zk, Root: s.registry.Root, Session: session})
-	s.registry.Wait(soon6, "the new server", func(nodes []zktest.Node) bool {
-		return slices.ContainsFunc(nodes, func(n zktest.Node) bool { return n.Addr() == server.Addr })
+	harness.Given(s.t, func() {
+		s.registry.Wait(soon6, "the new server", func(nodes []zktest.Node) bool {
+			return slices.ContainsFunc(nodes, func(n zktest.Node) bool { return n.Addr() == server.Addr })
+		})
 	})
 	return server
 }
@@ -138,15 +140,17 @@ func TestSpec6(t *testing.T) {
 		summary := s.check(client, client.WaitSummary())
 
 		harness.Check(t, summary.Calls == 200, "200 calls", "%d", summary.Calls)
-		// Two calls that wait for delayed acknowledgements take 88 ms.
-		harness.Check(t, summary.Took < 4*time.Second, "200 calls in much less than 4s", "%v", summary.Took)
-
 		for _, line := range []string{
 			"pong ireader 93", "pi_r 3.1382045832", "pi_r 3.13827520401", "pi_r 3.13840796707",
 		} {
 			harness.Check(t, strings.Contains(client.Stdout(), server.Addr+" "+line+"\n"),
 				"the line "+line, "%s", client.Stdout())
 		}
+
+		// Two calls that wait for delayed acknowledgements take 88 ms.
+		harness.Usually(t, "length and body leave in two writes: "+
+			"the second waits for the acknowledgement of the first, some 40 ms")
+		harness.Check(t, summary.Took < 4*time.Second, "200 calls in much less than 4s", "%v", summary.Took)
 	})
 
 	t.Run("6.3 calls spread over the servers", func(t *testing.T) {

@@ -306,8 +306,10 @@ func TestSpec2(t *testing.T) {
 			c.WantEOF() // the server ends the connection first: its kernel remembers the port for a minute
 			c.Close()
 
-			code := s.Wait(5 * time.Second)
-			harness.Check(t, code == 0, "exit code 0", "%d at stop %d", code, 1+i)
+			harness.Given(t, func() {
+				code := s.Wait(5 * time.Second)
+				harness.Check(t, code == 0, "exit code 0", "%d at stop %d", code, 1+i)
+			})
 			s.WaitRefused(t, time.Second) // it may have workers that end after it
 			s = s.Restart(t)
 		}

@@ -316,8 +316,10 @@ func isTimeout(err error) bool {
 }
 
 // clip shortens a text to what belongs in a message.
-func clip(text string) string {
-	const most = 120
+func clip(text string) string { return clipTo(text, 120) }
+
+// clipTo shortens a text to at most so many bytes, and says how many it has.
+func clipTo(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}

@@ -22,6 +22,7 @@ type story struct {
 	last    string // the last thing the test did
 	lastAt  time.Duration
 	usually string
+	given   int             // how many Givens the test is in
 	scenes  []func() string // what else explains a failure
 	bombs   []func() string // what the fork bomb guard found, by program
 }
@@ -83,6 +84,16 @@ func Usually(t testing.TB, cause string) {
 	tell(t, func(s *story) { s.usually = cause })
 }
 
+// Given runs do, which sees to what a milestone stands on and isn't about, such
+// as a server that starts: the report of a failure in do names no usual cause,
+// for the milestone's own is none of it.
+func Given(t testing.TB, do func()) {
+	t.Helper()
+	tell(t, func(s *story) { s.given++ })
+	do()
+	tell(t, func(s *story) { s.given-- })
+}
+
 // Scene adds to the report of a failure what show returns then, such as the
 // processes or the znodes that the test plays with; "" adds nothing. It is
 // called on the test's goroutine.
@@ -111,10 +122,14 @@ func fail(t testing.TB, expected, got string) {
 	tell(t, func(own *story) { s = *own })
 	gotAt := time.Since(s.start)
 
+	if s.given > 0 {
+		s.usually = ""
+	}
 	if bomb := findBomb(&s); bomb != "" {
 		got, s.usually = bomb, "" // it names its own cause
 		starts.tellBomb(t)
 	}
+	got = excerpt(got)
 	for _, show := range s.scenes {
 		if scene := show(); scene != "" {
 			got = strings.TrimRight(got, "\n") + "\n" + scene

@@ -14,7 +14,7 @@ import (
 
 // startTimeout bounds the time from a program's start until it accepts
 // connections. Many of them may be starting at once, with the race detector.
-const startTimeout = 20 * time.Second
+var startTimeout = 20 * time.Second
 
 // A Server is a program that listens on Addr.
 type Server struct {
@@ -40,7 +40,7 @@ func StartServer(t testing.TB, bin string, args func(host, port string) []string
 	t.Cleanup(release)
 	l := &launch{bin: bin, args: args("127.0.0.1", strconv.Itoa(port)), output: o.Output, ignored: o.Ignored}
 	s := newServer(l, port, o.Env)
-	s.start(t)
+	Given(t, func() { s.start(t) })
 	return s
 }
 
@@ -50,6 +50,8 @@ func newServer(l *launch, port int, env []string) *Server {
 
 // Restart starts the same command line again, after the program has ended,
 // and waits until it accepts a connection. The Server returned is the new one.
+// If that fails, it is a matter of the milestone, such as a port that is taken:
+// it worked before.
 func (s *Server) Restart(t testing.TB) *Server {
 	t.Helper()
 	again := &Server{Addr: s.Addr, launch: s.launch, env: s.env}
@@ -63,13 +65,12 @@ func (s *Server) start(t testing.TB) {
 	what := "a connection accepted on " + s.Addr
 	Eventually(t, startTimeout, what, func() (bool, string) {
 		if s.Ended() { // asked before dialing: somebody else may listen there
-			Usually(t, "it doesn't know a flag that it was started with, or can't listen: its own words tell")
 			fail(t, what,
 				fmt.Sprintf("the program ended with exit code %d before it accepted a connection", s.exitCode()))
 		}
 		conn, err := net.DialTimeout("tcp", s.Addr, startTimeout)
 		if err != nil {
-			return false, err.Error()
+			return false, err.Error() + words(", while the program says", s.Stdout(), s.Stderr())
 		}
 		conn.Close()
 		return true, ""

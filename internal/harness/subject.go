@@ -59,10 +59,7 @@ func (p ServerProgram) launch(t testing.TB, o Options, host, port string) *launc
 	values["host"], values["port"] = host, port
 	args := append(o.Args(p.Flags...), host, port)
 
-	l, err := p.role().find(args, values, append([]string{"host", "port"}, required...))
-	if err != nil {
-		fail(t, "a server to test", err.Error())
-	}
+	l := p.role().mustFind(t, args, values, append([]string{"host", "port"}, required...))
 	l.output, l.ignored = o.Output, o.Ignored
 	return l
 }
@@ -84,7 +81,7 @@ func (p ServerProgram) Serve(t testing.TB, o Options) *Server {
 	t.Cleanup(release)
 
 	s := newServer(p.launch(t, o, "127.0.0.1", strconv.Itoa(port)), port, o.Env)
-	s.start(t)
+	Given(t, func() { s.start(t) })
 	ok = true
 	return s
 }
@@ -134,6 +131,18 @@ func (r role) needs(t testing.TB, option string) {
 	}
 }
 
+// mustFind is find for a test. One that can't be found, as it doesn't compile,
+// is reported once; other tests that want it are skipped.
+func (r role) mustFind(t testing.TB, args []string, values map[string]string, required []string) *launch {
+	t.Helper()
+	l, err := r.find(args, values, required)
+	if err != nil {
+		starts.tellLost(t, err.Error())
+		Given(t, func() { fail(t, "a "+r.flag+" to test", err.Error()) })
+	}
+	return l
+}
+
 // ClientOptions says how a milestone wants its client. A command gets the
 // durations in seconds, with a point.
 type ClientOptions struct {
@@ -162,10 +171,7 @@ func (p ClientProgram) Start(t testing.TB, o ClientOptions) *Client {
 		args = append(args, "-timeout", o.Timeout.String())
 	}
 
-	l, err := p.role().find(args, values, []string{"zk", "root", "n", "interval"})
-	if err != nil {
-		fail(t, "a client to test", err.Error())
-	}
+	l := p.role().mustFind(t, args, values, []string{"zk", "root", "n", "interval"})
 	return &Client{startIn(t, l, nil)}
 }
 
@@ -177,7 +183,23 @@ type startLog struct {
 	mu     sync.Mutex
 	proven map[string]bool
 	failed map[string]string // the first test that it failed
+	lost   map[string]string // the first test that had no program to start, by the reason
 	bomb   string            // the first test that found a fork bomb
+}
+
+// tellLost notes why there is no program to start. It skips the test if an
+// earlier one has said so.
+func (l *startLog) tellLost(t testing.TB, why string) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if name := l.lost[why]; name != "" {
+		t.Skipf("not asked: there is no program to test, see %s", name)
+	}
+	if l.lost == nil {
+		l.lost = map[string]string{}
+	}
+	l.lost[why] = testName(t)
 }
 
 // tellBomb notes that the program under test is a fork bomb: once is enough.

@@ -28,7 +28,7 @@ func aim(t *testing.T, program string) {
 	before := targets
 	t.Cleanup(func() { targets = before })
 	targets.program, targets.server, targets.client, targets.again = program, "", "", ""
-	starts.proven, starts.failed, starts.bomb = nil, nil, ""
+	starts.proven, starts.failed, starts.lost, starts.bomb = nil, nil, nil, ""
 }
 
 func TestReportOfAMilestone(t *testing.T) {
@@ -147,6 +147,61 @@ func TestAProgramThatDoesNotStartIsReportedOnce(t *testing.T) {
 	}
 	aim(t, "'"+Build(t, "testdata/server")+"' {host} {port}")
 	little.Serve(t, Options{}) // other flags may do
+}
+
+// Whatever wants it, in whichever way: one that doesn't compile is one report.
+func TestAProgramThatIsNotThereIsReportedOnce(t *testing.T) {
+	aim(t, "testdata") // no Go file in there
+	start := func(t testing.TB) { little.Start(t, Options{Grace: time.Second}, "127.0.0.1", "0") }
+	log := mustFail(t, func(t testing.TB) {
+		t = as{t, "TestSpec4/4.1_a"}
+		Usually(t, "the master does not wait for its children")
+		start(t)
+	})
+	assert.Contains(t, log, "no Go files")
+	assert.NotContains(t, log, "usually")
+
+	for _, start := range []func(t testing.TB){start, func(t testing.TB) { little.Serve(t, Options{}) }} {
+		t.Run("again", func(t *testing.T) {
+			defer func() { assert.True(t, t.Skipped()) }()
+			start(t)
+		})
+	}
+}
+
+// What a milestone's mistake usually is has nothing to do with a server that
+// doesn't start.
+func TestStartIsNoMatterOfTheMilestone(t *testing.T) {
+	aim(t, "sh -c 'echo sorry; exit 7' # {host} {port}")
+	log := mustFail(t, func(t testing.TB) {
+		Usually(t, "the length is big-endian")
+		little.Serve(t, Options{})
+	})
+	assert.Contains(t, log, "ended with exit code 7 before it accepted a connection")
+	assert.Contains(t, log, ", having said\n              sorry\n", "on standard output")
+	assert.NotContains(t, log, "usually")
+
+	aim(t, "'"+Build(t, "testdata/server")+"' {host} {port}")
+	log = mustFail(t, func(t testing.TB) {
+		Usually(t, "the port is taken")
+		s := little.Serve(t, Options{})
+		s.Kill()
+		s.launch.args = []string{"-c", "exit 7"}
+		s.Restart(t)
+	})
+	assert.Contains(t, log, "usually   the port is taken", "it has started before")
+}
+
+func TestServerOnAnotherPort(t *testing.T) {
+	aim(t, "sh -c 'echo starting >&2; echo listening on {host}:1{port}; exec sleep 100'")
+	before := startTimeout
+	defer func() { startTimeout = before }()
+	startTimeout = 500 * time.Millisecond
+	log := mustFail(t, func(t testing.TB) { little.Serve(t, Options{}) })
+	assert.Regexp(t, `connection refused, while the program says
+ +listening on 127.0.0.1:1\d+
+ +starting
+`, log)
 }
 
 func TestOptionsThatACommandLeavesNoPlaceFor(t *testing.T) {

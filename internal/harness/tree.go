@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -79,7 +80,8 @@ func (p *Program) scene() string {
 	case p.dismissed:
 		return ""
 	case p.Ended() && alone:
-		return fmt.Sprintf("%s, pid %d, has ended with exit code %d%s", name, p.PID, p.exitCode(), p.lastWords())
+		return fmt.Sprintf("%s, pid %d, has ended with exit code %d%s",
+			name, p.PID, p.exitCode(), p.lastWords())
 	case p.Ended():
 		return tree + fmt.Sprintf("\nthe master has ended with exit code %d%s", p.exitCode(), p.lastWords())
 	case alone:
@@ -88,18 +90,24 @@ func (p *Program) scene() string {
 	return tree
 }
 
-// lastWords returns the end of what the program logged, as the end of a
-// sentence.
-func (p *Program) lastWords() string {
-	lines := strings.Split(strings.TrimSpace(p.Stderr()), "\n")
-	if lines[0] == "" {
+// lastWords returns what there is to know of a program's end: what it logged,
+// or printed if it logged nothing, as the end of a sentence.
+func (p *Program) lastWords() string { return words(", having said", cmp.Or(p.Stderr(), p.Stdout())) }
+
+// words returns the beginning and the end of each of these texts, as the end of
+// a sentence; "" if they are empty.
+func words(verb string, texts ...string) string {
+	said := ""
+	for _, text := range texts {
+		text = strings.Trim(text, "\n")
+		if text != "" {
+			said += "\n" + excerpt(text)
+		}
+	}
+	if said == "" {
 		return ""
 	}
-	lines = lines[max(0, len(lines)-3):]
-	for i, line := range lines {
-		lines[i] = "  " + clip(line)
-	}
-	return ", having said\n" + strings.Join(lines, "\n")
+	return verb + strings.ReplaceAll(said, "\n", "\n  ")
 }
 
 // pidList writes sorted pids, runs of them as a range.

@@ -1,0 +1,42 @@
+// Excerpts: what a report shows of a long text.
+
+package harness
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// How many lines a report shows of a text that has more. What explains an end
+// may be said first, as in Go and Node, or last, as in Python.
+const (
+	excerptFirst = 6
+	excerptLast  = 3
+	excerptLine  = 300 // bytes of a line
+)
+
+// whereMore says how to see more than an excerpt.
+func whereMore() string {
+	switch {
+	case tracing():
+		return ", see below"
+	case strings.HasPrefix(targets.again, "make "):
+		return "; V=1 shows more of them"
+	}
+	return "; -v shows more of them"
+}
+
+// excerpt returns the first and the last lines of a text without its line end,
+// long ones cut short, and between them how many there are more.
+func excerpt(text string) string {
+	lines := strings.Split(text, "\n")
+	if more := len(lines) - excerptFirst - excerptLast; more > 1 {
+		note := fmt.Sprintf("… (%d lines more%s)", more, whereMore())
+		lines = slices.Replace(lines, excerptFirst, excerptFirst+more, note)
+	}
+	for i, line := range lines {
+		lines[i] = clipTo(line, excerptLine)
+	}
+	return strings.Join(lines, "\n")
+}
