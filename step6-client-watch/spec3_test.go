@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -173,13 +172,11 @@ func TestSpec3(t *testing.T) {
 		s.WaitServing(t, 2)
 		s.WaitWorkers(t, 5*time.Second, 2)
 
-		held := map[int]map[int]string{}
-		for _, pid := range s.Processes(t) {
-			held[pid] = harness.Descriptors(t, pid)
-		}
-		ours := harness.Descriptors(t, os.Getpid()) // what we gave to all of them
-		for _, pid := range s.Workers(t) {
-			spec3Inherited(t, pid, held, ours)
+		ends := s.Ends(t)
+		for _, end := range ends {
+			if end.PID != s.PID {
+				spec3Given(t, s.PID, end, ends)
+			}
 		}
 	})
 
@@ -287,45 +284,40 @@ func spec3Leave(t *testing.T, s *harness.Server, conns []*harness.Conn) {
 	})
 }
 
-// spec3Inherited checks the descriptors of one worker, given those of all
-// processes and those of this test. Sockets and pipes are recognised by their
-// number, which both ends of a pipe share.
-func spec3Inherited(t *testing.T, worker int, held map[int]map[int]string, ours map[int]string) {
+// spec3Given checks one end of a pipe, or a socket, that a worker holds, given
+// all that the processes hold beside the listening socket. What only that
+// worker has is its own affair. What it shares must lead to the master.
+func spec3Given(t *testing.T, master int, end harness.End, all []harness.End) {
 	t.Helper()
-	agreed := map[string]bool{} // what a worker may share with others
-	for fd := range 6 {
-		agreed[held[worker][fd]] = true
-	}
-	for _, target := range ours {
-		agreed[target] = true
-	}
+	got := func(other harness.End) string { return fmt.Sprintf("%v; and %v", end, other) }
 
-	for fd, target := range held[worker] {
-		if !strings.HasPrefix(target, "socket:") && !strings.HasPrefix(target, "pipe:") || agreed[target] {
+	alone, mastersToo, leads := true, false, false
+	for _, other := range all {
+		if other.Target != end.Target {
 			continue
 		}
-		for other, descriptors := range held {
-			for otherFD, otherTarget := range descriptors {
-				harness.Check(t, other == worker || otherTarget != target,
-					fmt.Sprintf("worker %d to hold nothing of other processes, beyond its descriptors 0 to 5", worker),
-					"its descriptor %d, %s, is descriptor %d of %d", fd, target, otherFD, other)
-			}
-		}
+		alone = alone && other.PID == end.PID
+		mastersToo = mastersToo || other.PID == master
+		leads = leads || other.PID == master && other.IsOther(end)
+	}
+	if alone {
+		return
 	}
 
-	for fd, target := range held[worker] {
-		// Both ends of a pipe have one number: the lifeline's write end looks
-		// like this.
-		for agreed := 4; agreed < 6; agreed++ {
-			harness.Check(t, fd < 6 || target != held[worker][agreed],
-				fmt.Sprintf("worker %d to hold one end of its pipes, as descriptors 4 and 5, and never the other",
-					worker),
-				"its descriptor %d, %s, is its descriptor %d once more, or the other end of it", fd, target, agreed)
+	for _, other := range all {
+		switch {
+		case other.Target != end.Target:
+		case other.PID == master:
+			harness.Check(t, end.IsPipe(),
+				fmt.Sprintf("worker %d without a socket of the master's, beside the listening one", end.PID),
+				"%s", got(other))
+		default:
+			harness.Check(t, !other.IsOther(end),
+				fmt.Sprintf("worker %d with one end of a pipe, and the other one in the master only", end.PID),
+				"%s", got(other))
 		}
 	}
-
-	harness.Check(t, strings.HasPrefix(held[worker][3], "socket:"),
-		fmt.Sprintf("the listener as descriptor 3 of worker %d", worker), "%v", held[worker])
-	harness.Check(t, strings.HasPrefix(held[worker][4], "pipe:"),
-		fmt.Sprintf("the lifeline as descriptor 4 of worker %d", worker), "%v", held[worker])
+	harness.Check(t, leads || !mastersToo,
+		fmt.Sprintf("worker %d with no pipe of the master's but those that lead to the master", end.PID),
+		"%v, which the master has, too, and not the other end", end)
 }

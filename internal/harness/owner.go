@@ -5,6 +5,7 @@ package harness
 
 import (
 	"fmt"
+	"iter"
 	"net"
 	"os"
 	"slices"
@@ -23,31 +24,53 @@ type socket struct {
 // ports identifies a connection on the loopback interface.
 type ports struct{ local, remote int }
 
-// sockets returns the TCP sockets of this machine, see proc_net_tcp(5).
-func sockets(t testing.TB) map[ports]socket {
+// A socketRow is one line of the kernel's table.
+type socketRow struct {
+	ports
+	socket
+	state string
+}
+
+// listening is the state of a socket that accepts connections.
+const listening = "0A"
+
+// socketRows yields the TCP sockets of this machine, see proc_net_tcp(5).
+func socketRows(t testing.TB) iter.Seq[socketRow] {
 	t.Helper()
 	NeedProc(t)
-	all := map[ports]socket{}
 
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // a kernel without IPv6
-		}
-		for line := range strings.Lines(string(text)) {
-			// sl local_address rem_address st tx_queue:rx_queue tr:tm->when
-			// retrnsmt uid timeout inode
-			fields := strings.Fields(line)
-			if len(fields) < 10 || fields[0] == "sl" {
-				continue
+	return func(yield func(socketRow) bool) {
+		for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				continue // a kernel without IPv6
 			}
+			for line := range strings.Lines(string(text)) {
+				// sl local_address rem_address st tx_queue:rx_queue tr:tm->when
+				// retrnsmt uid timeout inode
+				fields := strings.Fields(line)
+				if len(fields) < 10 || fields[0] == "sl" {
+					continue
+				}
 
-			_, unread, _ := strings.Cut(fields[4], ":")
-			n, _ := strconv.ParseInt(unread, 16, 64)
-			all[ports{hexPort(fields[1]), hexPort(fields[2])}] = socket{inode: fields[9], unread: int(n)}
+				_, unread, _ := strings.Cut(fields[4], ":")
+				n, _ := strconv.ParseInt(unread, 16, 64)
+				row := socketRow{ports{hexPort(fields[1]), hexPort(fields[2])}, socket{fields[9], int(n)}, fields[3]}
+				if !yield(row) {
+					return
+				}
+			}
 		}
 	}
+}
 
+// sockets returns the TCP sockets of this machine by their ports.
+func sockets(t testing.TB) map[ports]socket {
+	t.Helper()
+	all := map[ports]socket{}
+	for row := range socketRows(t) {
+		all[row.ports] = row.socket
+	}
 	return all
 }
 
