@@ -496,7 +496,7 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		c := harness.DialSmall(t, s.addr)
 		conn := s.conn()
-		c.Send(append(pings(400), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
+		c.Send(append(pings(1000), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
 		s.eventually("our side to end, replies being on their way", func() bool {
 			return conn.state == stateLingering && unacknowledged(conn) > 0
 		})
@@ -539,7 +539,7 @@ func TestConnLingersForWhoeverTakes(t *testing.T) {
 		lingering := func() (*harness.Conn, *Conn) {
 			c := harness.DialSmall(t, s.addr)
 			conn := s.conn()
-			c.Send(append(pings(400), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
+			c.Send(append(pings(1000), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
 			s.eventually("our side to end, replies being on their way", func() bool {
 				return conn.state == stateLingering && unacknowledged(conn) > 0
 			})
@@ -587,7 +587,7 @@ func TestConnLingersNotForTheDeaf(t *testing.T) {
 	s.start()
 	c := harness.DialSmall(t, s.addr)
 	conn := s.conn()
-	c.Send(append(pings(400), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
+	c.Send(append(pings(1000), harness.Frame(strings.Repeat(" ", MaxRequest+1))[:HeaderSize]...))
 	s.eventually("our side to end, replies being on their way", func() bool {
 		return conn.state == stateLingering && unacknowledged(conn) > 0
 	})

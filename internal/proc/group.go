@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -45,7 +46,8 @@ type Group struct {
 }
 
 // Start starts cmd in a process group of its own, out of reach of Ctrl-C in a
-// terminal, and returns when it runs. The group is killed when this process
+// terminal, and returns when it runs. The program heeds SIGHUP and SIGINT, even
+// if this process was told to ignore them. The group is killed when this process
 // ends. Start waits for the program in the background: cmd.Wait is not the
 // caller's to call, nor is cmd.StdoutPipe, see StartReading. Where the output
 // goes to a Writer, and not to a file, the program counts as ended when all who
@@ -55,6 +57,7 @@ func Start(cmd *exec.Cmd) (*Group, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
+	heed()
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -71,6 +74,18 @@ func Start(cmd *exec.Cmd) (*Group, error) {
 	}
 	return g, nil
 }
+
+// heed sees to it that programs don't inherit what nohup, or a shell for a
+// command in the background, made this process ignore: a program that is tested
+// would then ignore it, too. This process itself goes on ignoring it, but by
+// catching the signal, which a new program doesn't inherit.
+var heed = sync.OnceFunc(func() {
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+})
 
 // StartReading is Start for a program whose standard output is read while it
 // runs. The output ends when the last process that inherited it has ended; it

@@ -256,3 +256,21 @@ func TestWatchdogForgetsWhoIsGone(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "-- -12\n-- -23\n", string(output))
 }
+
+// A class may be graded under nohup, or in the background of a script, and the
+// programs obey their signals all the same.
+func TestStartHeedsSignalsThatItsOwnProcessIgnores(t *testing.T) {
+	const ignoring = `trap '' HUP INT; exec "$0"`
+	for _, sig := range []string{"HUP", "INT"} {
+		cmd := exec.Command("/bin/sh", "-c", ignoring, os.Args[0])
+		cmd.Env = append(os.Environ(), parentMarker+"=kill -"+sig+" $$; echo it lives on")
+		g, output, err := StartReading(cmd)
+		require.NoError(t, err)
+
+		said, err := io.ReadAll(output)
+		require.NoError(t, err)
+		require.NoError(t, output.Close())
+		require.NoError(t, g.WaitGone(patience))
+		assert.Equal(t, "EOF\n", string(said), "the program died before it said a word")
+	}
+}
