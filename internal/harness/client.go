@@ -4,6 +4,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -101,7 +102,7 @@ func (c *Client) Summary() Summary {
 	out = out[max(0, strings.LastIndex("\n"+out, "\ncalls ")):]
 	at := summaryLine.FindStringSubmatchIndex(out)
 	if at == nil {
-		fail(c.t, `a summary that begins with "calls 200, failed 0, in 50.1s"`, tail(c.Stdout()))
+		fail(c.t, `a summary that begins with "calls 200, failed 0, in 50.1s"`, cmp.Or(c.Stdout(), "no output"))
 	}
 
 	number := func(i int) (n int) {

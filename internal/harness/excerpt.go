@@ -30,10 +30,25 @@ func whereMore() string {
 // excerpt returns the first and the last lines of a text without its line end,
 // long ones cut short, and between them how many there are more.
 func excerpt(text string) string {
+	return shorten(text, excerptFirst, excerptLast, whereMore())
+}
+
+// listing returns a text as it is shown where somebody looks for more than an
+// excerpt.
+func listing(text string) string {
+	text = strings.TrimRight(text, "\n")
+	if text == "" {
+		text = "(nothing)"
+	}
+	return "    " + strings.ReplaceAll(shorten(text, mostFirst, mostLast, ""), "\n", "\n    ")
+}
+
+// shorten returns so many lines of a text's beginning and of its end. If there
+// are others, a line between them says how many, and where.
+func shorten(text string, first, last int, where string) string {
 	lines := strings.Split(text, "\n")
-	if more := len(lines) - excerptFirst - excerptLast; more > 1 {
-		note := fmt.Sprintf("… (%d lines more%s)", more, whereMore())
-		lines = slices.Replace(lines, excerptFirst, excerptFirst+more, note)
+	if more := len(lines) - first - last; more > 1 { // else the line that says so would take as much
+		lines = slices.Replace(lines, first, first+more, fmt.Sprintf("… (%d lines more%s)", more, where))
 	}
 	for i, line := range lines {
 		lines[i] = clipTo(line, excerptLine)

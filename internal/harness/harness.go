@@ -41,7 +41,7 @@ type Options struct {
 	Env     []string // more environment, as "NAME=value"
 	Flags   []string // more flags
 	Ignored string   // a signal that it is started with ignored, such as "HUP"
-	Output  *os.File // where output and log go, if not into files that Stdout and Stderr read
+	Output  *os.File // where output and log go, if not into what Stdout and Stderr return
 }
 
 // withDefaults fills in what a command line always says.

@@ -1,5 +1,5 @@
-// Programs: starting one in a process group of its own, with its output in
-// files, signalling it, and making sure that nothing of it is left behind.
+// Programs: starting one in a process group of its own, keeping what it says,
+// signalling it, and making sure that nothing of it is left behind.
 
 package harness
 
@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,20 +29,17 @@ const maxGroup = 64
 type Program struct {
 	PID int // of the process that was started, which is also its process group
 
-	t        testing.TB
-	cmd      *exec.Cmd
-	group    *proc.Group
-	exceeded func() int // how many processes it had when they were too many; 0: they never were
-	dir      string     // holds its output
-
-	follower  *follower // of what it logs; nil when nobody will see that
-	following sync.WaitGroup
+	t              testing.TB
+	cmd            *exec.Cmd
+	group          *proc.Group
+	exceeded       func() int // how many processes it had when they were too many; 0: they never were
+	stdout, stderr output
 
 	dismissed bool // see Dismiss
 }
 
 // Start starts the program bin with these arguments, in a new process group.
-// Its standard input is empty, its output goes to files. env, as "NAME=value",
+// Its standard input is empty, its output is kept, see Stdout. env, as "NAME=value",
 // is added to the test's own environment. The whole group is killed at the
 // end of the test, or of the test process.
 func Start(t testing.TB, bin string, env []string, args ...string) *Program {
@@ -63,11 +59,6 @@ func startIn(t testing.TB, l *launch, env []string) *Program {
 	did(t, "started %s, pid %d", l, p.PID)
 	tell(t, func(s *story) { s.bombs = append(s.bombs, p.bomb) })
 	Scene(t, p.scene)
-
-	if tracing() {
-		p.follower = &follower{p: p}
-		p.following.Go(p.follower.run)
-	}
 	return p
 }
 
@@ -88,16 +79,7 @@ func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string
 }
 
 func start(t testing.TB, l *launch, input string, env []string) (*Program, error) {
-	temp, err := proc.TempDir()
-	if err != nil {
-		return nil, err
-	}
 	p := &Program{t: t}
-	p.dir, err = os.MkdirTemp(temp, "run-")
-	if err != nil {
-		return nil, err
-	}
-
 	p.cmd = exec.Command(l.bin, l.args...)
 	if l.ignored != "" {
 		// A shell does it: we couldn't undo it, and others are started
@@ -108,34 +90,25 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	p.cmd.Dir = l.cwd
 	p.cmd.Env = append(environment(), env...)
 
-	// Files, not pipes: a pipe would make Wait wait for every process that
-	// inherited it.
-	name := filepath.Join(p.dir, "stdin")
-	if err := os.WriteFile(name, []byte(input), 0o600); err != nil {
-		return nil, err
+	if input != "" {
+		stdin, err := openText(input)
+		if err != nil {
+			return nil, err
+		}
+		defer stdin.Close()
+		p.cmd.Stdin = stdin
 	}
-	stdin, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer stdin.Close()
 
-	stdout, err := os.Create(filepath.Join(p.dir, "stdout"))
-	if err != nil {
-		return nil, err
+	stdout, stderr, err := l.output, l.output, error(nil)
+	if l.output == nil {
+		stdout, stderr, err = p.openOutput()
+		if err != nil {
+			return nil, err
+		}
+		defer stdout.Close()
+		defer stderr.Close()
 	}
-	defer stdout.Close()
-
-	stderr, err := os.Create(filepath.Join(p.dir, "stderr"))
-	if err != nil {
-		return nil, err
-	}
-	defer stderr.Close()
-
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, stdout, stderr
-	if l.output != nil {
-		p.cmd.Stdout, p.cmd.Stderr = l.output, l.output
-	}
+	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
 
 	p.group, err = proc.Start(p.cmd)
 	if err != nil {
@@ -144,11 +117,51 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	p.PID = p.group.PID
 	p.exceeded = p.group.Limit(maxGroup)
 
+	if l.output == nil {
+		if tracing() {
+			p.stderr.tell = func(line string) { saw(t, "%d stderr: %s", p.PID, clip(line)) }
+		}
+		go p.stdout.follow()
+		go p.stderr.follow()
+	}
+
 	go func() {
 		<-p.group.Done()
 		saw(t, "pid %d ended with exit code %d", p.PID, p.exitCode())
 	}()
 	return p, nil
+}
+
+// openOutput returns the program's ends of the pipes of its two outputs.
+func (p *Program) openOutput() (stdout, stderr *os.File, err error) {
+	stdout, err = p.stdout.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	stderr, err = p.stderr.open()
+	if err != nil {
+		stdout.Close()
+		return nil, nil, err
+	}
+	return stdout, stderr, nil
+}
+
+// openText returns a file to read the text from.
+func openText(text string) (*os.File, error) {
+	temp, err := proc.TempDir()
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp(temp, "stdin-")
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+
+	if _, err := file.WriteString(text); err != nil {
+		return nil, err
+	}
+	return os.Open(file.Name())
 }
 
 // environment is the test's own without what would change a program's
@@ -211,20 +224,13 @@ func (p *Program) Wait(timeout time.Duration) int {
 // called on any goroutine.
 func (p *Program) Ended() bool { return p.group.Ended() }
 
-// Stdout returns what the program has printed so far.
-func (p *Program) Stdout() string { return p.output("stdout") }
+// Stdout returns what the program has printed so far. Of more than some
+// megabytes it is the beginning and the end. There is nothing if
+// Options.Output takes it.
+func (p *Program) Stdout() string { return p.stdout.String() }
 
-// Stderr returns what the program has logged so far.
-func (p *Program) Stderr() string { return p.output("stderr") }
-
-func (p *Program) output(name string) string {
-	p.t.Helper()
-	text, err := os.ReadFile(filepath.Join(p.dir, name))
-	if err != nil {
-		p.t.Fatalf("read the program's %s: %v", name, err)
-	}
-	return string(text)
-}
+// Stderr returns what the program has logged so far, with the bounds of Stdout.
+func (p *Program) Stderr() string { return p.stderr.String() }
 
 // exitCode waits until the process that was started has ended.
 func (p *Program) exitCode() int {
@@ -261,17 +267,15 @@ func (p *Program) cleanup() {
 		p.t.Error(bomb)
 	}
 
-	p.following.Wait()
-	if p.follower != nil {
-		p.follower.catchUp() // with what came after that process's end
-	}
+	p.stdout.close()
+	p.stderr.close()
 	if crash := findCrash(p.Stderr()); crash != "" {
 		p.t.Errorf("a process of the program crashed: %s", crash)
 	}
 	_, _, ok := milestone(p.t)
 	if p.t.Failed() && (tracing() || !ok) {
 		p.t.Logf("the program: %s\nstdout:\n%s\nstderr:\n%s",
-			strings.Join(p.cmd.Args, " "), tail(p.Stdout()), tail(p.Stderr()))
+			strings.Join(p.cmd.Args, " "), listing(p.Stdout()), listing(p.Stderr()))
 	}
 }
 
@@ -287,25 +291,4 @@ func findCrash(log string) string {
 		}
 	}
 	return ""
-}
-
-// tail returns the last lines of a text, indented.
-func tail(text string) string {
-	const most = 30
-	text = strings.TrimRight(text, "\n")
-	if text == "" {
-		return "    (nothing)"
-	}
-
-	lines := strings.Split(text, "\n")
-	if cut := len(lines) - most; cut > 0 {
-		lines = append([]string{fmt.Sprintf("(%d lines before)", cut)}, lines[cut:]...)
-	}
-	for i, line := range lines {
-		if len(line) > 500 {
-			line = line[:500] + "…"
-		}
-		lines[i] = "    " + line
-	}
-	return strings.Join(lines, "\n")
 }

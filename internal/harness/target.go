@@ -100,7 +100,7 @@ type launch struct {
 	args []string
 	cwd  string // "" is the test's own
 
-	output  *os.File // for both kinds of output; nil: files
+	output  *os.File // for both kinds of output; nil: they are kept
 	ignored string   // the signal that is ignored; "" for none
 }
 

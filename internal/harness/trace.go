@@ -5,11 +5,8 @@
 package harness
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,48 +47,4 @@ func (tr *trace) String() string {
 		lines = append(lines, fmt.Sprintf("           … (%d lines)", tr.dropped))
 	}
 	return strings.Join(append(lines, tr.last...), "\n")
-}
-
-// A follower adds the lines of a program's standard error to the trace.
-type follower struct {
-	p    *Program
-	read int64  // bytes so far
-	line string // the beginning of a line that is still coming
-}
-
-// run adds lines as they come, until the process that was started has ended. It
-// looks a hundred times a second, which is how exact the lines' times are.
-// Between two looks it has no file open: tests count them.
-func (f *follower) run() {
-	for {
-		f.catchUp()
-		select {
-		case <-f.p.group.Done():
-			return
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-func (f *follower) catchUp() {
-	file, err := os.Open(filepath.Join(f.p.dir, "stderr"))
-	if err != nil {
-		return
-	}
-	defer file.Close()
-	if _, err := file.Seek(f.read, io.SeekStart); err != nil {
-		return
-	}
-
-	in := bufio.NewReader(file)
-	for {
-		part, err := in.ReadString('\n')
-		f.read += int64(len(part))
-		f.line += part
-		if err != nil {
-			return
-		}
-		saw(f.p.t, "%d stderr: %s", f.p.PID, clip(strings.TrimSuffix(f.line, "\n")))
-		f.line = ""
-	}
 }

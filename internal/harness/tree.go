@@ -76,6 +76,7 @@ func (p *Program) scene() string {
 	name := filepath.Base(p.cmd.Path)
 	tree := p.Tree()
 	alone := !strings.Contains(tree, "─")
+
 	switch {
 	case p.dismissed:
 		return ""
