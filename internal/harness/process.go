@@ -39,9 +39,9 @@ type Program struct {
 }
 
 // Start starts the program bin with these arguments, in a new process group.
-// Its standard input is empty, its output is kept, see Stdout. env, as "NAME=value",
-// is added to the test's own environment. The whole group is killed at the
-// end of the test, or of the test process.
+// Its standard input is empty, its output is kept, see Stdout. env, as
+// "NAME=value", is added to the test's own environment. The whole group is
+// killed at the end of the test, or of the test process.
 func Start(t testing.TB, bin string, env []string, args ...string) *Program {
 	t.Helper()
 	return startIn(t, &launch{bin: bin, args: args}, env)
