@@ -140,11 +140,11 @@ fuzz: ## fuzz every parser of bytes from strangers, each for TIME=20s
 
 # The comparison is of programs as they are used: without the race detector.
 .PHONY: bench
-bench: whole ## measure it beside what people would use instead, about 5 minutes; plots go to final/bench
+bench: whole ## measure it beside what people would use instead, about 8 minutes; plots go to final/bench
 	@mkdir -p bin
 	@go build -o bin/ ./final/cmd/server
 	@cd tools; go build -o ../bin/ ./bench/cmd/bench
-	@bin/bench -svg final/bench
+	@bin/bench -svg final/bench -rivals "$$RIVALS"
 
 ROUNDS = 10
 

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // running starts a server for the length of the test.
 func running(t *testing.T, name string, workers int) *server {
 	t.Helper()
-	s, err := start(t.Context(), name, harness.Build(t, "../../final/cmd/server"), workers)
+	s, err := start(t.Context(), contender{server: name, workers: workers}, harness.Build(t, "../../final/cmd/server"))
 	require.NoError(t, err)
 	t.Cleanup(s.stop)
 	return s
@@ -264,8 +264,70 @@ func TestTheWholeRunStopsWhatItStarted(t *testing.T) {
 }
 
 func TestAServerThatCanNotStartSaysWhy(t *testing.T) {
-	_, err := start(t.Context(), "no such rival", "", 1)
+	_, err := start(t.Context(), contender{server: "no such rival"}, "")
 	require.ErrorContains(t, err, `there is no server "no such rival"`)
-	_, err = start(t.Context(), ours, "/nonexistent", 1)
+	_, err = start(t.Context(), contender{server: ours, workers: 1}, "/nonexistent")
 	require.ErrorContains(t, err, "/nonexistent")
+	_, err = start(t.Context(), Command{"theirs", "echo no port {port}; exit 3"}.contender(), "")
+	require.ErrorContains(t, err, "the server has ended")
+	require.ErrorContains(t, err, "no port")
+}
+
+func TestCommandsThatTakePart(t *testing.T) {
+	for text, want := range map[string][]Command{
+		"":                               nil,
+		" ; ":                            nil,
+		"a=serve {host} {port}":          {{"a", "serve {host} {port}"}},
+		"a=X=1 serve {port}; b=b:{port}": {{"a", "X=1 serve {port}"}, {"b", "b:{port}"}},
+	} {
+		all, err := ParseCommands(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, all, text)
+	}
+	for _, text := range []string{
+		"serve {port}", "a=", "=serve {port}", "a=serve", "a=x {port};a=y {port}", "gnet=x {port}",
+	} {
+		_, err := ParseCommands(text)
+		require.Error(t, err, text)
+	}
+}
+
+// A rival of the reader's has several processes, which all count.
+func TestACommandIsMeasured(t *testing.T) {
+	server := harness.Build(t, "../../final/cmd/server")
+	config := Config{
+		Server: server, Rounds: 1, Window: 20 * time.Millisecond, Only: []string{"C1"}, Log: &bytes.Buffer{},
+		Rivals: []Command{{"theirs", server + " -workers 3 -zk 127.0.0.1:1 {host} {port}"}},
+	}
+	report, err := Run(t.Context(), config)
+	require.NoError(t, err)
+	require.Positive(t, report.Rounds["C1"][0]["theirs"].Calls)
+	require.Positive(t, report.Rounds["C1"][0]["theirs"].DriverCPU)
+	require.Contains(t, report.Tables()[1].String(), "theirs")
+
+	s, err := start(t.Context(), config.Rivals[0].contender(), "")
+	require.NoError(t, err)
+	defer s.stop()
+	require.Len(t, s.pids, 4)
+}
+
+func TestADisturbedSampleIsTakenAgain(t *testing.T) {
+	others := []float64{0.5, 0.3, 0.01, 0}
+	c := contender{name: "quiet at last", server: goroutine, drive: func(Job) (Result, error) {
+		r := Result{Calls: 1, Seconds: 1, Others: others[0]}
+		others = others[1:]
+		return r, nil
+	}}
+	report := &Report{}
+	result, err := Config{}.undisturbed(t.Context(), report, c, c1)
+	require.NoError(t, err)
+	require.Equal(t, 0.01, result.Others)
+	require.Equal(t, 1, report.Samples)
+	require.Zero(t, report.Disturbed)
+
+	others = []float64{0.5, 0.3, 0.4, 0.6, 0}
+	result, err = Config{}.undisturbed(t.Context(), report, c, c1)
+	require.NoError(t, err)
+	require.Equal(t, 0.3, result.Others, "the least of a few")
+	require.Equal(t, 1, report.Disturbed)
 }

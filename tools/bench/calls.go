@@ -190,21 +190,33 @@ func timed(call func() error) step {
 	}
 }
 
-// shared drives one client of net/rpc that Depth goroutines share.
+// shared drives a client of net/rpc for each server, which Depth goroutines
+// share. Chance decides which makes the next call.
 func shared(job Job) (Result, error) {
-	c, err := netrpc.Dial("tcp", job.Addr)
-	if err != nil {
-		return Result{}, err
+	var clients []*netrpc.Client
+	end := func() {
+		for _, c := range clients {
+			c.Close()
+		}
 	}
+	for _, addr := range job.Addrs {
+		c, err := netrpc.Dial("tcp", addr)
+		if err != nil {
+			end()
+			return Result{}, err
+		}
+		clients = append(clients, c)
+	}
+
 	var steps []step
 	for range job.Depth {
 		steps = append(steps, timed(func() error {
 			var reply string
-			err := c.Call("Service.Ping", greeting, &reply)
+			err := clients[rand.N(len(clients))].Call("Service.Ping", greeting, &reply)
 			return check(reply, err)
 		}))
 	}
-	return closedLoop(job, steps, func() { c.Close() })
+	return closedLoop(job, steps, end)
 }
 
 // client drives one of our clients, which Depth goroutines share.

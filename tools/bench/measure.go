@@ -6,8 +6,10 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -32,25 +34,45 @@ type Job struct {
 
 // meter measures what processes use from start to stop.
 type meter struct {
-	pids  []int
+	pids  []int // the server's; this process is the driver
 	began time.Time
-	cpu   time.Duration
+	spent spent
+}
+
+// spent is processor time.
+type spent struct {
+	server, driver, idle time.Duration
+}
+
+// look reads what has been spent until now.
+func look(pids []int) (s spent, err error) {
+	var err1, err2, err3 error
+	s.server, err1 = usage.CPUTime(pids)
+	s.driver, err2 = usage.CPUTime([]int{os.Getpid()})
+	s.idle, err3 = usage.Idle()
+	return s, errors.Join(err1, err2, err3)
 }
 
 func startMeter(pids []int) (meter, error) {
-	cpu, err := usage.CPUTime(pids)
-	return meter{pids, time.Now(), cpu}, err
+	now, err := look(pids)
+	return meter{pids, time.Now(), now}, err
 }
 
 // stop enters it all into a Result. Connections must still be open: their
 // memory counts.
 func (m meter) stop(r *Result) error {
 	r.Seconds = time.Since(m.began).Seconds()
-	cpu, err := usage.CPUTime(m.pids)
+	now, err := look(m.pids)
 	if err != nil {
 		return err
 	}
-	r.CPU = cpu - m.cpu
+	r.CPU = now.server - m.spent.server
+	r.DriverCPU = now.driver - m.spent.driver
+
+	all := r.Seconds * float64(runtime.NumCPU())
+	accounted := r.CPU + r.DriverCPU + now.idle - m.spent.idle
+	r.Others = max(0, 1-accounted.Seconds()/all)
+
 	r.Resident, r.RSS, err = usage.Memory(m.pids)
 	return err
 }

@@ -45,7 +45,7 @@ func (r *Report) Plots() map[string]plot.Plot {
 
 // series are the contenders' medians at those shapes.
 func (r *Report) series(shapes []Shape, x func(Shape) float64, y func(Result) float64) (all []plot.Series) {
-	for _, name := range []string{ours, raw, goroutine, gob, jsonRPC} {
+	for _, name := range []string{ours, bareEpoll, gnetLoops, goroutine, gob} {
 		s := plot.Series{Name: legend(name)}
 		for _, shape := range shapes {
 			if values := r.Rounds.Values(shape.Name, name, y); len(values) > 0 {
@@ -60,7 +60,7 @@ func (r *Report) series(shapes []Shape, x func(Shape) float64, y func(Result) fl
 }
 
 func (r *Report) idleSeries() (all []plot.Series) {
-	for _, name := range []string{ours, raw, goroutine} {
+	for _, name := range idleServers {
 		s := plot.Series{Name: legend(name)}
 		for _, p := range r.Idle[name] {
 			s.Points = append(s.Points, plot.Point{X: float64(p.Conns), Y: float64(p.Resident) / (1 << 20)})
@@ -77,8 +77,10 @@ func legend(name string) string {
 	switch name {
 	case ours:
 		return "this server"
-	case raw:
-		return "raw echo, no JSON"
+	case bareEpoll:
+		return "bare epoll, no JSON"
+	case gnetLoops:
+		return "gnet + our handler"
 	case goroutine:
 		return "goroutine + handler"
 	}

@@ -47,34 +47,55 @@ type server struct {
 	log   *os.File    // its standard error
 }
 
-// start starts a server and waits until it can be called. It is told to stop
-// when ctx ends, which also ends what is measured. binary is our server's
-// program; workers, its number of workers.
-func start(ctx context.Context, name, binary string, workers int) (*server, error) {
-	cmd := exec.Command("/proc/self/exe", role, name)
-	if name == ours {
-		// Nobody answers for ZooKeeper there, so it stays unregistered.
-		cmd = exec.Command(binary, "-workers", strconv.Itoa(workers), "-max-conns", "0", "-zk", "127.0.0.1:1",
-			"127.0.0.1", "0")
-	}
+// start starts a contender's server and waits until it can be called. It is
+// told to stop when ctx ends, which also ends what is measured. binary is our
+// server's program.
+func start(ctx context.Context, c contender, binary string) (s *server, err error) {
 	log, err := os.CreateTemp("", "bench-*.log")
 	if err != nil {
 		return nil, err
 	}
 	os.Remove(log.Name())
-	cmd.Stderr = log
 
-	group, out, err := proc.StartReading(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("start the server %q: %w", name, err)
+	switch {
+	case c.line != "":
+		s, err = startLine(ctx, c.line, log)
+	case c.server == ours:
+		// Nobody answers for ZooKeeper there, so it stays unregistered.
+		s, err = startTelling(ctx, log, binary, "-workers", strconv.Itoa(c.workers), "-max-conns", "0",
+			"-zk", "127.0.0.1:1", "127.0.0.1", "0")
+	default:
+		s, err = startTelling(ctx, log, "/proc/self/exe", role, c.server)
 	}
-	s := &server{group: group, log: log}
-	s.told = context.AfterFunc(ctx, func() { _ = group.Signal(syscall.SIGTERM) })
-	if err := s.await(out); err != nil {
-		s.stop()
-		return nil, fmt.Errorf("the server %q did not get ready%s", name, s.lastWords())
+	if err != nil {
+		return nil, fmt.Errorf("start the server %q: %w", c.server, err)
 	}
 	return s, nil
+}
+
+// startTelling starts a server that tells where it listens, and which its
+// processes are.
+func startTelling(ctx context.Context, log *os.File, program string, args ...string) (*server, error) {
+	cmd := exec.Command(program, args...)
+	cmd.Stderr = log
+	group, out, err := proc.StartReading(cmd)
+	if err != nil {
+		return nil, err
+	}
+
+	s := newServer(ctx, group, log)
+	err = s.await(out)
+	if err != nil {
+		s.stop()
+		return nil, fmt.Errorf("it did not get ready%s", s.lastWords())
+	}
+	return s, nil
+}
+
+// newServer returns one that has just been started.
+func newServer(ctx context.Context, group *proc.Group, log *os.File) *server {
+	told := context.AfterFunc(ctx, func() { _ = group.Signal(syscall.SIGTERM) })
+	return &server{group: group, log: log, told: told}
 }
 
 // await reads what the server prints until all of its processes are named. It

@@ -10,10 +10,16 @@ import (
 
 // A Report is everything that was measured.
 type Report struct {
+	// The figures.
 	Rounds      Rounds
 	Idle        map[string][]IdlePoint // by server
 	Computation *Computation           // nil: not measured
-	Notes       []string               // what the reader must know
+
+	// What the reader must know.
+	Rivals    []string // the names of those that Config adds
+	Samples   int      // that were taken
+	Disturbed int      // of them, while other processes took more than MaxOthers of the machine
+	Notes     []string
 }
 
 // An IdlePoint is a server's memory with that many idle connections.
@@ -85,12 +91,14 @@ func (r *Report) servers(title string, shapes []Shape) figures.Table {
 	t := figures.Table{
 		Title: title,
 		Heading: []string{
-			"load", "server", "calls/s", "least … most", "p50", "p99", "server CPU/call", "resident", "sum of RSS",
+			"load", "server", "calls/s", "least … most", "p50", "p99", "server CPU/call", "driver CPU/call",
+			"resident", "sum of RSS",
 		},
 	}
 
+	names := slices.Concat([]string{ours, bareEpoll, gnetLoops, raw, goroutine, gob, jsonRPC}, r.Rivals)
 	for _, shape := range shapes {
-		for _, name := range []string{ours, raw, goroutine, gob, jsonRPC} {
+		for _, name := range names {
 			m := r.measured(shape, name)
 			if m.none() {
 				continue
@@ -100,7 +108,7 @@ func (r *Report) servers(title string, shapes []Shape) figures.Table {
 				shape.String(), name,
 				figures.Thousands(m.median(rate)), m.spread(rate).Range(figures.Thousands),
 				figures.Nanoseconds(m.median(p50)), figures.Nanoseconds(m.median(p99)),
-				figures.Nanoseconds(m.median(perCall)),
+				figures.Nanoseconds(m.median(perCall)), figures.Nanoseconds(m.median(driver)),
 				figures.MiB(m.median(resident)), figures.MiB(m.median(rss)),
 			})
 		}
@@ -157,7 +165,7 @@ func (r *Report) idle() figures.Table {
 	}
 
 	for i := range idlePoints {
-		for _, name := range []string{ours, raw, goroutine} {
+		for _, name := range idleServers {
 			points := r.Idle[name]
 			if len(points) <= i+1 { // the first is without connections
 				continue

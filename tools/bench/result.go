@@ -13,7 +13,14 @@ type Result struct {
 	Calls    int64
 	Seconds  float64 // the window
 	P50, P99 time.Duration
-	Allocs   float64 // allocations a call in the driver, if it counts them
+
+	// Of the process that makes the calls.
+	Allocs    float64       // allocations a call, if the driver counts them
+	DriverCPU time.Duration // in the window
+
+	// Others is the share of the machine's processor time that neither the
+	// server nor the driver used in the window, nor was idle.
+	Others float64
 
 	// Of all the server's processes.
 	CPU      time.Duration // in the window
@@ -27,6 +34,9 @@ func (r Result) Rate() float64 { return float64(r.Calls) / r.Seconds }
 
 // PerCall returns the server's processor time for one call.
 func (r Result) PerCall() time.Duration { return r.CPU / time.Duration(max(r.Calls, 1)) }
+
+// DriverPerCall returns the processor time for one call of whoever makes it.
+func (r Result) DriverPerCall() time.Duration { return r.DriverCPU / time.Duration(max(r.Calls, 1)) }
 
 // A Shape is how much load there is at a time.
 type Shape struct {
@@ -44,7 +54,7 @@ var (
 	targetShapes = []Shape{c1, c2, c3, c4}
 	plotShapes   = []Shape{{"8x1", 8, 1}, {"256x1", 256, 1}, {"8x4", 8, 4}, {"8x16", 8, 16}}
 	clientShapes = []Shape{{"G=1", 1, 1}, {"G=64", 1, 64}, {"G=512", 1, 512}}
-	choiceShapes = []Shape{{"ten servers", 1, 64}}
+	choiceShapes = []Shape{{"ten servers", 1, 64}, {"ten servers G=512", 1, 512}}
 )
 
 func (s Shape) String() string {
@@ -91,6 +101,7 @@ func (r Rounds) Ratios(shape, who, against string, figure func(Result) float64) 
 func rate(r Result) float64     { return r.Rate() }
 func seconds(r Result) float64  { return 1 / r.Rate() } // per call: with one at a time, the round trip
 func perCall(r Result) float64  { return float64(r.PerCall()) }
+func driver(r Result) float64   { return float64(r.DriverPerCall()) }
 func p50(r Result) float64      { return float64(r.P50) }
 func p99(r Result) float64      { return float64(r.P99) }
 func resident(r Result) float64 { return float64(r.Resident) }

@@ -1,12 +1,13 @@
-// The rivals: what people would write instead of this server, with the
-// standard library and a goroutine per connection. Each serves until its
+// The rivals: what people would write instead of this server, most of them with
+// the standard library and a goroutine per connection. Each serves until its
 // process ends.
+
+//go:build linux
 
 package bench
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"net"
 	netrpc "net/rpc"
@@ -41,8 +42,11 @@ const readSize = 4096
 // serveRival serves as that rival on a free port of 127.0.0.1, and calls
 // listening with the address. It returns when it can't accept any more.
 func serveRival(name string, listening func(net.Addr)) error {
+	if name == gnetLoops {
+		return serveGnet(listening)
+	}
 	serve, ok := rivals[name]
-	if !ok {
+	if !ok && name != bareEpoll {
 		return fmt.Errorf("there is no server %q", name)
 	}
 
@@ -54,6 +58,9 @@ func serveRival(name string, listening func(net.Addr)) error {
 	}
 
 	listening(ln.Addr())
+	if name == bareEpoll {
+		return serveBareEpoll(ln)
+	}
 
 	for {
 		conn, err := ln.Accept()
@@ -91,21 +98,23 @@ func answer(conn net.Conn) {
 			return
 		}
 
-		out = out[:0]
 		decoder.Feed(buf[:n])
-		for {
-			body, ok := decoder.Next()
-			if !ok {
-				break
-			}
-			at := len(out)
-			out = service.Answer(body).Append(append(out, make([]byte, rpc.HeaderSize)...)) // in place, as ours does it
-			binary.LittleEndian.PutUint32(out[at:], uint32(len(out)-at-rpc.HeaderSize))
-		}
-
+		out = appendReplies(out[:0], decoder, service)
 		if _, err := conn.Write(out); err != nil {
 			return
 		}
+	}
+}
+
+// appendReplies appends the frames of the replies to all requests that are
+// whole by now, and returns the extended slice.
+func appendReplies(out []byte, decoder *rpc.Decoder, service rpc.Service) []byte {
+	for {
+		body, ok := decoder.Next()
+		if !ok {
+			return out
+		}
+		out = rpc.AppendReply(out, service.Answer(body))
 	}
 }
 

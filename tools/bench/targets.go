@@ -48,6 +48,16 @@ func (r *Report) Targets() []Target {
 	const same = "goroutine per connection, same handler"
 	const least, most = false, true // what a bound is
 	targets := []Target{
+		ratio("C1 calls/s", "gnet, same handler", "C1", ours, gnetLoops, least, 1.6, rate),
+		ratio("C2 calls/s", "gnet, same handler", "C2", ours, gnetLoops, least, 1, rate),
+		ratio("C3 calls/s", "gnet, same handler", "C3", ours, gnetLoops, least, 1.5, rate),
+		ratio("C4 calls/s", "gnet, same handler", "C4", ours, gnetLoops, least, 1.1, rate),
+		ratio("C2 calls/s", "bare epoll", "C2", ours, bareEpoll, least, 0.85, rate),
+		ratio("C4 calls/s", "bare epoll", "C4", ours, bareEpoll, least, 0.85, rate),
+		ratio("C3 calls/s", "bare epoll, same pipelining", "C3", ours, bareEpoll, least, 0.5, rate),
+		ratio("C2 server CPU per call", "bare epoll", "C2", ours, bareEpoll, most, 1.3, perCall),
+		ratio("C2 p99 latency", "gnet, same handler", "C2", ours, gnetLoops, most, 1, p99),
+		ratio("C4 p99 latency", "gnet, same handler", "C4", ours, gnetLoops, most, 1, p99),
 		ratio("C1 calls/s", "raw echo", "C1", ours, raw, least, 1.05, rate),
 		ratio("C2 calls/s", "raw echo", "C2", ours, raw, least, 0.95, rate),
 		ratio("C4 calls/s", "raw echo", "C4", ours, raw, least, 0.95, rate),
@@ -67,6 +77,10 @@ func (r *Report) Targets() []Target {
 		ratio("client calls/s, G=512", "net/rpc's client", "G=512", ourClient, gob, least, 4, rate),
 		ratio("client calls/s, ten servers, G=64", "a server at random",
 			"ten servers", ourClient, randomClient, least, 0.9, rate),
+		ratio("client calls/s, ten servers, G=64", "net/rpc's client",
+			"ten servers", ourClient, gob, least, 4, rate),
+		ratio("client calls/s, ten servers, G=512", "net/rpc's client",
+			"ten servers G=512", ourClient, gob, least, 4, rate),
 		{"client allocations a call, G=64", "", most, 6, figures.Digits,
 			r.Rounds.Values("G=64", ourClient, allocs)},
 		{"connections on the fuller worker, C2", "", most, 0.6, figures.Percent,

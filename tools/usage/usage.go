@@ -1,10 +1,12 @@
 //go:build linux
 
 // Package usage reads what processes have used, and hold: processor time and
-// memory. Both benchmarks look at those of the servers.
+// memory. Both benchmarks look at those of the servers. It also tells how busy
+// the machine was as a whole.
 package usage
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -26,6 +28,27 @@ func CPUTime(pids []int) (sum time.Duration, err error) {
 		sum += time.Duration(ts.Nano())
 	}
 	return sum, nil
+}
+
+// Idle returns the time for which the machine's processors have had nothing to
+// do since it was started, all of them together, in steps of 10 ms.
+func Idle() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+
+	// cpu  user nice system idle iowait irq softirq steal …
+	line, _, _ := strings.Cut(string(text), "\n")
+	words := strings.Fields(line)
+	if len(words) < 6 || words[0] != "cpu" {
+		return 0, fmt.Errorf("/proc/stat begins with %q", line)
+	}
+	idle, err1 := strconv.ParseInt(words[4], 10, 64)
+	waiting, err2 := strconv.ParseInt(words[5], 10, 64)
+
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on everything that Go runs on
+	return time.Duration(idle+waiting) * tick, errors.Join(err1, err2)
 }
 
 // Memory returns the bytes in memory of a server's processes, and the plain

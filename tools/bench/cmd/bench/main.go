@@ -44,6 +44,8 @@ func main() {
 	window := flags.Duration("window", 700*time.Millisecond, "how long each time")
 	only := flags.String("only", "",
 		"the `parts` to measure, as in C2,memory: "+strings.Join(bench.Parts(), ", ")+"; empty: all")
+	rivals := flags.String("rivals", "",
+		"more servers that speak our frames, as `commands` with semicolons between: name=command {host} {port}")
 	svg := flags.String("svg", "", "the `directory` to write plots to; empty: none")
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
@@ -57,6 +59,11 @@ func main() {
 			rpc.UsageError(flags, "-only: there is no part %q", part)
 		}
 	}
+	commands, err := bench.ParseCommands(*rivals)
+	if err != nil {
+		rpc.UsageError(flags, "-rivals: %v", err)
+	}
+	config.Rivals = commands
 	if *rounds < 1 || *window < time.Millisecond {
 		rpc.UsageError(flags, "-rounds must be at least 1 and -window 1ms")
 	}
@@ -85,6 +92,8 @@ func main() {
 	for _, table := range report.Tables() {
 		fmt.Printf("\n%v", table)
 	}
+	fmt.Printf("\nOther processes took more than %.0f %% of the machine in %d of %d samples.\n",
+		100*bench.MaxOthers, report.Disturbed, report.Samples)
 	for _, note := range report.Notes {
 		fmt.Printf("\n%s\n", note)
 	}
