@@ -102,3 +102,22 @@ func TestAKeyThatIsChangedIsPutRight(t *testing.T) {
 		assert.Contains(t, logged()[before:], "level=WARN", "a word about it")
 	}
 }
+
+// A put may begin, and its answer come in, while Close is about to end it all.
+func TestACloseKnowsOfAPutThatBeganAfterIt(t *testing.T) {
+	done := make(chan struct{})
+	r := &Registrar{done: done}
+	r.cancel = func() { // the test plays its run
+		r.known.Store(true)
+		close(done)
+	}
+	assert.True(t, r.Close(t.Context()), "clients may know of it")
+
+	s := &store{startEtcd(t, nil)}
+	r = &Registrar{config: at(s.Addr()), root: root, data: endpoint("1"), ctx: t.Context(), asked: time.Second}
+	r.wanted.Store(true)
+	require.NoError(t, r.reconcile())
+	r.last = t.Context()
+	r.end()
+	assert.True(t, r.known.Load(), "clients knew of it until now")
+}

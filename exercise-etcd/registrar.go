@@ -29,23 +29,24 @@ type Registrar struct {
 	data   string // the endpoint, as our key has it
 
 	// What others tell run.
-	wanted atomic.Bool   // a worker serves
-	poke   chan struct{} // holds one token when wanted has changed
-	close  sync.Once
-	ctx    context.Context // ends with the first Close
-	cancel context.CancelFunc
-	last   context.Context // bounds the end of the registration; set before ctx ends
+	wanted    atomic.Bool   // a worker serves
+	poke      chan struct{} // holds one token when wanted has changed
+	closeOnce sync.Once
+	ctx       context.Context // ends with the first Close
+	cancel    context.CancelFunc
+	last      context.Context // bounds the end of the registration; set before ctx ends
 
 	// What run tells others.
-	known atomic.Bool   // there is a key, or may be
+	known atomic.Bool   // clients may know of a key of ours; the end of the registration leaves it as it is
 	done  chan struct{} // closed when run has returned
 
 	// What is, as far as run knows; nobody else touches it. There is a key only
 	// while there is a lease, and its name is the lease's.
-	client *clientv3.Client // nil: none yet
-	ttl    time.Duration    // the lease's: as asked for and, once there was one, as granted
-	lease  clientv3.LeaseID // ours, or NoLease
-	put    bool             // the key is attached to it
+	client  *clientv3.Client // nil: none yet
+	lease   clientv3.LeaseID // ours, or NoLease
+	put     bool             // the key is attached to our lease
+	asked   time.Duration    // the time to live that we ask for
+	granted time.Duration    // the time to live that the latest lease was given; before the first: as asked
 
 	// The stream on which the lease is kept alive, run's too.
 	lessor clientv3.Lease                          // nil: none
@@ -57,14 +58,16 @@ type Registrar struct {
 // raise it, to one and a half times its own election timeout. config is what
 // clientv3.New takes: addresses, TLS, user and password.
 func NewRegistrar(config clientv3.Config, root string, ttl time.Duration, endpoint rpc.Endpoint) *Registrar {
+	ttl = max(ttl.Round(time.Second), time.Second)
 	data, _ := json.Marshal(endpoint) // a string and a number never fail
 	r := &Registrar{
-		config: config,
-		root:   root,
-		data:   string(data),
-		ttl:    max(ttl.Round(time.Second), time.Second),
-		poke:   make(chan struct{}, 1),
-		done:   make(chan struct{}),
+		config:  config,
+		root:    root,
+		data:    string(data),
+		poke:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		asked:   ttl,
+		granted: ttl,
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	go r.run()
@@ -84,17 +87,18 @@ func (r *Registrar) SetServing(serving bool) {
 // whether clients may have known of it until now. It blocks until etcd has
 // confirmed or ctx ends.
 func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
-	wasRegistered = r.known.Load()
-	r.close.Do(func() {
+	// run may be in the middle of a step. If it withdraws the key, clients knew
+	// of it until now; if it puts one, they may know of it by the end.
+	wasKnown := r.known.Load()
+	r.closeOnce.Do(func() {
 		r.last = ctx
 		r.cancel()
 	})
-
 	select {
 	case <-r.done:
 	case <-ctx.Done():
 	}
-	return wasRegistered
+	return wasKnown || r.known.Load()
 }
 
 // run takes the next step whenever it is woken, until the registrar is closed.
@@ -104,13 +108,16 @@ func (r *Registrar) run() {
 	failures, warned := 0, ""
 	for r.ctx.Err() == nil {
 		err := r.reconcile()
+		if r.lease == clientv3.NoLease {
+			r.known.Store(false) // there was no key, or it went with its lease
+		}
 		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 			failures = 0 // etcd is there, and a new lease all that it takes
 		}
 
 		// While all is well the lease is renewed about three times in its time
 		// to live.
-		wait := r.ttl * 2 / 3
+		wait := r.granted * 2 / 3
 		if err == nil {
 			failures, warned = 0, ""
 		} else if r.ctx.Err() == nil {
@@ -215,17 +222,17 @@ func (r *Registrar) reconcile() error {
 // has no key, and runs out.
 func (r *Registrar) grant() error {
 	grant, err := request(r.ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
-		return r.client.Grant(ctx, int64(r.ttl/time.Second))
+		return r.client.Grant(ctx, int64(r.asked/time.Second))
 	})
 	if err != nil {
 		return fmt.Errorf("get a lease: %w", err)
 	}
 
 	granted := time.Duration(grant.TTL) * time.Second
-	if granted != r.ttl {
-		slog.Warn("etcd grants another time to live", "asked", r.ttl, "granted", granted)
+	if granted != r.granted && granted != r.asked {
+		slog.Warn("etcd grants another time to live", "asked", r.asked, "granted", granted)
 	}
-	r.lease, r.ttl = grant.ID, granted
+	r.lease, r.granted = grant.ID, granted
 	return nil
 }
 
@@ -302,7 +309,6 @@ func (r *Registrar) mute() {
 func (r *Registrar) forget(err error) error {
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		r.lease, r.put = clientv3.NoLease, false
-		r.known.Store(false)
 	}
 	return err
 }

@@ -47,7 +47,7 @@ func ParseCredentials(text string) (*Credentials, error) {
 // Use has all requests of a session made with the credentials. Call it before
 // the session's first request.
 func (c *Credentials) Use(s *Session) {
-	i := &introduction{scheme: "digest", auth: c.auth, timeout: s.timeout}
+	i := &introduction{scheme: "digest", auth: c.auth, timeout: s.asked}
 	s.Prepare = i.prepare
 }
 

@@ -26,7 +26,7 @@ const hiddenPause = 30 * time.Second
 // A Snapshot is the set of servers at one moment.
 type Snapshot struct {
 	Servers []string // addresses, "host:port": all of them, sorted, each once
-	Stale   bool     // the source can't be reached: this is the last set known
+	Stale   bool     // the source can't be read: this is the last set known
 }
 
 // Discovery finds servers.
@@ -42,7 +42,7 @@ type Discovery interface {
 type ZKDiscovery struct {
 	session *Session
 	root    string
-	err     atomic.Pointer[error] // of the latest look; points to nil when all was well
+	err     atomic.Pointer[error] // what Err returns
 
 	// What follows belongs to Watch.
 
@@ -86,30 +86,35 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 	closed := z.closeAfter(ctx)
 	defer func() { <-closed }()
 
-	hidden := 0 // looks in a row at what we aren't allowed to read
+	looks := 0 // in a row at what we aren't allowed to read
 	for {
-		err := z.look()
+		hidden, failed := z.look()
+		err := cmp.Or(failed, hidden)
 		z.err.Store(&err)
-		hold := z.publish(publish) // how long an empty list is not believed yet
+		hold := z.publish(publish, failed != nil)
 
 		sessionChanged := z.session.Changed()
-		var retry <-chan time.Time
+		var pause time.Duration // until the next look, if nothing happens before; 0: forever
 		switch {
 		case errors.Is(err, zk.ErrNoAuth):
-			retry = time.After(retryPause(hidden, hiddenPause))
-			hidden++
+			pause = retryPause(looks, hiddenPause)
+			looks++
 		case errors.Is(err, ErrNoSession):
-			retry = time.After(retryPause(0, time.Second))
+			pause = retryPause(0, time.Second)
 		case err != nil:
-			retry = time.After(retryPause(0, time.Second))
+			pause = retryPause(0, time.Second)
 			sessionChanged = nil // what fails is tried again after the pause, not before
 		default:
-			hidden = 0
-			if hold > 0 {
-				retry = time.After(hold)
-			}
+			looks = 0
+		}
+		if hold > 0 && (hold < pause || pause == 0) {
+			pause = hold
 		}
 
+		var retry <-chan time.Time
+		if pause > 0 {
+			retry = time.After(pause)
+		}
 		select {
 		case <-z.listed.changed:
 			z.listed.changed = nil // a watch fires once
@@ -135,27 +140,29 @@ func (z *ZKDiscovery) closeAfter(ctx context.Context) <-chan struct{} {
 }
 
 // look brings what we know up to date: it lists, unless the last list still
-// holds, and reads what it doesn't know yet.
-func (z *ZKDiscovery) look() error {
+// holds, and reads what it doesn't know yet. The errors are fetch's; without a
+// list it has failed.
+func (z *ZKDiscovery) look() (hidden, failed error) {
 	if z.listed.changed == nil {
 		listed, err := Do(z.session, z.list)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		z.listed = listed
 	}
 
-	current, complete, err := z.fetch(z.listed)
+	current, hidden, failed := z.fetch(z.listed)
 	z.read, z.reader = current, z.listed.session
-	if !complete {
+	if failed != nil {
 		// Part of the servers is no set. It is listed again, too: answers to
 		// what we ask now may keep the library from noticing what changed
 		// while there was no connection.
 		z.listed.changed = nil
-		return err
+		return hidden, failed
 	}
+
 	z.known = current
-	return err
+	return hidden, nil
 }
 
 // list reads the names and sets the watch.
@@ -175,10 +182,10 @@ func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 }
 
 // fetch returns the address behind each listed name. It reads those that it
-// doesn't know yet, all at once. A znode that we aren't allowed to read makes
-// an error, but holds up nobody: the set is complete without it. If another one
-// could not be read, it isn't.
-func (z *ZKDiscovery) fetch(listed listing) (current map[string]string, complete bool, err error) {
+// doesn't know yet, all at once. The error hidden says that we aren't allowed
+// to read a znode: the set is complete without it. With the error failed the
+// set isn't complete: a znode could not be read.
+func (z *ZKDiscovery) fetch(listed listing) (current map[string]string, hidden, failed error) {
 	read := z.read
 	if z.reader != listed.session {
 		read = nil // a ZooKeeper that lost its data gives the old names to other servers
@@ -201,19 +208,18 @@ func (z *ZKDiscovery) fetch(listed listing) (current map[string]string, complete
 	}
 	wait.Wait()
 
-	var hidden, failed error // one of each kind will do
-	for i, name := range unread {
-		switch err := errs[i]; {
+	for i, err := range errs {
+		switch {
 		case errors.Is(err, zk.ErrNoNode): // it left between list and get
 		case errors.Is(err, zk.ErrNoAuth):
-			hidden = err
+			hidden = err // one of each kind is enough
 		case err != nil:
 			failed = err
 		default:
-			current[name] = addrs[i]
+			current[unread[i]] = addrs[i]
 		}
 	}
-	return current, failed == nil, cmp.Or(failed, hidden)
+	return current, hidden, failed
 }
 
 // address returns the address in the znode of that name, "" if its data is
@@ -235,16 +241,17 @@ func (z *ZKDiscovery) address(name string) (string, error) {
 	return addr, nil
 }
 
-// publish publishes the known set if it differs from the last. An empty list
-// just after a reconnect is likelier a ZooKeeper that has lost its sessions
-// than the end of all servers: it is believed only if it lasts for a session
-// timeout. Until then publish returns how long.
-func (z *ZKDiscovery) publish(publish func(Snapshot)) (hold time.Duration) {
+// publish publishes the known set if it differs from the last. The set is stale
+// when the latest look has failed or there is no session. An empty list just
+// after a reconnect is likelier a ZooKeeper that has lost its sessions than the
+// end of all servers: it is believed only if it lasts for a session timeout.
+// Until then publish returns how long.
+func (z *ZKDiscovery) publish(publish func(Snapshot), failed bool) (hold time.Duration) {
 	if z.known == nil {
 		return 0
 	}
 
-	now := Snapshot{Servers: z.servers(), Stale: z.session.Conn() == nil}
+	now := Snapshot{Servers: z.servers(), Stale: failed || z.session.Conn() == nil}
 	if len(now.Servers) == 0 && len(z.last.Servers) > 0 {
 		hold = z.session.Timeout() - z.session.Age()
 		if hold > 0 || now.Stale {

@@ -57,7 +57,7 @@ type Session struct {
 	Prepare func(*zk.Conn) error
 
 	hosts   []string
-	timeout time.Duration // as asked for
+	asked   time.Duration // the session timeout that we ask for
 	changed chan struct{} // holds one token when there is news
 
 	mu sync.Mutex // guards what follows
@@ -70,7 +70,7 @@ type Session struct {
 	tcp        *watched // the latest TCP connection of this one; nil: none yet
 
 	// The session, which conn wins, loses and wins back.
-	granted time.Duration // its timeout, once ZooKeeper has told it; before that, the one asked for
+	granted time.Duration // the session timeout that ZooKeeper has granted last; before the first: as asked
 	won     time.Time     // when it was won, or won back
 
 	// While there is none. When there is one again, all but dialed are zero.
@@ -92,7 +92,7 @@ func NewSession(hosts string, timeout time.Duration) (*Session, error) {
 	s := &Session{
 		Prepare: func(*zk.Conn) error { return nil },
 		hosts:   addrs,
-		timeout: timeout,
+		asked:   timeout,
 		granted: timeout,
 		changed: make(chan struct{}, 1),
 	}
@@ -155,7 +155,7 @@ func (s *Session) connect() error {
 		return s.dial(generation, network, addr, timeout)
 	}
 
-	conn, _, err := zk.Connect(s.hosts, s.timeout,
+	conn, _, err := zk.Connect(s.hosts, s.asked,
 		zk.WithDialer(dial),
 		zk.WithHostProvider(&hostList{}),
 		// Not the library's event channel: that drops what doesn't fit.
@@ -194,8 +194,8 @@ func (s *Session) noSession() error {
 	return fmt.Errorf("%w: %v", ErrNoSession, s.trouble)
 }
 
-// Timeout returns the session timeout that ZooKeeper has granted; before that,
-// the one that was asked for.
+// Timeout returns the session timeout that ZooKeeper has granted last; before
+// the first session, the one that was asked for.
 func (s *Session) Timeout() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,8 +254,8 @@ func (s *Session) setTrouble(server string) {
 // setGranted notes the session timeout that ZooKeeper has granted, and says so
 // if that is news and not what was asked for. The caller holds mu.
 func (s *Session) setGranted(granted time.Duration) {
-	if granted != s.granted && granted != s.timeout {
-		slog.Warn("ZooKeeper grants another session timeout", "asked", s.timeout, "granted", granted)
+	if granted != s.granted && granted != s.asked {
+		slog.Warn("ZooKeeper grants another session timeout", "asked", s.asked, "granted", granted)
 	}
 	s.granted = granted
 }
@@ -298,7 +298,7 @@ func (s *Session) dial(generation int, network, addr string, timeout time.Durati
 // handshakePatience. The caller holds mu.
 func (s *Session) patience() time.Duration {
 	rounds := s.hung / len(s.hosts) // in which every address kept us waiting
-	return min(handshakePatience<<min(rounds, 8), s.timeout/2)
+	return min(handshakePatience<<min(rounds, 8), s.asked/2)
 }
 
 // hostList gives the library the addresses in turn. The library's own list
@@ -316,9 +316,12 @@ func (h *hostList) Connected()                { h.tries = 0 }
 // Next returns the next address. When all have been tried three times in vain,
 // the library is to pause, for a second, before each further round.
 func (h *hostList) Next() (host string, pause bool) {
+	n := len(h.hosts)
+	i := h.tries % n
+	pause = i == 0 && h.tries >= 3*n
+
 	h.tries++
-	i := h.tries % len(h.hosts)
-	return h.hosts[i], i == 0 && h.tries > 3*len(h.hosts)
+	return h.hosts[i], pause
 }
 
 // A watched connection limits how long a handshake may take, and notes what
@@ -356,7 +359,7 @@ func (c *watched) SetReadDeadline(t time.Time) error {
 	c.deadlines++
 	switch c.deadlines {
 	case authenticateBegins, authenticateGoesOn:
-		t = time.Now().Add(c.patience)
+		t = c.opened.Add(c.patience)
 	case recvLoopBegins:
 		time.Sleep(headStart) // another goroutine sends the watches now
 	}
@@ -400,9 +403,9 @@ func (debugLog) Printf(format string, args ...any) {
 }
 
 // Do runs a request on the session's connection and waits for at most the
-// session timeout. The error is ErrNoSession if nothing was sent, and
-// ErrUnanswered if it took too long; then the request may still go on, on a
-// goroutine of its own.
+// session timeout that was asked for. The error is ErrNoSession if nothing was
+// sent, and ErrUnanswered if it took too long; then the request may still go
+// on, on a goroutine of its own.
 func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
 	var none T
 	conn := s.Conn()
@@ -426,7 +429,7 @@ func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
 	select {
 	case a := <-answered:
 		return a.value, a.err
-	case <-time.After(s.timeout):
+	case <-time.After(s.asked):
 		return none, ErrUnanswered
 	}
 }

@@ -34,15 +34,14 @@ type Registrar struct {
 	data    []byte // the endpoint, as our znode has it
 
 	// What others tell run.
-	wanted  atomic.Bool   // a worker serves
-	poke    chan struct{} // holds one token when wanted has changed
-	closing chan struct{} // closed by the first Close
-	close   sync.Once
+	wanted    atomic.Bool   // a worker serves
+	poke      chan struct{} // holds one token when wanted has changed
+	closing   chan struct{} // closed by the first Close
+	closeOnce sync.Once
 
 	// What run tells others.
-	registered atomic.Bool   // there is a znode
-	creating   atomic.Bool   // there may be one: nobody has answered yet
-	done       chan struct{} // closed when run has returned
+	known atomic.Bool   // clients may know of a znode of ours: there is one, or may be
+	done  chan struct{} // closed when run has returned
 
 	// What is, as far as run knows; nobody else touches it. There is at most
 	// one znode of ours, node, and it lives as long as the session owner does.
@@ -103,17 +102,20 @@ func (r *Registrar) SetServing(serving bool) {
 // whether clients may have known of it until now. It blocks until ZooKeeper has
 // confirmed or ctx ends.
 func (r *Registrar) Close(ctx context.Context) (wasRegistered bool) {
-	r.close.Do(func() { close(r.closing) })
+	r.closeOnce.Do(func() { close(r.closing) })
 
-	wasRegistered = r.registered.Load() || r.creating.Load()
+	// run may be in the middle of a step. If it withdraws the znode, clients
+	// knew of it until now; if it creates one, they may know of it by the end.
+	wasKnown := r.known.Load()
 	err := r.session.Close(ctx)
-	if err != nil && wasRegistered {
-		slog.Warn("the znode stays until its session times out", "err", err)
-	}
-
 	select {
 	case <-r.done:
 	case <-ctx.Done():
+	}
+	wasRegistered = wasKnown || r.known.Load()
+
+	if err != nil && wasRegistered {
+		slog.Warn("the znode stays until its session times out", "err", err)
 	}
 	return wasRegistered
 }
@@ -125,15 +127,14 @@ func (r *Registrar) run() {
 	var t trouble
 	for {
 		err := r.reconcile()
-		r.registered.Store(r.node != "")
-		r.creating.Store(r.doubt)
+		r.known.Store(r.node != "" || r.doubt)
 
 		var retry <-chan time.Time
 		if err == nil {
 			t.warned = ""
 		} else {
 			t.log(err, r.node != "")
-			retry = time.After(retryPause(t.failures, maxRetryPause))
+			retry = time.After(retryPause(t.retries, maxRetryPause))
 		}
 
 		sessionChanged := r.session.Changed()
@@ -149,7 +150,7 @@ func (r *Registrar) run() {
 			r.watched, r.touched = "", nil // a watch fires once
 		case <-r.poke:
 		case <-retry:
-			t.failures++
+			t.retries++
 		case <-r.closing:
 			return
 		}
@@ -167,16 +168,16 @@ func retryPause(failures int, longest time.Duration) time.Duration {
 // A trouble is what reconcile fails with, again and again. Each is worth one
 // warning, however long it lasts.
 type trouble struct {
-	failures int       // retries that failed, since all was last well for a while
-	last     time.Time // when it last failed
-	warned   string    // what was warned of last; "": nothing since all was well
+	retries int       // since all was last well for a while
+	last    time.Time // when it last failed
+	warned  string    // what was warned of last; "": nothing since all was well
 }
 
 // log logs what went wrong, and counts from the beginning if that is something
 // new. registered says whether the znode is there all the same.
 func (t *trouble) log(err error, registered bool) {
 	if time.Since(t.last) > calm {
-		t.failures = 0
+		t.retries = 0
 	}
 	t.last = time.Now()
 
@@ -186,7 +187,7 @@ func (t *trouble) log(err error, registered bool) {
 		text = ErrNoSession.Error() // the reason may be another each time
 		// That there is no session yet is no trouble before it has lasted for a
 		// while, nor while the znode is there.
-		worthAWarning = !registered && t.failures >= 3
+		worthAWarning = !registered && t.retries >= 3
 	}
 	level := slog.LevelDebug
 	if worthAWarning && text != t.warned {
@@ -235,18 +236,22 @@ func (r *Registrar) reconcile() error {
 	return r.guard(sessionID)
 }
 
-// withdraw deletes our znode, if there is one. After an error it may be gone
-// all the same.
+// withdraw deletes our znode, if there is one. After an ambiguous error it may
+// be gone all the same; after any other it is still there.
 func (r *Registrar) withdraw() error {
 	if r.node == "" {
 		return nil
 	}
-	node := r.node
-	r.node = ""
-	if err := r.remove(node); err != nil {
-		r.doubt = true
+
+	err := r.remove(r.node)
+	r.doubt = isAmbiguous(err)
+	if err == nil || r.doubt {
+		r.node = ""
+	}
+	if err != nil {
 		return fmt.Errorf("withdraw: %w", err)
 	}
+
 	slog.Info("withdrawn")
 	return nil
 }
@@ -254,7 +259,7 @@ func (r *Registrar) withdraw() error {
 // create makes our znode. After an error it may exist all the same.
 func (r *Registrar) create(sessionID int64) error {
 	r.mine[sessionID] = true
-	r.creating.Store(true) // clients may know it before we do
+	r.known.Store(true) // clients may know of the znode before we do
 
 	path, err := r.createNode(sessionID)
 	if errors.Is(err, zk.ErrNoNode) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/harness"
@@ -66,6 +67,32 @@ func TestRegistrarAndACLs(t *testing.T) {
 		r := registrarInDoubt(t, zookeeper, "/parent/root")
 		require.ErrorIs(t, r.reconcile(), zk.ErrNoAuth)
 		require.False(t, r.doubt)
+	})
+
+	t.Run("a withdrawal that is refused, or not even sent, leaves no doubt: the znode is there", func(t *testing.T) {
+		registry := zktest.NewRegistry(t, zookeeper, "/locked")
+		r := registrarInDoubt(t, zookeeper, registry.Root)
+		require.NoError(t, r.reconcile())
+		node := registry.WaitOne(soon, hereAddr)
+		r.wanted.Store(false)
+
+		_, err := conn.SetACL(registry.Root, zk.WorldACL(everyoneReads), -1)
+		require.NoError(t, err)
+		require.ErrorIs(t, r.reconcile(), zk.ErrNoAuth)
+		require.Equal(t, registry.Root+"/"+node.Name, r.node)
+		require.False(t, r.doubt)
+
+		r.session.Prepare = func(*zk.Conn) error { return assert.AnError }
+		require.ErrorIs(t, r.reconcile(), assert.AnError)
+		require.Equal(t, registry.Root+"/"+node.Name, r.node)
+		require.False(t, r.doubt)
+
+		r.session.Prepare = func(*zk.Conn) error { return nil }
+		_, err = conn.SetACL(registry.Root, zk.WorldACL(zk.PermAll), -1)
+		require.NoError(t, err)
+		require.NoError(t, r.reconcile())
+		require.Empty(t, r.node)
+		registry.WaitNone(0)
 	})
 
 	t.Run("in doubt, a znode that is hidden is not ours", func(t *testing.T) {

@@ -30,9 +30,9 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		gate.DropReplies()
 		r.SetServing(true)
 		nodes := registry.Wait(soon, "a second node", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
-		require.False(t, r.registered.Load())
+		require.Zero(t, watches(t, zookeeper, r), "it doesn't know yet")
 		require.NoError(t, gate.Heal())
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 		registry.Want(nodes...)
 		require.True(t, closeRegistrar(t, r))
 		registry.Want(note)
@@ -53,7 +53,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		time.Sleep(1300*time.Millisecond - time.Since(begin)) // the length of the outage
 
 		require.NoError(t, gate.Heal())
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 		registry.Want(nodes...)
 		require.True(t, closeRegistrar(t, r))
 		registry.Want(note)
@@ -66,7 +66,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		r.SetServing(true)
 		registry.Wait(soon, "a second node", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 		require.NoError(t, gate.Expire())
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 		nodes, err := registry.Nodes()
 		require.NoError(t, err)
 		require.Len(t, nodes, 2)
@@ -83,7 +83,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		r.SetServing(false)
 		r.SetServing(true)
 		zookeeper.Resume()
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 
 		nodes, err := registry.Nodes()
 		require.NoError(t, err)
@@ -97,13 +97,13 @@ func TestRegistrarUnderFaults(t *testing.T) {
 	t.Run("the reply to a withdrawal is lost", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, time.Minute)
 		r.SetServing(true)
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 		gate.DropReplies()
 		r.SetServing(false)
 		registry.WaitNone(soon)
-		require.True(t, r.registered.Load())
+		require.True(t, r.known.Load())
 		require.NoError(t, gate.Heal())
-		waitRegistered(t, r, false)
+		waitUnknown(t, r)
 		r.SetServing(true)
 		registry.WaitOne(soon, hereAddr)
 	})
@@ -111,7 +111,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 	t.Run("the same, and by then it is wanted again", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, time.Minute)
 		r.SetServing(true)
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 		gate.DropReplies()
 		r.SetServing(false)
 		registry.WaitNone(soon)
@@ -125,11 +125,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		note := registry.Plant("note", "", false)
 		gate.Partition(netproxy.ToServer)
 		r.SetServing(true)
-		harness.Eventually(t, soon, "a create on its way", func() (bool, string) {
-			stacks := make([]byte, 1<<20)
-			return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), ".(*Registrar).create"),
-				"no goroutine in create"
-		})
+		waitStack(t, ".(*Registrar).create")
 
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
@@ -151,10 +147,39 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		}
 	})
 
+	t.Run("a close knows of a create that began after it", func(t *testing.T) {
+		r := registrarInDoubt(t, zookeeper, "/close-first") // the test plays its run
+		r.closing, r.done = make(chan struct{}), make(chan struct{})
+		r.session.mu.Lock()
+		was := make(chan bool, 1)
+		go func() { was <- r.Close(t.Context()) }()
+		waitStack(t, ".(*Session).Close(") // it waits for mu
+
+		r.known.Store(true)
+		r.session.mu.Unlock()
+		close(r.done)
+		require.True(t, <-was, "clients may know of it")
+	})
+
+	t.Run("a close knows of a withdrawal that ended after it began", func(t *testing.T) {
+		r := registrarInDoubt(t, zookeeper, "/withdraw-first")
+		r.closing, r.done = make(chan struct{}), make(chan struct{})
+		r.known.Store(true)
+		r.session.mu.Lock()
+		was := make(chan bool, 1)
+		go func() { was <- r.Close(t.Context()) }()
+		waitStack(t, ".(*Session).Close(")
+
+		r.known.Store(false)
+		r.session.mu.Unlock()
+		close(r.done)
+		require.True(t, <-was, "clients may not know of it")
+	})
+
 	t.Run("a close takes no longer than its context, and says whether there was a registration", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, 2*time.Second)
 		r.SetServing(true)
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 		gate.Partition(netproxy.Both)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
@@ -198,7 +223,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		registry.Wait(2*soon, "one node beside the note, "+
 			"and a registrar that knows it", func(nodes []zktest.Node) bool {
 			return len(nodes) == 2 && nodes[1].Addr() == hereAddr &&
-				slices.Contains(gate.Sessions(), nodes[1].Session) && r.registered.Load()
+				slices.Contains(gate.Sessions(), nodes[1].Session) && watches(t, zookeeper, r) == 1
 		})
 
 		// The connection may just have been cut: then the session must time
@@ -207,5 +232,14 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		registry.Wait(soon, "the note alone", func(nodes []zktest.Node) bool {
 			return slices.Equal(nodes, []zktest.Node{note})
 		})
+	})
+}
+
+// waitStack waits until some goroutine is in a function of that name.
+func waitStack(t *testing.T, function string) {
+	t.Helper()
+	harness.Eventually(t, soon, "a goroutine in "+function, func() (bool, string) {
+		stacks := make([]byte, 1<<20)
+		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), function), "none"
 	})
 }

@@ -26,21 +26,6 @@ func TestRegistrarHeals(t *testing.T) {
 		r.SetServing(true)
 		return registry, gate, r, registry.WaitOne(soon, hereAddr)
 	}
-	// watches returns how many watches on znodes' data this session has.
-	watches := func(t *testing.T, r *Registrar) int {
-		t.Helper()
-		all, err := zookeeper.FourLetter("wchc") // a session, and below it the paths, indented
-		require.NoError(t, err)
-		_, ours, _ := strings.Cut(all, fmt.Sprintf("%#x\n", r.session.Conn().SessionID()))
-		n := 0
-		for line := range strings.Lines(ours) {
-			if !strings.HasPrefix(line, "\t") {
-				break
-			}
-			n++
-		}
-		return n
-	}
 
 	t.Run("a znode that is deleted comes back, once, and the log says so", func(t *testing.T) {
 		failures := recordFailures(t)
@@ -55,17 +40,17 @@ func TestRegistrarHeals(t *testing.T) {
 			assert.Contains(t, last, registry.Root+"/"+gone.Name)
 		}
 
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 		registry.Want(node)
 		require.Len(t, gate.Sessions(), 1)
 		harness.Eventually(t, soon, "one watch", func() (bool, string) {
-			n := watches(t, r)
+			n := watches(t, zookeeper, r)
 			return n == 1, fmt.Sprint(n)
 		})
 
 		r.SetServing(false)
 		registry.WaitNone(soon)
-		require.Zero(t, watches(t, r))
+		require.Zero(t, watches(t, zookeeper, r))
 	})
 
 	t.Run("so it does when its root goes with it, and numbers begin anew", func(t *testing.T) {
@@ -83,7 +68,7 @@ func TestRegistrarHeals(t *testing.T) {
 		nodes := registry.Wait(soon, "both", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 		require.Contains(t, nodes, other)
 		require.Len(t, slices.DeleteFunc(nodes, func(n zktest.Node) bool { return n.Addr() != hereAddr }), 1)
-		waitRegistered(t, r, true)
+		waitRegistered(t, zookeeper, r)
 	})
 
 	t.Run("another server's znode may have the old name: it is left alone", func(t *testing.T) {
@@ -139,7 +124,7 @@ func TestRegistrarHeals(t *testing.T) {
 		assert.LessOrEqual(t, deleted, 8, "pauses of at least 0.1, 0.2, 0.4, 0.8 and 1.5 s")
 		registry.WaitOne(soon, hereAddr)
 		harness.Eventually(t, soon, "one watch", func() (bool, string) {
-			n := watches(t, r)
+			n := watches(t, zookeeper, r)
 			return n == 1, fmt.Sprint(n)
 		})
 	})
@@ -165,7 +150,7 @@ func TestRegistrarMovesToAnotherMember(t *testing.T) {
 		l.OnRequest(`"port":8080`, func() { first.Refuse(); first.Reset() })
 	}
 	r.SetServing(true)
-	waitRegistered(t, r, true)
+	waitRegistered(t, followers[1], r)
 	require.Equal(t, id, r.session.Conn().SessionID(), "it has moved, and was not lost")
 	require.NotEmpty(t, second.Conns())
 	for _, l := range ensemble.Links {

@@ -76,12 +76,44 @@ func closeRegistrar(t *testing.T, r *Registrar) (wasRegistered bool) {
 	return wasRegistered
 }
 
-// waitRegistered waits until the registrar itself knows whether it is.
-func waitRegistered(t *testing.T, r *Registrar, want bool) {
+// waitRegistered waits until the registrar itself knows that it is registered:
+// it watches its znode then.
+func waitRegistered(t *testing.T, zookeeper *zkdev.Server, r *Registrar) {
 	t.Helper()
-	harness.Eventually(t, 2*soon, fmt.Sprintf("registered: %v", want), func() (bool, string) {
-		return r.registered.Load() == want, fmt.Sprint(r.registered.Load())
+	harness.Eventually(t, 2*soon, "a znode that the registrar watches", func() (bool, string) {
+		n := watches(t, zookeeper, r)
+		return n > 0, fmt.Sprint(n)
 	})
+}
+
+// waitUnknown waits until the registrar itself knows that there is no znode.
+func waitUnknown(t *testing.T, r *Registrar) {
+	t.Helper()
+	harness.Eventually(t, 2*soon, "nothing for clients to know", func() (bool, string) {
+		return !r.known.Load(), "there may be a znode"
+	})
+}
+
+// watches returns how many watches on znodes' data the registrar's session has
+// at that member of ZooKeeper.
+func watches(t *testing.T, zookeeper *zkdev.Server, r *Registrar) int {
+	t.Helper()
+	conn := r.session.Conn()
+	if conn == nil {
+		return 0
+	}
+
+	all, err := zookeeper.FourLetter("wchc") // a session, and below it the paths, indented
+	require.NoError(t, err)
+	_, ours, _ := strings.Cut(all, fmt.Sprintf("%#x\n", conn.SessionID()))
+	n := 0
+	for line := range strings.Lines(ours) {
+		if !strings.HasPrefix(line, "\t") {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 var registrarRoots atomic.Int64
@@ -109,10 +141,10 @@ func TestRegistrar(t *testing.T) {
 				r.SetServing(true)
 			}
 			registry.WaitOne(soon, hereAddr)
-			waitRegistered(t, r, true)
+			waitRegistered(t, zookeeper, r)
 			r.SetServing(false)
 			registry.WaitNone(soon)
-			waitRegistered(t, r, false)
+			waitUnknown(t, r)
 		}
 
 		require.Len(t, gate.Sessions(), 1)
@@ -255,7 +287,9 @@ func TestRegistrar(t *testing.T) {
 		for _, addr := range []string{zookeeper.Addr(), "127.0.0.1:1"} {
 			r := newRegistrar(t, addr, "/leak", time.Minute, here)
 			r.SetServing(true)
-			waitRegistered(t, r, addr == zookeeper.Addr())
+			if addr == zookeeper.Addr() {
+				waitRegistered(t, zookeeper, r)
+			}
 			closeRegistrar(t, r)
 		}
 		waitQuiet(t)

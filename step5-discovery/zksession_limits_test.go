@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
 	"runtime/debug"
@@ -118,6 +119,38 @@ func TestSessionDespiteMembersThatHang(t *testing.T) {
 
 	require.NotZero(t, hole.swallowed.Load(), "who never asks one that hangs proves nothing")
 	assert.Less(t, time.Since(began), 2*handshakePatience+3*time.Second)
+}
+
+// Of several addresses each gets its three tries, and then there is a pause
+// before each round.
+func TestHostListPausesBeforeEachFurtherRound(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		h := &hostList{}
+		hosts := []string{"a", "b", "c"}[:n]
+		h.Init(hosts)
+
+		for range 2 {
+			h.Connected()
+			for try := range 6 * n {
+				host, pause := h.Next()
+				require.Equal(t, hosts[try%n], host, "%d addresses, try %d", n, try)
+				require.Equal(t, try >= 3*n && try%n == 0, pause, "%d addresses, try %d", n, try)
+			}
+		}
+	}
+}
+
+// The whole answer to a handshake must come within the patience, not its
+// length and then its rest.
+func TestHandshakePatienceIsGrantedOnce(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	c := &watched{Conn: near, opened: time.Now().Add(-time.Minute), patience: time.Minute}
+	for _, part := range []string{"the length", "the rest"} {
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Hour)))
+		err := bounded(t, soon, func() error { _, err := c.Read(make([]byte, 4)); return err })
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded, part)
+	}
 }
 
 // When all are slow, they are given more time.

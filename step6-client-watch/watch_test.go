@@ -232,7 +232,9 @@ func TestWatch(t *testing.T) {
 		})
 
 		z.listed = listedBefore("rpc0", "rpc1")
-		assert.NoError(t, z.look())
+		hidden, failed := z.look()
+		assert.NoError(t, hidden)
+		assert.NoError(t, failed)
 		assert.Equal(t, map[string]string{"rpc0": "h:1"}, z.known)
 	})
 
@@ -288,6 +290,25 @@ func TestWatch(t *testing.T) {
 		}
 	})
 
+	t.Run("a list that can't be read any more leaves the last set, stale", func(t *testing.T) {
+		w := newLookout(t, zookeeper, "/shut")
+		proxy := netproxy.StartT(t, zookeeper.Addr())
+		w.create("rpc0", at(1))
+		w.watch(proxy.Addr(), 30*time.Second)
+		w.wait(false, "h:1")
+
+		proxy.OnRequest(w.root, func() { // just before the list of both
+			_, err := w.conn.SetACL(w.root, zk.WorldACL(zk.PermAdmin), -1)
+			assert.NoError(t, err)
+		})
+		w.create("rpc1", at(2))
+		w.wait(true, "h:1")
+
+		_, err := w.conn.SetACL(w.root, zk.WorldACL(zk.PermAll), -1)
+		require.NoError(t, err)
+		w.wait(false, "h:1", "h:2")
+	})
+
 	t.Run("says why there is no set yet", func(t *testing.T) {
 		w := newLookout(t, zookeeper, "/why")
 		w.create("rpc0", at(1))
@@ -324,15 +345,17 @@ func TestWatch(t *testing.T) {
 
 		z := NewZKDiscovery(silent, "/silent")
 		z.listed = listedBefore("rpc0")
-		assert.Error(t, z.look())
-		z.publish(publish)
+		_, failed := z.look()
+		assert.Error(t, failed)
+		z.publish(publish, true)
 		assert.Zero(t, published, "nothing is known yet")
 
 		z.read = map[string]string{"rpc0": "h:1", "rpc1": "h:2"}
 		z.known, z.published, z.last = z.read, true, Snapshot{[]string{"h:1", "h:2"}, true}
 		z.listed = listedBefore("rpc1", "rpc2")
-		assert.Error(t, z.look(), "rpc0 has left, rpc2 can't be read")
-		z.publish(publish)
+		_, failed = z.look()
+		assert.Error(t, failed, "rpc0 has left, rpc2 can't be read")
+		z.publish(publish, true)
 		assert.Zero(t, published, "the set stays")
 	})
 
@@ -406,6 +429,36 @@ func TestWatch(t *testing.T) {
 		w.mu.Unlock()
 		assert.Greater(t, held, session*9/10, "how long the old list was kept")
 		assert.Less(t, held, 2*session)
+	})
+
+	t.Run("so it is beside a znode that can't be read", func(t *testing.T) {
+		t.Parallel()
+		w := newLookout(t, zookeeper, "/beside")
+		gate := zktest.NewGate(t, zookeeper)
+		w.create("rpc0", at(1))
+		_, err := w.conn.Create(w.root+"/rpc1", []byte(at(2)), 0, zk.WorldACL(zk.PermAdmin))
+		require.NoError(t, err)
+		z := w.watch(gate.Addr(), session)
+		w.wait(false, "h:1")
+		for range 8 { // then the next look at what is hidden is far away
+			gate.Reset()
+			w.wait(true, "h:1")
+			w.wait(false, "h:1")
+		}
+
+		gate.Refuse()
+		gate.Reset()
+		w.wait(true, "h:1")
+		w.remove("/rpc0")
+		require.NoError(t, gate.Heal())
+		back := time.Now()
+		w.wait(false)
+		w.mu.Lock()
+		held := w.at[len(w.at)-1].Sub(back)
+		w.mu.Unlock()
+		assert.Greater(t, held, session*9/10, "how long the old list was kept")
+		assert.Less(t, held, 2*session)
+		assert.ErrorIs(t, z.Err(), zk.ErrNoAuth)
 	})
 
 	t.Run("in a new session everything is read again", func(t *testing.T) {
