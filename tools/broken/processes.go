@@ -81,8 +81,10 @@ var processes = []Program{
 	os.Unsetenv(workerMark)
 	return true
 `}},
-		Quick: []string{"3.1", "3.2", "3.12"},
-		Why:   "the other milestones are started without the variable",
+		Quick:  []string{"3.1", "3.2", "3.12"},
+		Why:    "the other milestones are started without the variable",
+		Varies: []string{"did", "expected", "got"},
+		By:     "how far the server has ended when it is called",
 	},
 	{
 		Name:    "orphans",
@@ -163,8 +165,10 @@ var processes = []Program{
 		Edits: []Edit{{"process.go", `	signal.Ignore(unix.SIGPIPE)
 `, `	_ = unix.SIGPIPE
 `}},
-		Quick: []string{"4.1", "4.17"},
-		Why:   "in the other milestones somebody reads the log",
+		Quick:  []string{"4.1", "4.17"},
+		Why:    "in the other milestones somebody reads the log",
+		Varies: []string{"did", "expected", "got"},
+		By:     "whether the line is written before there is a new worker",
 	},
 	{
 		Name:    "hangup-forces",

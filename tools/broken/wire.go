@@ -207,7 +207,7 @@ var wire = []Program{
 func (c *Conn) endWhenIdle() {
 	c.lingering.Stop()
 	c.lingering = c.server.loop.AfterFunc(time.Second, func() {
-		if c.unanswered || len(c.out) > 0 {
+		if n, _ := unread(c.fd); n > 0 || c.unanswered || len(c.out) > 0 {
 			c.endWhenIdle()
 		} else {
 			c.linger()

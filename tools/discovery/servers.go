@@ -21,6 +21,7 @@ import (
 const (
 	fewServers    = 10 // registered beside the one that comes and goes
 	serverWorkers = 2  // per server
+	killCallers   = 8  // clients of one caller each, when a server is killed
 )
 
 // measureStartUp starts servers of 10 workers, and of 1 to compare.
@@ -178,7 +179,7 @@ func measureJoin(ctx context.Context, bed *testbed, o Options, r *Report) (err e
 // to go elsewhere. ZooKeeper still lists it then, but no other call will pick
 // it.
 func measureKill(ctx context.Context, bed *testbed, o Options, r *Report) (err error) {
-	servers, t, done, err := trio(ctx, bed, "/kill", 8, 1)
+	servers, t, done, err := trio(ctx, bed, "/kill", killCallers, 1)
 	defer func() { err = errors.Join(err, done()) }()
 	if err != nil {
 		return err
