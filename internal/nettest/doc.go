@@ -3,7 +3,8 @@
 // can, and holds them to what they promise. make net runs it.
 //
 // backend.go says what a registry has to bring; plan.go deals the faults, which
-// follow from a seed; faults.go causes them; run.go is the run itself; judge.go
-// decides which failed calls were promised to succeed, and which servers must
-// be registered; client.go is the program that calls.
+// follow from a seed; faults.go causes them; run.go is the run itself, and
+// change.go what it does to the network; settle.go waits until all is well
+// again; judge.go decides which failed calls were promised to succeed, and
+// which servers must be registered; client.go is the program that calls.
 package nettest

@@ -11,6 +11,26 @@ import (
 	"time"
 )
 
+// logf adds a line to the log that is shown with -v.
+func (r *run) logf(format string, args ...any) {
+	fmt.Fprintf(r.t.Output(), "%7.1fs  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// complain notes that something promised didn't hold.
+func (r *run) complain(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.mu.Lock()
+	r.wrong = append(r.wrong, text)
+	r.mu.Unlock()
+	r.logf("  NOT AS PROMISED: %s", text)
+}
+
+func (r *run) complaints() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.wrong)
+}
+
 func (r *run) calls() (n int) {
 	for _, c := range r.clients {
 		c.mu.Lock()

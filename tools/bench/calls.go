@@ -24,64 +24,93 @@ import (
 // A step completes one call and returns how long it took.
 type step func() (time.Duration, error)
 
+// A loop is what the goroutines of closedLoop share.
+type loop struct {
+	phase  atomic.Int32  // warming, counting, over
+	first  chan struct{} // a value for each goroutine that has completed a step
+	failed chan error    // how a goroutine ended too soon
+
+	mu   sync.Mutex
+	hist Histogram // of the calls that ended while counting
+}
+
+const (
+	warming = iota
+	counting
+	over
+)
+
+// run completes steps until all is over or one fails.
+func (l *loop) run(step step) {
+	for calls := 0; l.phase.Load() < over; calls++ {
+		d, err := step()
+		if err != nil {
+			l.failed <- err
+			return
+		}
+
+		if l.phase.Load() == counting {
+			l.mu.Lock()
+			l.hist.Record(d, 1)
+			l.mu.Unlock()
+		}
+		if calls == 0 {
+			l.first <- struct{}{}
+		}
+	}
+}
+
+// waitServed waits until each of n goroutines has completed a step.
+func (l *loop) waitServed(n int) error {
+	late := time.After(patience)
+	for range n {
+		select {
+		case <-l.first:
+		case err := <-l.failed:
+			return err
+		case <-late:
+			return fmt.Errorf("not every caller had a reply within %v", patience)
+		}
+	}
+	return nil
+}
+
+// sleep returns after d, or sooner with the error of a step that failed.
+func (l *loop) sleep(d time.Duration) error {
+	select {
+	case err := <-l.failed:
+		return err
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// counted returns the number of calls in the histogram.
+func (l *loop) counted() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hist.Count()
+}
+
 // closedLoop runs each of the steps again and again on a goroutine of its own
 // and measures them together. end makes steps that still wait return.
 func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
-	var phase atomic.Int32 // 0 warming up, 1 counting, 2 over
+	l := &loop{failed: make(chan error, len(steps)), first: make(chan struct{}, len(steps))}
 	var wait sync.WaitGroup
-	var mu sync.Mutex
-	var hist Histogram
-
-	failed, first := make(chan error, len(steps)), make(chan struct{}, len(steps))
 	for _, step := range steps {
-		wait.Go(func() {
-
-			for calls := 0; phase.Load() < 2; calls++ {
-				d, err := step()
-				if err != nil {
-					failed <- err
-					return
-				}
-
-				if phase.Load() == 1 {
-					mu.Lock()
-					hist.Record(d, 1)
-					mu.Unlock()
-				}
-				if calls == 0 {
-					first <- struct{}{}
-				}
-			}
-		})
+		wait.Go(func() { l.run(step) })
 	}
-
 	defer func() {
-		phase.Store(2)
+		l.phase.Store(over)
 		end()
 		wait.Wait()
 	}()
 
-	sleep := func(d time.Duration) error {
-		select {
-		case err := <-failed:
-			return err
-		case <-time.After(d):
-			return nil
-		}
+	// See load: each is served once before anything is measured.
+	if err := l.waitServed(len(steps)); err != nil {
+		return r, err
 	}
-
-	late := time.After(patience)
-	for range steps { // see load: each is served once before anything is measured
-		select {
-		case <-first:
-		case err := <-failed:
-			return r, err
-		case <-late:
-			return r, fmt.Errorf("not every caller had a reply within %v", patience)
-		}
-	}
-
-	if err := sleep(job.Warm); err != nil {
+	if err := l.sleep(job.Warm); err != nil {
 		return r, err
 	}
 
@@ -92,30 +121,23 @@ func closedLoop(job Job, steps []step, end func()) (r Result, err error) {
 		return r, err
 	}
 
-	counted := func() int64 {
-		mu.Lock()
-		defer mu.Unlock()
-		return hist.Count()
+	l.phase.Store(counting)
+	err = l.sleep(job.Window)
+	for err == nil && l.counted() == 0 && time.Since(m.began) < patience {
+		err = l.sleep(job.Window) // a machine that is very busy
 	}
+	l.phase.Store(over)
 
-	phase.Store(1)
-
-	err = sleep(job.Window)
-	for err == nil && counted() == 0 && time.Since(m.began) < patience {
-		err = sleep(job.Window) // a machine that is very busy
-	}
-
-	phase.Store(2)
 	err = errors.Join(err, m.stop(&r))
 	runtime.ReadMemStats(&after)
 
-	mu.Lock()
-	defer mu.Unlock()
-	if hist.Count() == 0 && err == nil {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hist.Count() == 0 && err == nil {
 		err = fmt.Errorf("no call was answered within %v", patience)
 	}
 
-	r.Calls, r.P50, r.P99 = hist.Count(), hist.Percentile(50), hist.Percentile(99)
+	r.Calls, r.P50, r.P99 = l.hist.Count(), l.hist.Percentile(50), l.hist.Percentile(99)
 	// Whole ones, as go test -benchmem counts.
 	r.Allocs = float64((after.Mallocs - before.Mallocs) / uint64(max(r.Calls, 1)))
 	return r, err

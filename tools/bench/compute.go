@@ -39,8 +39,12 @@ func compute(ctx context.Context, s *server, rounds, terms int, window time.Dura
 	want := rpc.AppendFrame(nil, rpc.NewReply("pi_r", rpc.PiSum(terms)).Append(nil))
 	pi := func(conn net.Conn) error {
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		return exchange(conn, frame, make([]byte, len(want)), want)
+		if err := exchange(conn, frame, make([]byte, len(want)), want); err != nil {
+			return fmt.Errorf("pi: %w", err)
+		}
+		return nil
 	}
+
 	var conns [4]net.Conn
 	for i := range conns {
 		conn, err := net.Dial("tcp", s.addr)
@@ -51,52 +55,66 @@ func compute(ctx context.Context, s *server, rounds, terms int, window time.Dura
 		conns[i] = conn
 	}
 
-	// Processor time, because the machine may have other things to do.
-	per := func(pids []int, f func() error) (float64, error) {
-		before, err := usage.CPUTime(pids)
-		err = errors.Join(err, f())
-		after, err2 := usage.CPUTime(pids)
-		return float64(after-before) / float64(terms), errors.Join(err, err2)
-	}
 	here := []int{os.Getpid()}
 	for range rounds {
-		division, err1 := per(here, func() error { runtime.KeepAlive(divisions(terms)); return ctx.Err() })
-		inProcess, err2 := per(here, func() error { runtime.KeepAlive(rpc.PiSum(terms)); return ctx.Err() })
-		served, err3 := per(s.pids, func() error { return pi(conns[0]) })
+		division, err1 := perTerm(terms, here, func() error { runtime.KeepAlive(divisions(terms)); return ctx.Err() })
+		inProcess, err2 := perTerm(terms, here, func() error { runtime.KeepAlive(rpc.PiSum(terms)); return ctx.Err() })
+		served, err3 := perTerm(terms, s.pids, func() error { return pi(conns[0]) })
 		if err := errors.Join(err1, err2, err3); err != nil {
-			return c, fmt.Errorf("pi: %w", err)
+			return c, err
 		}
+
 		c.Division = append(c.Division, division)
 		c.InProcess = append(c.InProcess, inProcess)
 		c.Served = append(c.Served, served)
 	}
-	// The driver's connection is the fifth.
-	over := make(chan struct{})
+
+	stop := keepCalling(conns[:], pi)
+	c.Beside, err = load(Job{ // its connection is the fifth
+		Addr: s.addr, PIDs: s.pids, Conns: 1, Depth: 1, Reply: pong, Warm: window / 4, Window: window,
+	})
+	return c, errors.Join(err, stop())
+}
+
+// perTerm returns the processor time that the processes took for each of so
+// many terms while f ran. Other time would be that of other programs, too.
+func perTerm(terms int, pids []int, f func() error) (nanoseconds float64, err error) {
+	before, err := usage.CPUTime(pids)
+	err = errors.Join(err, f())
+	after, err2 := usage.CPUTime(pids)
+	return float64(after-before) / float64(terms), errors.Join(err, err2)
+}
+
+// keepCalling calls on each of the connections again and again. stop waits for
+// the calls that are under way, and returns the error of one that failed.
+func keepCalling(conns []net.Conn, call func(net.Conn) error) (stop func() error) {
+	done := make(chan struct{})
 	failed := make(chan error, len(conns))
 	var wait sync.WaitGroup
 	for _, conn := range conns {
 		wait.Go(func() {
 			for {
-				if err := pi(conn); err != nil {
-					failed <- fmt.Errorf("pi: %w", err)
+				if err := call(conn); err != nil {
+					failed <- err
 					return
 				}
 				select {
-				case <-over:
+				case <-done:
 					return
 				default:
 				}
 			}
 		})
 	}
-	c.Beside, err = load(Job{
-		Addr: s.addr, PIDs: s.pids, Conns: 1, Depth: 1, Reply: pong, Warm: window / 4, Window: window,
-	})
-	close(over)
-	wait.Wait()
-	select {
-	case err = <-failed:
-	default:
+
+	return func() error {
+		close(done)
+		wait.Wait()
+		select {
+		case err := <-failed:
+			return err
+		default:
+			return nil
+		}
 	}
-	return c, err
 }

@@ -62,24 +62,9 @@ func (s *reader) goCommand(args []word) {
 			verb)
 	}
 
-	var dirs []string
-	for _, name := range packages {
-		// The reader's own, before all else: the texts are right whatever he
-		// has there by now.
-		own := path.Join(s.dir, name)
-		if strings.HasPrefix(name, "./") && strings.HasPrefix(own, "_mine") {
-			if to := values["o"]; to != "" {
-				s.built[path.Join(s.dir, output(to, own))] = own
-			}
-			continue
-		}
-
-		found := s.packages(name)
-		if len(found) == 0 && !strings.Contains(name, "@") { // that is another module's
-			s.fault("go %s: there is no package %s", verb, name)
-			return
-		}
-		dirs = append(dirs, found...)
+	dirs, ok := s.packageDirs(verb, packages, values["o"])
+	if !ok {
+		return
 	}
 
 	switch to := values["o"]; verb {
@@ -93,6 +78,30 @@ func (s *reader) goCommand(args []word) {
 		s.patterns(values, dirs,
 			slices.ContainsFunc(packages, func(name string) bool { return strings.HasSuffix(name, "...") }))
 	}
+}
+
+// packageDirs returns the directories of the packages. Those of the reader are
+// not among them: a program of theirs counts as built into the file of -o.
+func (s *reader) packageDirs(verb string, packages []string, to string) (dirs []string, ok bool) {
+	for _, name := range packages {
+		// The reader's own, before all else: the texts are right whatever is
+		// there by now.
+		own := path.Join(s.dir, name)
+		if strings.HasPrefix(name, "./") && strings.HasPrefix(own, "_mine") {
+			if to != "" {
+				s.built[path.Join(s.dir, output(to, own))] = own
+			}
+			continue
+		}
+
+		found := s.packages(name)
+		if len(found) == 0 && !strings.Contains(name, "@") { // that is another module's
+			s.fault("go %s: there is no package %s", verb, name)
+			return nil, false
+		}
+		dirs = append(dirs, found...)
+	}
+	return dirs, true
 }
 
 // goFlags cuts flags and packages apart.
