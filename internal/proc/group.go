@@ -47,11 +47,11 @@ type Group struct {
 
 // Start starts cmd in a process group of its own, out of reach of Ctrl-C in a
 // terminal, and returns when it runs. The program heeds SIGHUP and SIGINT, even
-// if this process was told to ignore them. The group is killed when this process
-// ends. Start waits for the program in the background: cmd.Wait is not the
-// caller's to call, nor is cmd.StdoutPipe, see StartReading. Where the output
-// goes to a Writer, and not to a file, the program counts as ended when all who
-// inherited the output have.
+// if this process was told to ignore them. The group is killed when this
+// process ends. Start waits for the program in the background: cmd.Wait is not
+// the caller's to call, nor is cmd.StdoutPipe, see StartReading. Where the
+// output goes to a Writer, and not to a file, the program counts as ended when
+// all who inherited the output have.
 func Start(cmd *exec.Cmd) (*Group, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
