@@ -16,24 +16,26 @@
 //	}
 //
 // [ServeListener] serves until a context ends, in one process: for tests, and
-// beside whatever else a program does. The example below is whole.
+// beside whatever else a program does. The package's Example is a whole
+// program with it, in example_test.go.
 //
-// [Serve] is the server in earnest: a master, several worker processes on one
-// socket, signals, heartbeats, and a registration while a worker serves. The
-// directory example has a server and a client to copy.
+// [Serve] is the server for production: a master, several worker processes on
+// one socket, signals, heartbeats, and a registration while a worker serves.
+// The directory example has a server and a client to copy.
 //
 // [NewClient] returns a client, which calls the servers that a [Discovery]
 // finds: a [ZKDiscovery] asks ZooKeeper, a [Static] is a list.
 //
-// # What breaks
+// # Before you call Serve
 //
 // Serve starts the running program again for every worker, with the same
 // arguments. So:
 //
-//   - A program calls Serve once, before it opens files, starts goroutines or
-//     prints: all that comes before it happens in each worker, too. And it
-//     returns from main after it: a worker that came to a second Serve would
-//     take itself for a master.
+//   - A program calls Serve before it opens files, starts goroutines or prints:
+//     all that comes before it happens in each worker, too.
+//   - It returns from main after Serve, and doesn't call it again: all that
+//     comes after it happens in each worker, too, and there a second Serve is
+//     refused.
 //   - go run comes between you and the program: signals go to it, and exit
 //     codes are its own. Build first.
 //   - A test that calls Serve would start the test binary again, and that would
@@ -51,10 +53,10 @@
 // and [Service]; [ClientOptions] and [ServerStats]; [Func], [TaskMethod] and
 // [Task] for methods that need no goroutine, and [PeerAddr]; [Registration],
 // [Registrar], [Endpoint], [Snapshot], [Session], [Credentials] and [CheckRoot]
-// for registries and their users; the errors, all of which are called Err… or
-// …Error. For commands there are [ServerFlags], [ZKFlags], [RoundsFlags] with
-// [Rounds], [ParseArgs], [Teach], [Exit], [DetachOutput], [Stdout] and
-// [Stderr].
+// for registries and their users; the errors, whose names all begin with Err or
+// end with Error. For commands there are [ServerFlags], [ZKFlags],
+// [RoundsFlags] with [Rounds], [ParseArgs], [Teach], [Exit], [DetachOutput],
+// [Stdout] and [Stderr].
 //
 // # What is exported to be read
 //

@@ -66,6 +66,38 @@ func TestOnlyWhatIsForCommandLinesEndsTheProgram(t *testing.T) {
 	assert.ElementsMatch(t, []string{"args.go", "process.go"}, found, "UsageError and Exit")
 }
 
+// A comment in a struct that stands above no field, as a heading does, is left
+// out by go doc.
+func TestDocShowsAllCommentsOnFields(t *testing.T) {
+	set, files := sources(t)
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok || !spec.Name.IsExported() {
+				return true
+			}
+			fields, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				return true
+			}
+
+			shown := make(map[*ast.CommentGroup]bool)
+			var lastExported token.Pos // the position of the last field of which go doc tells
+			for _, field := range fields.Fields.List {
+				shown[field.Doc], shown[field.Comment] = true, true
+				if len(field.Names) > 0 && field.Names[0].IsExported() {
+					lastExported = field.Pos()
+				}
+			}
+			for _, comment := range file.Comments {
+				inside := comment.Pos() > fields.Pos() && comment.End() < lastExported
+				assert.False(t, inside && !shown[comment], "%s: go doc doesn't show this", set.Position(comment.Pos()))
+			}
+			return true
+		})
+	}
+}
+
 func TestDocNamesEveryFileAndOnlyWhatThereIs(t *testing.T) {
 	set, files := sources(t)
 	text := files["doc.go"].Doc.Text()

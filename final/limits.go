@@ -41,10 +41,10 @@ var (
 // Limits bound what clients can use up in one worker. A zero field is no
 // limit.
 type Limits struct {
-	// IdleTimeout is how long a connection may go without a whole request. It
-	// also ends those that don't read their replies. Less than 100 ms counts as
-	// 100 ms, and the end may come later by a quarter of the shorter timeout.
-	// Time in which the worker itself stood still doesn't count.
+	// IdleTimeout is how long a connection may go without a whole request, and
+	// without taking any of its replies. Less than 100 ms counts as 100 ms, and
+	// the end may come later by a quarter of the shorter timeout. Time in which
+	// the worker itself stood still doesn't count.
 	IdleTimeout time.Duration
 	// FrameTimeout is how long a request may take to come in whole. What
 	// IdleTimeout says of time is true here, too.
@@ -75,7 +75,7 @@ type limiter struct {
 
 // progress is what the limits know of a connection.
 type progress struct {
-	idle    int // sweeps since it made a request, or we owed it a reply
+	idle    int // sweeps since it made a request, took some of a reply, or waited for us
 	partial int // sweeps since the request began that has not come in whole; 0: none has
 
 	held  int       // bytes of that request that count for MaxUnfinished
@@ -155,11 +155,17 @@ func (c *Conn) grow() {
 	c.progress.partial++
 
 	switch {
-	case c.unanswered || c.state == stateLingering: // it waits for us, or for its own timer
+	case c.waitsForUs() || c.state == stateLingering: // that one has its own timer
 		c.progress.idle, c.progress.partial = 0, 0
 	case c.decoder.Missing() == 0 || len(c.out) > 0: // with replies unsent it is we who don't read
 		c.progress.partial = 0
 	}
+}
+
+// waitsForUs reports whether a request has come in whole and is not answered
+// yet.
+func (c *Conn) waitsForUs() bool {
+	return c.unanswered || c.hasRequest()
 }
 
 // late reports whether a connection is over a timeout.
@@ -194,14 +200,15 @@ func (l *limiter) endLate(late []*Conn) {
 // sweeps by it, because a request has only so many chunks.
 func (l *limiter) end(c *Conn) {
 	more := 0
-	if c.state < stateLingering && !c.unanswered && len(c.out) == 0 {
+	if c.state < stateLingering && !c.waitsForUs() && len(c.out) == 0 {
 		c.read()
 		more, _ = unread(c.fd)
 	}
+	if c.state >= stateLingering || c.waitsForUs() || more > 0 || !l.late(c) {
+		return // it has ended, or it is we who are late
+	}
 
 	switch {
-	case c.state >= stateLingering || c.unanswered || more > 0 || !l.late(c):
-		// It has ended, or it is we who are late.
 	case l.expired(c.progress.partial, l.FrameTimeout):
 		c.fail(errSlowRequest)
 	case len(c.out) > 0:
@@ -226,18 +233,19 @@ func (l *limiter) count(c *Conn) {
 	}
 	l.unfinished += held - c.progress.held
 	c.progress.held = held
-
-	if l.unfinished > l.MaxUnfinished {
-		l.shed()
-	}
 }
 
-// shed ends some of those who hold what is unfinished, until an eighth is free:
-// to look for them at each chunk would take too long. Bytes times seconds say
-// who comes first. By bytes alone, strangers who hold a little less than a long
-// request could keep all long requests out; by time alone, somebody's short one
-// would pay for them.
+// shed is called when a chunk has been read. If too much is unfinished now, it
+// ends some of the connections that hold it, until an eighth is free: to look
+// for them at each chunk would take too long. Bytes times seconds say whose
+// connection is first. By bytes alone, strangers who hold a little less than a
+// long request could keep all long requests out; by time alone, somebody's
+// short one would pay for them.
 func (l *limiter) shed() {
+	if l.MaxUnfinished <= 0 || l.unfinished <= l.MaxUnfinished {
+		return
+	}
+
 	var holders []*Conn
 	for c := range l.server.conns {
 		if c.progress.held > 0 && c.decoder.Missing() > 0 && !c.unanswered {

@@ -209,6 +209,33 @@ func TestMaxUnfinished(t *testing.T) {
 	w.on(func() { assert.Zero(t, w.server.limits.unfinished, "bytes counted") })
 }
 
+// Many hold a little, so that the end of many frees hardly anything. Even then
+// one visit ends no more of them than a few.
+func TestMaxUnfinishedEndsAFewAtATime(t *testing.T) {
+	w := startInside(t, Limits{MaxUnfinished: 64 << 20}, nil)
+	frame := harness.Frame(harness.Request("ping", strings.Repeat("x", 1_000_000)))
+	const strangers = 3 * maxEnds
+	var last *harness.Conn
+	for range strangers {
+		last = w.dial()
+		last.Send(frame[:chunkSize+1])
+	}
+	w.eventually("a little from everyone", func() bool {
+		holders := 0
+		for c := range w.server.conns {
+			if c.progress.held > 0 {
+				holders++
+			}
+		}
+		return holders == strangers
+	})
+
+	w.on(func() { w.server.limits.MaxUnfinished = 1 })
+	last.Send(frame[chunkSize+1:][:1])
+	w.eventually("an end", func() bool { return lingering(w) > 0 })
+	w.on(func() { assert.Equal(t, maxEnds, lingering(w)) })
+}
+
 // A long request that waits for its turn counts until it is handled.
 func TestMaxUnfinishedCountsWhatWaits(t *testing.T) {
 	w := startInside(t, Limits{MaxUnfinished: 64 << 20}, nil)

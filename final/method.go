@@ -16,7 +16,8 @@ import (
 	"strings"
 )
 
-// A Method answers the calls of one name. There are three kinds:
+// A Method answers the calls of one name. There are three kinds, and programs
+// can't add others:
 //
 //   - Handle makes one of a function of typed params. Each call has a goroutine
 //     of its own: the function may block.
@@ -26,12 +27,14 @@ import (
 // Whichever it is, an error that it returns becomes an error reply, with the
 // method's name in front, and a panic costs that call only.
 type Method interface {
-	// answer returns the reply to a request, and blocks until it is there.
+	// answer returns the reply to a request, and blocks until the reply is
+	// made. A server calls it for all but a TaskMethod, which would have the
+	// loop for too long; Service.Call calls it for every Method.
 	answer(ctx context.Context, req Request) Reply
 }
 
 // A Func is a Method that runs in the loop. While it does, nobody else is
-// served by this worker: it must not block, nor compute for longer than some
+// served by this worker: it must not block, nor compute for longer than about
 // 0.1 ms. Its params are any JSON.
 type Func func(params json.RawMessage) (Reply, error)
 
@@ -41,6 +44,11 @@ func (f Func) answer(_ context.Context, req Request) Reply {
 		return failure(req, err)
 	}
 	return reply
+}
+
+// failure returns the error reply to a request.
+func failure(req Request, err error) Reply {
+	return ErrorReply(fmt.Errorf("%s: %w", req.Method, err))
 }
 
 // A handled is a Method that Handle has made.
@@ -56,10 +64,11 @@ type handled[P, R any] func(ctx context.Context, params P) (R, error)
 // returns must be JSON.
 //
 // The context ends when f has returned, when the connection is lost, and when
-// the server gives up what is unfinished at its end; PeerAddr says who calls. A
-// caller who is just no longer interested is not noticed: the protocol has no
-// word for that, and one who has closed only the sending side still waits. So
-// what waits for others needs a timeout of its own.
+// the server gives up what is unfinished at its end; PeerAddr says who calls.
+//
+// The server can't tell that a caller has stopped waiting: the protocol has no
+// word for that, and a caller who has closed only the sending side still waits.
+// So if f waits for something, it needs a timeout of its own.
 //
 // A connection has one call at a time, but many connections have many: what f
 // shares with other calls needs a lock, and other workers, being processes,
@@ -81,36 +90,34 @@ func (f handled[P, R]) answer(ctx context.Context, req Request) Reply {
 	return NewReply(req.Method+"_r", result)
 }
 
-// failure returns the error reply to a request.
-func failure(req Request, err error) Reply {
-	return ErrorReply(fmt.Errorf("%s: %w", req.Method, err))
-}
-
-// peerKey is the key of a caller's address in a context.
-type peerKey struct{}
-
-// PeerAddr returns the caller's address, from the context that Handle's
-// function was given. It is the zero AddrPort for another context, and if the
-// connection isn't TCP.
-func PeerAddr(ctx context.Context) netip.AddrPort {
-	addr, _ := ctx.Value(peerKey{}).(netip.AddrPort)
-	return addr
-}
-
 // parseParams decodes params. Its error says what they must be.
 func parseParams[P any](raw json.RawMessage) (params P, err error) {
 	want := reflect.TypeFor[P]()
 	if string(bytes.TrimSpace(raw)) == "null" { // Unmarshal takes it for anything
-		return params, fmt.Errorf("params must be %s, not null", inWords(want))
+		return params, refuseNull(want)
 	}
 
 	err = json.Unmarshal(raw, &params)
-	if err == nil {
-		return params, nil
+	if err != nil {
+		return params, explain(err, want)
 	}
+	return params, nil
+}
+
+// refuseNull says what params must be that are null.
+func refuseNull(want reflect.Type) error {
+	words := inWords(want)
+	if words == anyJSON {
+		return errors.New("params must be any JSON but null")
+	}
+	return fmt.Errorf("params must be %s, not null", words)
+}
+
+// explain says in the protocol's words what an error of Unmarshal says in Go's.
+func explain(err error, want reflect.Type) error {
 	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) { // a type of its own mind has refused it
-		return params, fmt.Errorf("params must be %s: %w", inWords(want), err)
+	if !errors.As(err, &wrong) { // it is from the UnmarshalJSON or UnmarshalText of some type
+		return fmt.Errorf("params must be %s: %w", inWords(want), err)
 	}
 
 	what := "params"
@@ -120,19 +127,22 @@ func parseParams[P any](raw json.RawMessage) (params P, err error) {
 	case wrong.Type != want:
 		what = "what is in params"
 	}
+
 	got := "a JSON " + wrong.Value
 	number, isNumber := strings.CutPrefix(wrong.Value, "number ")
 	if isNumber {
 		got = clip(number)
 	}
-	return params, fmt.Errorf("%s must be %s, not %s", what, inWords(wrong.Type), got)
+	return fmt.Errorf("%s must be %s, not %s", what, inWords(wrong.Type), got)
 }
 
+// anyJSON is in words what an any or a RawMessage is decoded from.
+const anyJSON = "any JSON"
+
 var (
-	rawType  = reflect.TypeFor[json.RawMessage]()
-	byteType = reflect.TypeFor[[]byte]()
-	jsonType = reflect.TypeFor[json.Unmarshaler]()
-	textType = reflect.TypeFor[encoding.TextUnmarshaler]()
+	rawType         = reflect.TypeFor[json.RawMessage]()
+	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
+	textType        = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
 // inWords says which JSON a type is decoded from.
@@ -140,10 +150,8 @@ func inWords(t reflect.Type) string {
 	pointer := reflect.PointerTo(t)
 	switch {
 	case t == rawType:
-		return "any JSON"
-	case t == byteType:
-		return "a string, in base64"
-	case pointer.Implements(jsonType), pointer.Implements(textType):
+		return anyJSON
+	case pointer.Implements(unmarshalerType), pointer.Implements(textType):
 		return "a " + t.String()
 	}
 
@@ -162,14 +170,32 @@ func inWords(t reflect.Type) string {
 		return fmt.Sprintf("a whole number from 0 to %d", uint64(1)<<t.Bits()-1)
 	case reflect.Float32, reflect.Float64:
 		return "a number"
-	case reflect.Slice, reflect.Array:
-		return "an array"
 	case reflect.Map, reflect.Struct:
 		return "an object"
+	case reflect.Array:
+		return "an array"
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "a string, in base64"
+		}
+		return "an array"
 	case reflect.Pointer:
 		return inWords(t.Elem())
 	case reflect.Interface:
-		return "any JSON"
+		if t.NumMethod() == 0 {
+			return anyJSON
+		}
 	}
 	return "a " + t.String()
+}
+
+// peerKey is the key of a caller's address in a context.
+type peerKey struct{}
+
+// PeerAddr returns the caller's address, from the context that Handle's
+// function was given. It is the zero AddrPort for another context, and if the
+// connection isn't TCP.
+func PeerAddr(ctx context.Context) netip.AddrPort {
+	addr, _ := ctx.Value(peerKey{}).(netip.AddrPort)
+	return addr
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
@@ -35,6 +36,8 @@ type point struct {
 	X     int
 	Label string
 }
+
+type blob []byte
 
 func TestHandleDecodesParams(t *testing.T) {
 	for _, c := range []struct {
@@ -66,10 +69,13 @@ func TestHandleRefusesOtherParams(t *testing.T) {
 	}{
 		{echoOf[string](), `null`, "params must be a string, not null"},
 		{echoOf[*int16](), ` null`, "params must be a whole number from -32768 to 32767, not null"},
-		{echoOf[any](), `null`, "params must be any JSON, not null"},
-		{echoOf[json.RawMessage](), `null`, "params must be any JSON, not null"},
+		{echoOf[any](), `null`, "params must be any JSON but null"},
+		{echoOf[*any](), `null`, "params must be any JSON but null"},
+		{echoOf[json.RawMessage](), `null`, "params must be any JSON but null"},
+		{echoOf[fmt.Stringer](), `1`, "params must be a fmt.Stringer, not a JSON number"},
 		{echoOf[time.Time](), `null`, "params must be a time.Time, not null"},
 		{echoOf[[]byte](), `1`, "params must be a string, in base64, not a JSON number"},
+		{echoOf[blob](), `1`, "params must be a string, in base64, not a JSON number"},
 		{echoOf[string](), `1`, "params must be a string, not a JSON number"},
 		{echoOf[string](), `["a"]`, "params must be a string, not a JSON array"},
 		{echoOf[bool](), `"yes"`, "params must be true or false, not a JSON string"},

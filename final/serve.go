@@ -1,7 +1,9 @@
 // Serve and ServeListener put the parts together. Serve is a server of several
 // processes: in the master it is the supervisor and, if there is one, the
 // registration; in a worker the loop, the service and the limits. ServeListener
-// is all that in one process.
+// is all that in one process. This file and its neighbours also add methods to
+// the types of the chapters, Server and Conn: so the chapters' files stay as
+// they are.
 
 //go:build unix
 
@@ -9,18 +11,20 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// noticeTime is how long a server serves on after its registration has ended,
-// for clients to notice.
+// noticeTime is how long a server goes on serving after its registration has
+// ended, for clients to notice.
 const noticeTime = 100 * time.Millisecond
 
 // A Registration makes a server known to clients for as long as it serves. A
@@ -33,7 +37,7 @@ type Registration interface {
 	Close(ctx context.Context) (wasRegistered bool)
 }
 
-// unlisted is the Registration of a server that nobody is told of.
+// unlisted stands for the Registration of a server that isn't registered.
 type unlisted struct{}
 
 func (unlisted) SetServing(serving bool)    { slog.Info("server state", "serving", serving) }
@@ -41,41 +45,57 @@ func (unlisted) Close(context.Context) bool { return false }
 
 // Config is what a server is made of.
 type Config struct {
-	Service Service       // the methods
-	Limits  Limits        // on what clients use up, in each worker
-	Grace   time.Duration // for what has begun to be finished when the server is told to end
-	Verbose bool          // log every call
+	Service Service // the methods
+	Limits  Limits  // on what clients use up, in each worker
+	Verbose bool    // log every call
+	// Grace is how long calls that have begun may take to finish once the
+	// server is told to stop; 0: no time at all.
+	Grace time.Duration
 
 	// Register, if set, is called once with the address that the server listens
 	// on, in the master if there are processes.
 	Register func(addr *net.TCPAddr) (Registration, error)
 
-	// What follows is for Serve, which opens its port and starts processes.
-
-	Host, Port string // where to listen; port "0" lets the kernel choose
-	Workers    int    // processes, at least 1
-	// HangTimeout is for how long a worker's loop may stand still, in a Func
-	// for example, until the worker is killed and replaced; 0: for ever.
+	// Host and Port say where Serve listens; port "0" lets the kernel choose.
+	// They and all fields below are for Serve alone: ServeListener is given its
+	// listener, and starts no processes.
+	Host, Port string
+	// Workers is how many processes Serve starts, at least 1.
+	Workers int
+	// HangTimeout is how long a worker's loop may stand still, in a Func for
+	// example, until the worker is killed and replaced; 0: forever.
 	HangTimeout time.Duration
 	// OnStart, if set, is called once, in the master, when all workers are
 	// ready, or with those that are when that takes too long.
 	OnStart func(addr *net.TCPAddr, workers []int)
 }
 
+// wasWorker is set when this process serves as a worker. It can't become a
+// master after that: each of its own workers would end up as a master, too.
+var wasWorker atomic.Bool
+
 // Serve runs a server of several processes until it is told to end by SIGINT,
 // SIGTERM or SIGHUP, and returns nil then. A signal that was ignored when the
-// program was started stays ignored. It starts the running program again for
-// each worker, with the same arguments, and expects to be called there with the
-// same Config: in a worker it serves until the master tells it to end. So a
-// program must call it once, before it opens files or starts anything of its
-// own, and return from main after it. It returns an error wrapping
-// ErrNeverReady if no worker can be brought up, and in a worker one if calls
-// were unfinished at the end of the grace period.
+// program was started stays ignored.
+//
+// It starts the running program again for each worker, with the same arguments,
+// and expects to be called there with the same Config: in a worker it serves
+// until the master tells it to end. So a program must call it once, before it
+// opens files or starts anything of its own, and return from main after it. A
+// second call in a worker is refused with an error.
+//
+// In the master it returns an error wrapping ErrNeverReady if no worker can be
+// brought up; in a worker it returns an error if calls were unfinished at the
+// end of the grace period.
 //
 // What the program logs must not block it: DetachOutput sees to that.
 func Serve(config Config) error {
 	if IsWorker() {
+		wasWorker.Store(true)
 		return config.work()
+	}
+	if wasWorker.Load() {
+		return errors.New("a second Serve in a worker: the program must return from main after the first")
 	}
 
 	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // before anything is started
@@ -108,73 +128,85 @@ func Serve(config Config) error {
 // ServeListener runs a server in this process alone: no signals, no other
 // processes, one event loop. It is what tests want, and programs that do
 // something else as well; a process may have several. It takes over the
-// listener, which must be a *net.TCPListener, and blocks until ctx ends and
-// the server is down: it ends its registration, refuses new callers and answers
-// what has come in. When that takes longer than config.Grace, it ends the
-// contexts of the calls under way, closes their connections, and returns an
-// error that says so.
+// listener, which must be a *net.TCPListener, also when it returns an error.
+//
+// It blocks until ctx ends and the server is down: it ends its registration,
+// refuses new callers and answers what has come in. When that takes longer than
+// config.Grace, it ends the contexts of the calls under way, closes all
+// connections, and returns an error that says so.
 //
 // A Func is waited for even then, because it has the loop. A function of Handle
 // is not: if it goes on although its context has ended, nobody hears of it.
 func ServeListener(ctx context.Context, listener net.Listener, config Config) error {
-	tcp, ok := listener.(*net.TCPListener)
-	if !ok {
-		return fmt.Errorf("serve at %v: the listener must be a *net.TCPListener, not a %T", listener.Addr(), listener)
-	}
-	addr := tcp.Addr().(*net.TCPAddr)
-	fd, err := duplicate(tcp)
-	tcp.Close() // or Go's own poller would wake for every connection, too
+	fd, addr, err := takeOver(listener)
 	if err != nil {
-		return fmt.Errorf("serve at %v: %w", addr, err)
+		return fmt.Errorf("serve at %v: %w", listener.Addr(), err)
 	}
 
-	calls, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
-	loop, server, err := config.begin(calls, fd)
+	callsCtx, endCalls := context.WithCancel(context.WithoutCancel(ctx))
+	defer endCalls()
+	loop, server, err := config.begin(callsCtx, fd)
 	if err != nil {
 		_ = unix.Close(fd)
 		return err
 	}
 	registration, err := config.register(addr)
 	if err != nil {
-		loop.release()
-		_ = unix.Close(fd)
+		loop.release() // and the listening socket, which it watches
 		return err
 	}
 
-	ended := make(chan error, 1)
-	go func() { ended <- loop.Run() }()
+	var loopErr error // why the loop gave up; to be read when ended is closed
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		loopErr = loop.Run()
+	}()
+
 	registration.SetServing(true)
 	select {
 	case <-ctx.Done():
-	case err := <-ended:
-		ended <- err // for below
+	case <-ended:
 	}
 
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	withdraw(stopping, registration)
+	withdraw(stopCtx, registration)
 
+	unfinished := 0
 	loop.Drain()
 	select {
-	case err := <-ended:
-		return err
+	case <-ended:
 	case <-time.After(config.Grace):
+		endCalls()
+		loop.Post(func() { unfinished = server.abort() })
+		<-ended
 	}
 
-	giveUp()
-	unfinished := 0
-	loop.Post(func() { unfinished = server.abort() })
-	err = <-ended
-	if err == nil && unfinished > 0 {
+	if loopErr == nil && unfinished > 0 {
 		return fmt.Errorf("%d connections had calls that were not finished within %v", unfinished, config.Grace)
 	}
-	return err
+	return loopErr
 }
 
-// begin has a new loop serve at a listening socket, which is the server's from
-// then on. The contexts of calls are derived from calls.
-func (config *Config) begin(calls context.Context, listener int) (*Loop, *Server, error) {
+// takeOver returns a descriptor of a listener's socket, and its address. It
+// closes the listener: or else Go's own poller would wake this process for
+// every connection, too.
+func takeOver(listener net.Listener) (fd int, addr *net.TCPAddr, err error) {
+	defer listener.Close()
+
+	tcp, ok := listener.(*net.TCPListener)
+	if !ok {
+		return -1, nil, fmt.Errorf("the listener must be a *net.TCPListener, not a %T", listener)
+	}
+	fd, err = duplicate(tcp)
+	return fd, tcp.Addr().(*net.TCPAddr), err
+}
+
+// begin makes a server at a listening socket, which is the server's from then
+// on, and the loop that it runs on. The contexts of calls are derived from
+// callsCtx. On an error the socket stays the caller's.
+func (config *Config) begin(callsCtx context.Context, listener int) (*Loop, *Server, error) {
 	poller, err := NewPoller()
 	if err != nil {
 		return nil, nil, err
@@ -184,7 +216,7 @@ func (config *Config) begin(calls context.Context, listener int) (*Loop, *Server
 		return nil, nil, err
 	}
 
-	dispatch := newDispatcher(calls, loop, config.Service)
+	dispatch := newDispatcher(callsCtx, loop, config.Service)
 	server, err := NewServer(loop, listener, func(c *Conn, body []byte) {
 		if config.Verbose {
 			LogCall(body)
@@ -201,7 +233,8 @@ func (config *Config) begin(calls context.Context, listener int) (*Loop, *Server
 	return loop, server, nil
 }
 
-// abort closes all connections, and returns how many had calls unanswered.
+// abort closes all connections, and returns how many were not done: they had
+// calls unanswered, replies unsent, or half a request.
 func (s *Server) abort() (unfinished int) {
 	for c := range s.conns {
 		if c.state < stateLingering {
@@ -229,7 +262,8 @@ func (config *Config) register(addr *net.TCPAddr) (Registration, error) {
 // clients have had time to notice.
 func withdraw(ctx context.Context, registration Registration) {
 	slog.Info("stopping")
-	if registration.Close(ctx) {
+	wasRegistered := registration.Close(ctx)
+	if wasRegistered {
 		time.Sleep(noticeTime)
 	}
 }

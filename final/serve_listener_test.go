@@ -165,9 +165,9 @@ func TestServeListenerThatCannotServe(t *testing.T) {
 	ctx := t.Context()
 	unixListener, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
 	require.NoError(t, err)
-	defer unixListener.Close()
 	err = ServeListener(ctx, unixListener, Config{})
 	assert.ErrorContains(t, err, "must be a *net.TCPListener, not a *net.UnixListener")
+	assert.ErrorIs(t, unixListener.Close(), net.ErrClosed, "it has been taken over all the same")
 
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -180,6 +180,5 @@ func TestServeListenerThatCannotServe(t *testing.T) {
 		Register: func(*net.TCPAddr) (Registration, error) { return nil, assert.AnError },
 	})
 	assert.ErrorIs(t, err, assert.AnError)
-	unixListener.Close()
 	assert.LessOrEqual(t, descriptors(t), before+1, "Go's own poller may have got its one")
 }

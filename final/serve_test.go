@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,6 +30,10 @@ import (
 // executable that Serve starts again is the test binary.
 const partVar = "SERVE_TEST_PART"
 
+// againVar, if set, has each worker call Serve once more, and write to a file
+// in that directory what comes of it.
+const againVar = "SERVE_TEST_AGAIN"
+
 // Returns at once in a test process. In a worker it never returns. The
 // specification's TestMain knows nothing of parts, so it has to be here that
 // the part takes over.
@@ -41,6 +46,11 @@ func init() {
 	err := errors.New("started without the mark of a worker")
 	if os.Getenv(workerMark) != "" { // or it would run the tests, which start it again, and so on
 		err = Serve(serveConfig())
+		again := os.Getenv(againVar)
+		if again != "" {
+			err := Serve(Config{Port: "none"}) // with a port, it would be a master
+			_ = os.WriteFile(filepath.Join(again, fmt.Sprint(os.Getpid())), fmt.Append(nil, err), 0o600)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "in a worker that a test has started:", err)
@@ -169,6 +179,30 @@ func TestServeThatCannotRegister(t *testing.T) {
 	err := receive(t, serve(t, config), "Serve")
 	assert.ErrorIs(t, err, assert.AnError)
 	assert.ErrorContains(t, err, "register")
+}
+
+// A worker that took itself for a master would have workers, which would do
+// the same.
+func TestServeTwiceInAWorker(t *testing.T) {
+	harness.CaptureLog(t)
+	dir := t.TempDir()
+	t.Setenv(againVar, dir)
+	started := make(chan bool, 1)
+	config := serveConfig()
+	config.OnStart = func(*net.TCPAddr, []int) { started <- true }
+	ended := serve(t, config)
+	receive(t, started, "OnStart")
+	signalUs(t, syscall.SIGTERM)
+	assert.NoError(t, receive(t, ended, "Serve"))
+
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	require.NoError(t, err)
+	assert.Len(t, files, config.Workers)
+	for _, file := range files {
+		said, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Contains(t, string(said), "a second Serve in a worker")
+	}
 }
 
 func TestServeOnATakenPort(t *testing.T) {

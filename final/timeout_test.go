@@ -6,6 +6,7 @@
 package rpc
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -150,16 +151,23 @@ func TestFrameTimeoutDoesNotCountWhileTheServerIsBusy(t *testing.T) {
 	c.WantPong("1")
 }
 
-// deaf connects a client that has sent n calls and reads nothing, so that the
-// server can't send what it has to say.
-func (w *inside) deaf(n int) (*harness.Conn, *Conn) {
+// dialSmall connects with buffers so small, at both ends, that hardly anything
+// fits in between.
+func (w *inside) dialSmall() *harness.Conn {
 	w.t.Helper()
 	w.on(func() {
 		for _, buffer := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF} {
 			assert.NoError(w.t, unix.SetsockoptInt(w.server.listener, unix.SOL_SOCKET, buffer, 4096))
 		}
 	})
-	c := harness.DialSmall(w.t, w.addr)
+	return harness.DialSmall(w.t, w.addr)
+}
+
+// deaf connects a client that has sent n calls and reads nothing, so that the
+// server can't send what it has to say.
+func (w *inside) deaf(n int) (*harness.Conn, *Conn) {
+	w.t.Helper()
+	c := w.dialSmall()
 	frame := harness.Frame(harness.Request("ping", strings.Repeat("x", 1000)))
 	go func() { _ = c.TrySend(slices.Repeat(frame, n)) }()
 	var conn *Conn
@@ -196,6 +204,25 @@ func TestIdleTimeoutCutsWhoDoesNotRead(t *testing.T) {
 	w.wantSleep()
 	for err := error(nil); err == nil; {
 		_, err = c.TryReply() // what was on its way, and then the end
+	}
+}
+
+// One that takes its replies slowly, but does take them, gets every one,
+// although all of them together take it longer than the timeout.
+func TestIdleTimeoutSparesWhoReadsSlowly(t *testing.T) {
+	const timeout, calls = 400 * time.Millisecond, 60
+	text := strings.Repeat("x", 1000)
+	w := startInside(t, Limits{IdleTimeout: timeout}, Service{
+		"read": Func(func(json.RawMessage) (Reply, error) { return NewReply("text", text), nil }),
+	})
+	c := w.dialSmall()
+	c.Send(slices.Repeat(harness.Frame(harness.Request("read", 1)), calls)) // one chunk, and all at once in out
+
+	for read := range calls {
+		reply, err := c.TryReply()
+		require.NoError(t, err, "after %d replies", read)
+		require.Equal(t, "text", reply.Kind)
+		w.pass(timeout / 20)
 	}
 }
 
@@ -331,6 +358,26 @@ func TestTimeoutsLookAtWhatHasArrived(t *testing.T) {
 	}
 }
 
+// A request that has come in whole and isn't handled yet is the server's to
+// answer, whatever its connection's age.
+func TestTimeoutsLookAtWhatIsReadAlready(t *testing.T) {
+	for _, state := range []connState{stateOpen, stateDraining} {
+		w := startInside(t, Limits{IdleTimeout: time.Hour}, nil)
+		stranger := w.dial()
+		w.wantConns(1)
+		w.on(func() {
+			for conn := range w.server.conns {
+				conn.decoder.Feed(harness.Frame(harness.Request("ping", 1)))
+				conn.state = state
+				conn.flush() // it goes on in the next turn
+				conn.progress.idle = 2 * sweepsPerTimeout
+				w.server.limits.end(conn)
+			}
+		})
+		stranger.WantPong("1")
+	}
+}
+
 // Hundreds are late at the same moment: they are not all ended in one turn.
 func TestTimeoutsDoNotHoldUpTheLoop(t *testing.T) {
 	w := startInside(t, Limits{FrameTimeout: 200 * time.Millisecond}, nil)
@@ -357,16 +404,21 @@ func TestTimeoutsDoNotHoldUpTheLoop(t *testing.T) {
 // countEnds looks at each turn how many connections linger more than before,
 // and reports the most when all do.
 func countEnds(w *inside, before, most int, report chan<- int) {
-	ended := 0
-	for c := range w.server.conns {
-		if c.state == stateLingering {
-			ended++
-		}
-	}
+	ended := lingering(w)
 	most = max(most, ended-before)
 	if ended == len(w.server.conns) {
 		report <- most
 		return
 	}
 	w.Post(func() { countEnds(w, ended, most, report) })
+}
+
+// lingering returns how many connections linger. It belongs to the loop.
+func lingering(w *inside) (n int) {
+	for c := range w.server.conns {
+		if c.state == stateLingering {
+			n++
+		}
+	}
+	return n
 }

@@ -66,6 +66,23 @@ func TestConnReplyIsGivenOnce(t *testing.T) {
 	})
 }
 
+// A long request is handled when nothing else of its connection is, and the
+// request behind it may be another's to answer. What its handler still says is
+// not for that one.
+func TestConnReplyIsForItsOwnRequest(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		log := harness.CaptureLog(t) // the method panics as well
+		c := s.dial()
+		c.Send(slices.Concat(long("both", nil, 2*longBody), harness.Frame(harness.Request("later", nil)), pings(1)))
+		c.WantReply("first", "1")
+		conn := receive(t, s.held)
+		s.on(func() { conn.Reply(NewReply("late", 1)) })
+		c.WantReply("late", "1")
+		c.WantPong("0")
+		assert.Contains(t, log(), "after the reply")
+	})
+}
+
 func TestConnPanicCostsThatCallOnly(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		log := harness.CaptureLog(t)
@@ -185,8 +202,11 @@ func TestConnHalfClosedGetsAllItsReplies(t *testing.T) {
 }
 
 // note returns a call that is so long, and notes what.
-func note(what, length int) []byte {
-	request := harness.Request("note", what)
+func note(what, length int) []byte { return long("note", what, length) }
+
+// long returns a call that is so long, because it is padded.
+func long(method string, params any, length int) []byte {
+	request := harness.Request(method, params)
 	padding := strings.Repeat(" ", max(0, length-len(request)))
 	return harness.Frame(request[:len(request)-1] + padding + "}")
 }

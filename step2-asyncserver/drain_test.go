@@ -44,6 +44,21 @@ func TestServerDrainAcceptsWhatIsQueued(t *testing.T) {
 	})
 }
 
+// Without a free descriptor nobody who waits can be taken, and somebody must
+// hear of it.
+func TestServerDrainWithoutDescriptors(t *testing.T) {
+	eachServing(t, func(t *testing.T, s *serving) {
+		log := harness.CaptureLog(t)
+		s.on(func() { s.server.rest(-1) })
+		s.dial() // the kernel accepts it
+		restore := noMoreDescriptors(t)
+		defer restore()
+		s.Drain()
+		s.wantEnd()
+		assert.Contains(t, log(), unix.EMFILE.Error())
+	})
+}
+
 func TestServerDrainEndsIdleConnections(t *testing.T) {
 	eachServing(t, func(t *testing.T, s *serving) {
 		fresh, used := s.dial(), s.dial()

@@ -405,6 +405,10 @@ func TestLoopLeavesNothingBehind(t *testing.T) {
 		require.NoError(t, err)
 		l, err := NewLoop(brokenPoller{p})
 		require.NoError(t, err)
+		var watched [2]int
+		require.NoError(t, unix.Pipe(watched[:]))
+		l.Watch(watched[0], Readable, nobody(t, "one that is not ready"))
+		l.Watch(watched[1], 0, nobody(t, "one that is left alone"))
 		err = l.Run()
 		assert.True(t, errors.Is(err, unix.EIO), "%v", err)
 		assert.ErrorContains(t, err, "wait for events")

@@ -136,5 +136,6 @@ func TestLoopPostAfterRun(t *testing.T) {
 		}
 		_, err := unix.Read(other.r, make([]byte, 1))
 		assert.ErrorIs(t, err, unix.EAGAIN, "Post wrote into a stranger's pipe")
+		assert.Empty(t, r.posted, "it is kept for nobody")
 	})
 }

@@ -25,6 +25,10 @@ const (
 	maxAccepts = 32            // connections that the server accepts
 )
 
+// maxQueue is how many connections the server accepts in order to drain: about
+// as many as the kernel may queue, and not more for those who come meanwhile.
+const maxQueue = 1 << 16
+
 const (
 	// longTurn is how long a turn must be for the server to catch up with
 	// accepting. It is longer than any pause between two accepts.
@@ -94,6 +98,7 @@ func duplicate(ln *net.TCPListener) (fd int, err error) {
 		return -1, err
 	}
 
+	fd = -1 // unless raw.Control calls the function, which it doesn't for a closed listener
 	var dupErr error
 	err = raw.Control(func(s uintptr) { fd, dupErr = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
 	return fd, errors.Join(err, dupErr)
@@ -249,22 +254,32 @@ func (s *Server) handleLong() {
 // drain takes what has already connected, stops listening, and closes every
 // connection as soon as what came in is answered.
 func (s *Server) drain() {
-	for {
-		fd, err := accept(s.listener)
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
-			continue
-		}
-		if err != nil {
-			break // EAGAIN: nobody is waiting any more
-		}
-		s.open(fd)
-	}
-
+	s.acceptQueued()
 	s.pause.Stop()
 	s.loop.CloseFD(s.listener)
 	s.listener = -1
 
 	for c := range s.conns {
 		c.drain()
+	}
+}
+
+// acceptQueued takes all callers who wait at the listening socket: nobody else
+// may be left to take them.
+func (s *Server) acceptQueued() {
+	for range maxQueue {
+		fd, err := accept(s.listener)
+
+		switch {
+		case err == nil:
+			s.open(fd)
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			continue
+		case nobodyThere(err):
+			return
+		default:
+			slog.Error("accept failed: callers may be lost at the end", "err", err)
+			return
+		}
 	}
 }

@@ -6,6 +6,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -40,6 +41,15 @@ func TestListen(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, unix.Close(again))
 	assert.Equal(t, before, fdsInUse(), "one descriptor, not two")
+}
+
+func TestDuplicateOfAClosedListener(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	fd, err := duplicate(ln.(*net.TCPListener))
+	assert.ErrorIs(t, err, net.ErrClosed)
+	assert.Negative(t, fd, "a number that is no descriptor")
 }
 
 // A worker that is ready but deaf would be worse than none: it must not become

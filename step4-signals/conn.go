@@ -1,7 +1,7 @@
 // One connection of the server. Two rules make it small: read one chunk per
-// visit, and read nothing while a reply is unsent or unanswered. Together they
-// give partial reads, fairness between connections and backpressure on a
-// client that sends more than it reads.
+// visit, and read nothing while a reply is unsent or a request unanswered.
+// Together they give partial reads, fairness between connections and
+// backpressure on a client that sends more than it reads.
 
 //go:build unix
 
@@ -164,7 +164,15 @@ func (c *Conn) take(body []byte) {
 func (c *Conn) handleWaiting() {
 	body := c.waiting
 	c.waiting = nil
+
+	// The next request must not be taken before the handler has returned: what
+	// the handler replies once more, or its panic, would answer that one.
+	c.processing = true
 	c.handle(body)
+	c.processing = false
+	if !c.unanswered {
+		c.process(nil)
+	}
 }
 
 // handle calls the handler. A panic in it costs that call only.
@@ -203,7 +211,7 @@ func (c *Conn) flush() {
 		c.watch(Writable) // alone: with Readable armed too, a client that only sends would make us spin
 	case c.unanswered:
 		c.watch(0)
-	case c.decoder.Buffered() > 0 && c.decoder.Missing() == 0: // process has stopped in front of a request
+	case c.hasRequest(): // process has stopped in front of one
 		c.watch(0)
 		c.server.loop.Post(c.goOn) // in the next turn: now others come
 	case c.room() == 0:
@@ -211,6 +219,11 @@ func (c *Conn) flush() {
 	default:
 		c.watch(Readable)
 	}
+}
+
+// hasRequest reports whether a whole request waits in the decoder.
+func (c *Conn) hasRequest() bool {
+	return c.decoder.Buffered() > 0 && c.decoder.Missing() == 0
 }
 
 // goOn handles the requests at which process stopped because of its replies.

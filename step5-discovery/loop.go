@@ -137,11 +137,15 @@ func (t *Timer) Stop() {
 }
 
 // Post calls f on the loop's goroutine at its next turn. Any goroutine may
-// call Post; it doesn't block. After Run has returned, f is never called.
+// call Post; it doesn't block. What is posted during the loop's last turn, or
+// after it, is never called.
 func (l *Loop) Post(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 
+	if l.wakeW < 0 {
+		return // the loop has ended
+	}
 	l.posted = append(l.posted, f)
 	if len(l.posted) == 1 {
 		_, _ = unix.Write(l.wakeW, []byte{0})
@@ -172,7 +176,7 @@ func (l *Loop) Drain() {
 }
 
 // Run turns until the loop is drained. It returns an error only when the
-// kernel refuses to wait for events.
+// kernel refuses to wait for events, and then closes whatever is watched.
 func (l *Loop) Run() error {
 	defer l.release()
 
@@ -243,11 +247,17 @@ func (l *Loop) runPosted(Events) {
 	}
 }
 
-// release gives back what the loop itself holds.
+// release gives back what the loop holds: the poller, its pipe, and all that is
+// still watched.
 func (l *Loop) release() {
+	for fd := range l.watches {
+		if fd != l.wakeR {
+			_ = unix.Close(fd)
+		}
+	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
-
 	_ = errors.Join(unix.Close(l.wakeR), unix.Close(l.wakeW), l.poller.Close())
-	l.wakeW = -1 // Post may still be called
+	l.wakeW, l.posted = -1, nil // Post may still be called
 }
