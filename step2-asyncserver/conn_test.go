@@ -541,7 +541,7 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 		s.wantSleep()
 		s.wantConns(1)
 
-		for i := range 400 {
+		for i := range 1000 {
 			c.WantPong(fmt.Sprint(i))
 		}
 		c.WantError()
