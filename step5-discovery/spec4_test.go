@@ -32,22 +32,20 @@ func TestSpec4(t *testing.T) {
 	grace := theServer.Settle("grace", 20*time.Second, 5*time.Second)
 	most := grace - 2*time.Second
 
-	// begin returns a connection with a call that takes a while.
-	begin := func(t *testing.T, s *harness.Server) *harness.Conn {
+	// begin returns a connection with calls that take a while.
+	begin := func(t *testing.T, s *harness.Server) (*harness.Conn, harness.Work) {
 		t.Helper()
+		work := theServer.Work(t, s, 300*time.Millisecond)
 		c := s.Dial(t)
 		c.Timeout = most
-		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 50_000_000)), 2))
+		c.Send(work.Frames)
 		s.WaitRead(t, c)
-		return c
+		return c, work
 	}
 
-	finish := func(t *testing.T, c *harness.Conn) {
+	finish := func(t *testing.T, c *harness.Conn, work harness.Work) {
 		t.Helper()
-		for range 2 {
-			reply := c.ReadReply()
-			harness.Check(t, reply.Kind == "pi_r", "a reply of kind pi_r", "%v", reply)
-		}
+		c.WantDone(work)
 		c.WantEOF()
 		c.Close()
 	}
@@ -104,10 +102,10 @@ func TestSpec4(t *testing.T) {
 	t.Run("4.4 a worker that is told to end finishes its call and is replaced", func(t *testing.T) {
 		harness.Usually(t, "SIGTERM must drain a worker, not end it")
 		s := start(t, 2, grace)
-		c := begin(t, s)
+		c, work := begin(t, s)
 		busy := s.PIDOf(c)
 		s.SignalEach(syscall.SIGTERM, busy)
-		finish(t, c)
+		finish(t, c, work)
 		s.WaitWorkers(t, 5*time.Second, 2, busy)
 	})
 
@@ -115,9 +113,9 @@ func TestSpec4(t *testing.T) {
 		harness.Usually(t, "the workers end at the signal, or the master before them "+
 			`→ step4 README, "The order of a stop"`)
 		s := start(t, 2, grace)
-		c := begin(t, s)
+		c, work := begin(t, s)
 		s.Signal(syscall.SIGTERM)
-		finish(t, c)
+		finish(t, c, work)
 		clean(t, s, most)
 	})
 
@@ -127,9 +125,9 @@ func TestSpec4(t *testing.T) {
 			`→ step4 README, "The order of a stop"`)
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 			s := start(t, 2, grace)
-			c := begin(t, s)
+			c, work := begin(t, s)
 			s.SignalGroup(sig)
-			finish(t, c)
+			finish(t, c, work)
 			clean(t, s, most)
 		}
 	})
@@ -191,7 +189,7 @@ func TestSpec4(t *testing.T) {
 			`→ step4 README, "The order of a stop"`)
 		s := start(t, 1, 0)
 		c := s.Dial(t)
-		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 10)) // seconds of work
+		c.Send(theServer.Work(t, s, 3*time.Second).Frames)
 		s.WaitRead(t, c)
 		s.Signal(syscall.SIGTERM)
 		s.WaitRefused(t, time.Second)
@@ -336,9 +334,9 @@ func TestSpec4(t *testing.T) {
 		s.WaitWorkers(t, 5*time.Second, 2, workers[0])
 		s.WaitServing(t, 2)
 
-		c := begin(t, s)
+		c, work := begin(t, s)
 		s.Signal(syscall.SIGTERM)
-		finish(t, c)
+		finish(t, c, work)
 		clean(t, s, most)
 	})
 
@@ -347,11 +345,11 @@ func TestSpec4(t *testing.T) {
 			"but only SIGINT and SIGTERM come from somebody who is tired of waiting "+
 			`→ step4 README, "No wish to end"`)
 		s := start(t, 2, grace)
-		c := begin(t, s)
+		c, work := begin(t, s)
 		s.SignalGroup(syscall.SIGHUP)
 		s.WaitRefused(t, 5*time.Second)
 		s.SignalGroup(syscall.SIGHUP)
-		finish(t, c)
+		finish(t, c, work)
 		clean(t, s, most)
 	})
 

@@ -214,14 +214,12 @@ func TestSpec3(t *testing.T) {
 
 		c := s.Dial(t)
 		c.Timeout = grace - 2*time.Second
-		c.Send(slices.Repeat(harness.Frame(harness.Request("pi", 50_000_000)), 2))
+		work := theServer.Work(t, s, 300*time.Millisecond)
+		c.Send(work.Frames)
 		s.WaitRead(t, c)
 
 		s.Signal(syscall.SIGKILL)
-		for range 2 {
-			reply := c.ReadReply()
-			harness.Check(t, reply.Kind == "pi_r", "a reply of kind pi_r", "%v", reply)
-		}
+		c.WantDone(work)
 		c.WantEOF()
 		c.Close()
 		harness.Eventually(t, grace-2*time.Second, "no worker left", func() (bool, string) {
