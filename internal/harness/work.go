@@ -46,8 +46,9 @@ func (p ServerProgram) Work(t testing.TB, s *Server, d time.Duration) Work {
 	return Work{slices.Repeat(Frame(Request("pi", n)), calls), calls}
 }
 
-// Terms returns an n for which a call of pi takes the server some d; a smaller one
-// where the program is so fast, or accepts so little, that there is none.
+// Terms returns an n for which a call of pi takes the server some d. It returns
+// a smaller one where the program is so fast, or accepts so little, that no call
+// takes that long.
 func (p ServerProgram) Terms(t testing.TB, s *Server, d time.Duration) int {
 	t.Helper()
 	pace := p.pace(t, s)
