@@ -48,7 +48,10 @@ func (h *asideHeap) Pop() any {
 func (b *balance) setAside(r *remote) {
 	aside := r.aside.Load()
 	isAside := aside != 0 && !r.place.gone
-	r.place.due = aside
+	if aside != r.place.knownAside { // else due may be later by now, because it is being pinged
+		r.place.knownAside = aside
+		r.place.due = aside
+	}
 
 	switch {
 	case isAside && r.place.isAside:

@@ -187,6 +187,36 @@ func TestFailedServersAreSetAsideUntilTheyAnswer(t *testing.T) {
 	assert.Nil(t, b.pick(), "and the one that is left is full")
 }
 
+// A server that is being pinged comes after the others, whatever else happens
+// meanwhile: they are to have their turns, too.
+func TestServersThatAreAsideArePingedInTurn(t *testing.T) {
+	dialed := make(chan string, 10)
+	b := &balance{
+		updated: make(chan struct{}), searching: true,
+		options: &ClientOptions{Dial: func(_ context.Context, addr string) (net.Conn, error) {
+			dialed <- addr
+			<-t.Context().Done() // it hangs
+			return nil, t.Context().Err()
+		}},
+	}
+	list := Snapshot{Servers: []string{"a", "b", "good"}}
+	b.update(list)
+	for i, name := range []string{"a", "b"} {
+		b.remotes[name].aside.Store(int64(1 + i)) // long over
+	}
+	b.update(list)
+
+	for _, name := range []string{"a", "b"} {
+		takeNow(t, b)
+		assert.Equal(t, name, receive(t, dialed, "a ping of "+name))
+		b.update(list)
+	}
+	takeNow(t, b)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	assert.Equal(t, 2, b.probes, "pings under way")
+}
+
 func TestListThatBecomesEmptySendsAwayWhoWaits(t *testing.T) {
 	b := &balance{updated: make(chan struct{})}
 	_, ticket, err := b.take()

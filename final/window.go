@@ -29,11 +29,12 @@ type place struct {
 	gone     bool // it is no longer listed
 
 	// Where it is.
-	ready   int   // its index there
-	aside   int   // its index there
-	isAside bool  // it is there
-	due     int64 // when it is to be tried again, by clock
-	probing bool  // a ping is under way
+	ready      int   // its index there
+	aside      int   // its index there
+	isAside    bool  // it is there
+	due        int64 // when it is to be tried again, by clock
+	knownAside int64 // remote.aside when due was set from it
+	probing    bool  // a ping is under way
 }
 
 // width returns how many calls the server may be given at once.

@@ -5,7 +5,7 @@ package main
 // An attempt is one call at one server. A call that moves makes several.
 type attempt struct {
 	remote   *remote
-	pipe     *pipe          // nil: it was refused at once
+	pipe     *pipe          // nil: its server is no longer listed
 	outcomes chan<- outcome // has room for all that can come
 
 	// What follows is guarded by the pipe's lock.

@@ -18,8 +18,8 @@ var (
 	ErrClosed = errors.New("the client is closed")
 )
 
-// A ReplyError is an error that a server replied with. The server works; the
-// call was wrong.
+// A ReplyError is an error that a server replied with: the call was wrong, or
+// too much for the server, or its handler failed.
 type ReplyError struct {
 	Server  string // its address
 	Message string // what it said

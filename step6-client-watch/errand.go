@@ -95,7 +95,7 @@ func (e *errand) pick(servers []*remote) *remote {
 
 	r := anyOf(servers, func(r *remote) bool { return !worksOn(r, e.open) && r.claim() })
 	if r == nil && e.anyone {
-		r = anyOf(servers, func(r *remote) bool { return !worksOn(r, e.open) && !r.silent.Load() })
+		r = anyOf(servers, func(r *remote) bool { return !worksOn(r, e.open) && r.hasRoom() })
 	}
 	return r
 }
@@ -173,18 +173,21 @@ func find(ctx context.Context, c *Client, open []*attempt, found chan<- *remote)
 func firstToAnswer(ctx context.Context, servers []*remote) *remote {
 	ping := AppendFrame(nil, Request{Method: "ping", Params: []byte("null")}.Append(nil))
 	outcomes := make(chan outcome, 2*len(servers))
+	waiting := make(map[*attempt]bool)
 	for _, r := range servers {
 		a := r.start(ping, outcomes)
-		defer a.drop()
+		defer a.drop() // all of them at the end of this function
+		waiting[a] = true
 	}
 
-	for range servers {
+	for len(waiting) > 0 {
 		select {
 		case o := <-outcomes:
 			if o.err == nil && !o.silent {
 				return o.attempt.remote
 			}
 			o.attempt.drop()
+			delete(waiting, o.attempt) // a second outcome counts for nothing
 		case <-ctx.Done():
 			return nil
 		}
@@ -192,9 +195,9 @@ func firstToAnswer(ctx context.Context, servers []*remote) *remote {
 	return nil
 }
 
-// others returns the servers that neither work on a call nor are silent.
+// others returns the servers that have room and don't work on a call yet.
 func others(servers []*remote, open []*attempt) []*remote {
-	return slices.DeleteFunc(slices.Clone(servers), func(r *remote) bool { return worksOn(r, open) || r.silent.Load() })
+	return slices.DeleteFunc(slices.Clone(servers), func(r *remote) bool { return worksOn(r, open) || !r.hasRoom() })
 }
 
 // worksOn reports whether one of the attempts is at that server.

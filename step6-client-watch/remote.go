@@ -93,10 +93,17 @@ func (r *remote) forget(p *pipe) {
 	}
 }
 
-// claim reports whether a new call may go to this server, and then it must. One
-// that has failed is tried by one call at a time; the others learn from that.
+// hasRoom reports whether the server is not silent and may be given one call
+// more, if it is otherwise trusted.
+func (r *remote) hasRoom() bool {
+	return !r.silent.Load() && r.outstanding.Load() < maxOutstanding
+}
+
+// claim reserves the server for a new call, or reports false: then that call
+// may not go to it. One that has failed is tried by one call at a time; the
+// others learn from what comes of it.
 func (r *remote) claim() bool {
-	if r.silent.Load() || r.outstanding.Load() >= maxOutstanding {
+	if !r.hasRoom() {
 		return false
 	}
 

@@ -1,0 +1,151 @@
+// Tests of the looks at a server that owes replies, made by the test in the
+// place of the reader: what one call or one idle time leaves for the next. And
+// tests of what a client does with a server that is silent, or fails.
+
+//go:build unix
+
+package rpc
+
+import (
+	"context"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A looked pipe owes nothing yet, writes nothing, and looks only when the test
+// has it look.
+type looked struct {
+	*pipe
+	t    *testing.T
+	conn *timed
+}
+
+// A timed connection knows when its reader is to wake up; zero: never.
+type timed struct {
+	net.Conn
+	deadline time.Time
+}
+
+func (c *timed) SetReadDeadline(t time.Time) error {
+	c.deadline = t
+	return nil
+}
+
+func startLooked(t *testing.T) looked {
+	p := newPipe(&remote{})
+	t.Cleanup(p.cancel)
+	conn := &timed{}
+	p.conn = conn
+	return looked{p, t, conn}
+}
+
+// call makes a call that counts as written.
+func (w looked) call() chan outcome {
+	outcomes := make(chan outcome, 2)
+	w.send(&attempt{remote: w.remote, pipe: w.pipe, frame: []byte("a call"), outcomes: outcomes})
+	w.take(nil)
+	return outcomes
+}
+
+// lookOften looks n times.
+func (w looked) lookOften(n int) {
+	w.t.Helper()
+	for range n {
+		require.NoError(w.t, w.look())
+	}
+}
+
+// pong has the server answer.
+func (w looked) pong() {
+	w.t.Helper()
+	require.NoError(w.t, w.answer([]byte(`{"out":"pong","result":1}`)))
+}
+
+// A server that takes its time for each of several calls is not silent,
+// however long nobody calls it in between.
+func TestEachCallHasAllTheTimeUntilSilence(t *testing.T) {
+	w := startLooked(t)
+	for range 5 {
+		outcomes := w.call()
+		w.lookOften(looks)
+		require.Empty(t, outcomes)
+		w.pong()
+		require.False(t, (<-outcomes).silent)
+		w.lookOften(1) // it is idle
+	}
+
+	outcomes := w.call()
+	w.lookOften(looks + 1)
+	require.Len(t, outcomes, 1)
+	assert.True(t, (<-outcomes).silent)
+}
+
+// What a server did for an earlier call says nothing about now.
+func TestProgressOfAnEarlierCallIsForgotten(t *testing.T) {
+	w := startLooked(t)
+	w.call()
+	w.pong()
+	w.lookOften(1)
+
+	w.remote.lively.Store(0)
+	w.call()
+	w.lookOften(1)
+	assert.Zero(t, w.remote.lively.Load(), "it has not answered since")
+}
+
+// An idle connection is not looked at. The next call begins to look again.
+func TestLooksEndAndBeginAgain(t *testing.T) {
+	w := startLooked(t)
+	w.call()
+	assert.NotZero(t, w.conn.deadline)
+	w.pong()
+	w.lookOften(1)
+	assert.Zero(t, w.conn.deadline, "it would wake up for nothing")
+
+	w.call()
+	assert.InDelta(t, w.options.lookInterval(), time.Until(w.conn.deadline), 2e8, "nanoseconds until the next look")
+}
+
+// When nobody waits for a silent server any more, a reset tells it so: it need
+// not finish what it still owes.
+func TestSilentServerIsToldThatNobodyWaits(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	client := NewClient(Static{listener.Addr().String()})
+	defer client.Close()
+	client.Silence = 80 * time.Millisecond
+
+	called := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	go func() {
+		_, _, err := client.Call(ctx, "add", 1)
+		called <- err
+	}()
+
+	conn, err := listener.Accept()
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(soon)))
+	_, err = io.Copy(io.Discard, conn)
+	assert.ErrorIs(t, err, syscall.ECONNRESET)
+	assert.ErrorIs(t, receive(t, called, "the end of the call"), context.DeadlineExceeded)
+}
+
+func TestFailingServerIsSetAsideLongerAndLonger(t *testing.T) {
+	r := &remote{}
+	for i := range 40 {
+		pause := min(firstAside<<min(i, 20), maxAside)
+		r.blame()
+		left := time.Duration(r.aside.Load() - clock())
+		assert.LessOrEqual(t, left, pause, "after %d failures", i+1)
+		assert.Greater(t, left, pause/2-50*time.Millisecond, "after %d failures", i+1)
+	}
+}
