@@ -66,7 +66,7 @@ func DialSmall(t testing.TB, addr string) *Conn {
 func dial(t testing.TB, addr string, dialer net.Dialer) *Conn {
 	t.Helper()
 	did(t, "dialed %s", addr)
-	dialer.Timeout = 10 * time.Second
+	dialer.Deadline = until(t, 10*time.Second)
 	conn, err := dialer.Dial("tcp", addr)
 	if err != nil {
 		fail(t, "a connection to "+addr, err.Error())
@@ -111,7 +111,7 @@ func (c *Conn) Send(b []byte) {
 
 // TrySend is Send for other goroutines.
 func (c *Conn) TrySend(b []byte) error {
-	_ = c.tcp.SetWriteDeadline(time.Now().Add(c.Timeout))
+	_ = c.tcp.SetWriteDeadline(until(c.t, c.Timeout))
 	_, err := c.tcp.Write(b)
 	return err
 }
@@ -166,7 +166,7 @@ func cutShort(err error, n int, of string) error {
 // TryReply is ReadReply for other goroutines. The error is io.EOF if the
 // connection ended properly, before the first byte of a reply.
 func (c *Conn) TryReply() (Reply, error) {
-	_ = c.tcp.SetReadDeadline(time.Now().Add(c.Timeout))
+	_ = c.tcp.SetReadDeadline(until(c.t, c.Timeout))
 	var header [4]byte
 	if n, err := io.ReadFull(c.in, header[:]); n == 0 && err != nil && !isTimeout(err) {
 		return Reply{}, err
@@ -267,7 +267,7 @@ func (c *Conn) WantError() {
 // another byte.
 func (c *Conn) WantEOF() {
 	c.t.Helper()
-	_ = c.tcp.SetReadDeadline(time.Now().Add(c.Timeout))
+	_ = c.tcp.SetReadDeadline(until(c.t, c.Timeout))
 	rest, err := io.ReadAll(io.LimitReader(c.in, 1024))
 	switch {
 	case len(rest) > 0:

@@ -49,7 +49,7 @@ func Start(t testing.TB, bin string, env []string, args ...string) *Program {
 
 func startIn(t testing.TB, l *launch, env []string) *Program {
 	t.Helper()
-	tell(t, func(*story) {}) // it begins now at the latest
+	begin(t)
 	p, err := start(t, l, "", env)
 	if err != nil {
 		t.Fatalf("start %s: %v", l.bin, err)
@@ -67,7 +67,7 @@ func startIn(t testing.TB, l *launch, env []string) *Program {
 // that takes longer than 30 s.
 func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string, exitCode int) {
 	t.Helper()
-	tell(t, func(*story) {})
+	begin(t)
 	p, err := start(t, &launch{bin: bin, args: args}, stdin, nil)
 	if err != nil {
 		t.Fatalf("run %s: %v", bin, err)
@@ -214,7 +214,7 @@ func (p *Program) Wait(timeout time.Duration) int {
 	p.t.Helper()
 	select {
 	case <-p.group.Done():
-	case <-time.After(timeout):
+	case <-time.After(time.Until(until(p.t, timeout))):
 		fail(p.t, fmt.Sprintf("process %d to end within %v", p.PID, timeout), "still there")
 	}
 	return p.exitCode()

@@ -15,7 +15,8 @@ import (
 
 // A story is what happened so far in one test.
 type story struct {
-	start time.Time
+	start time.Time // when its first verb was called
+	limit limit
 	trace trace
 
 	// For the report.
@@ -39,7 +40,7 @@ func tell(t testing.TB, do func(s *story)) {
 
 	s := stories.of[t]
 	if s == nil {
-		s = &story{start: time.Now()}
+		s = &story{}
 		if stories.of == nil {
 			stories.of = map[testing.TB]*story{}
 		}
@@ -60,9 +61,22 @@ func tell(t testing.TB, do func(s *story)) {
 	do(s)
 }
 
+// begin starts the clock of the test's story, unless it runs. Each verb calls it
+// first. What a milestone says before its verbs doesn't: one that runs in
+// parallel with others may wait for its turn then.
+func begin(t testing.TB) { tell(t, func(s *story) { s.begin(t) }) }
+
+func (s *story) begin(t testing.TB) {
+	if s.start.IsZero() {
+		s.start = time.Now()
+		s.limit = limitOf(t, s.start)
+	}
+}
+
 // did notes what a verb is about to do, for the report of a failure.
 func did(t testing.TB, format string, args ...any) {
 	tell(t, func(s *story) {
+		s.begin(t)
 		s.last, s.lastAt = fmt.Sprintf(format, args...), time.Since(s.start)
 		s.trace.add(s.lastAt, s.last)
 	})
@@ -74,6 +88,7 @@ func saw(t testing.TB, format string, args ...any) {
 	stories.Lock()
 	defer stories.Unlock()
 	if s := stories.of[t]; s != nil {
+		s.begin(t)
 		s.trace.add(time.Since(s.start), "  "+fmt.Sprintf(format, args...))
 	}
 }
@@ -118,12 +133,17 @@ func milestone(t testing.TB) (number, sentence string, ok bool) {
 // test's own goroutine.
 func fail(t testing.TB, expected, got string) {
 	t.Helper()
+	begin(t)
 	var s story
 	tell(t, func(own *story) { s = *own })
 	gotAt := time.Since(s.start)
 
 	if s.given > 0 {
 		s.usually = ""
+	}
+	if s.limit.over() {
+		got = "it was still waiting for " + expected + ":\n" + got
+		expected, s.usually = s.limit.what, ""
 	}
 	if bomb := findBomb(&s); bomb != "" {
 		got, s.usually = bomb, "" // it names its own cause

@@ -16,6 +16,13 @@ import (
 // connections. Many of them may be starting at once, with the race detector.
 var startTimeout = 20 * time.Second
 
+// A server that needs more than slowStart may have maxSlow for all its starts
+// together, one for each milestone.
+const (
+	slowStart = 5 * time.Second
+	maxSlow   = time.Minute
+)
+
 // A Server is a program that listens on Addr.
 type Server struct {
 	*Program
@@ -32,7 +39,7 @@ type Server struct {
 // started there again.
 func StartServer(t testing.TB, bin string, args func(host, port string) []string, o Options) *Server {
 	t.Helper()
-	tell(t, func(*story) {})
+	begin(t)
 	port, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +75,7 @@ func (s *Server) start(t testing.TB) {
 			fail(t, what,
 				fmt.Sprintf("the program ended with exit code %d before it accepted a connection", s.exitCode()))
 		}
-		conn, err := net.DialTimeout("tcp", s.Addr, startTimeout)
+		conn, err := net.DialTimeout("tcp", s.Addr, time.Until(until(t, startTimeout)))
 		if err != nil {
 			return false, err.Error() + words(", while the program says", s.Stdout(), s.Stderr())
 		}

@@ -5,6 +5,7 @@
 package harness
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ func (p ClientProgram) role() role {
 // Start starts the server with these options, and returns at once.
 func (p ServerProgram) Start(t testing.TB, o Options, host, port string) *Program {
 	t.Helper()
-	tell(t, func(*story) {}) // it begins now at the latest
+	begin(t)
 	l := p.launch(t, o, host, port)
 	return startIn(t, l, o.Env)
 }
@@ -69,7 +70,7 @@ func (p ServerProgram) launch(t testing.TB, o Options, host, port string) *launc
 // of the test, so that the server can be started there again.
 func (p ServerProgram) Serve(t testing.TB, o Options) *Server {
 	t.Helper()
-	tell(t, func(*story) {})
+	begin(t)
 	report := starts.ask(t, p.kind(o))
 	ok := false
 	defer func() { report(ok) }()
@@ -159,7 +160,7 @@ type ClientOptions struct {
 // Start starts the client with these options.
 func (p ClientProgram) Start(t testing.TB, o ClientOptions) *Client {
 	t.Helper()
-	tell(t, func(*story) {})
+	begin(t)
 
 	values := map[string]string{
 		"zk": o.ZK, "root": o.Root, "session": seconds(o.Session), "n": strconv.Itoa(o.Rounds),
@@ -185,6 +186,9 @@ type startLog struct {
 	failed map[string]string // the first test that it failed
 	lost   map[string]string // the first test that had no program to start, by the reason
 	bomb   string            // the first test that found a fork bomb
+
+	slow     time.Duration // that starts took that were slow
+	slowness string        // the first test for which that was too much
 }
 
 // tellLost notes why there is no program to start. It skips the test if an
@@ -211,10 +215,13 @@ func (l *startLog) tellBomb(t testing.TB) {
 	}
 }
 
-// ask skips the test if the server failed to start like this before. The
-// function it returns is to be told whether it has started now.
+// ask skips the test if the server failed to start like this before, and fails
+// one, the first, if starts have become too slow. The function it returns is to
+// be told whether it has started now.
 func (l *startLog) ask(t testing.TB, kind string) (report func(ok bool)) {
 	t.Helper()
+	l.askTime(t)
+	began := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.bomb != "" {
@@ -226,6 +233,9 @@ func (l *startLog) ask(t testing.TB, kind string) (report func(ok bool)) {
 	return func(ok bool) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		if took := time.Since(began); took > slowStart {
+			l.slow += took
+		}
 		if l.proven == nil {
 			l.proven, l.failed = map[string]bool{}, map[string]string{}
 		}
@@ -235,6 +245,29 @@ func (l *startLog) ask(t testing.TB, kind string) (report func(ok bool)) {
 		case !l.proven[kind] && l.failed[kind] == "":
 			l.failed[kind] = testName(t)
 		}
+	}
+}
+
+// askTime ends the test if slow starts took too long, all in all.
+func (l *startLog) askTime(t testing.TB) {
+	t.Helper()
+	l.mu.Lock()
+	slow, first := l.slow, l.slowness
+	if slow > maxSlow && first == "" {
+		l.slowness = testName(t)
+	}
+	l.mu.Unlock()
+
+	switch {
+	case slow <= maxSlow:
+	case first == "":
+		Given(t, func() {
+			fail(t, fmt.Sprintf("a server that accepts connections %v after its start, "+
+				"as it is started again for each milestone", slowStart),
+				fmt.Sprintf("slower ones, which took %v so far", slow.Round(time.Second)))
+		})
+	default:
+		t.Skipf("not asked: the server starts too slowly, see %s", first)
 	}
 }
 

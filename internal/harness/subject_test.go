@@ -29,6 +29,7 @@ func aim(t *testing.T, program string) {
 	t.Cleanup(func() { targets = before })
 	targets.program, targets.server, targets.client, targets.again = program, "", "", ""
 	starts.proven, starts.failed, starts.lost, starts.bomb = nil, nil, nil, ""
+	starts.slow, starts.slowness = 0, ""
 }
 
 func TestReportOfAMilestone(t *testing.T) {

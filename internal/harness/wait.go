@@ -14,8 +14,8 @@ import (
 // said last about the state it saw.
 func Eventually(t testing.TB, within time.Duration, what string, condition func() (ok bool, got string)) {
 	t.Helper()
-	tell(t, func(*story) {}) // it begins now at the latest
-	deadline := time.Now().Add(within)
+	begin(t)
+	deadline := until(t, within)
 	pause := time.Millisecond
 
 	for {

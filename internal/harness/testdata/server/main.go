@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -22,6 +23,7 @@ func main() {
 	mute := flag.Bool("mute", false, "accept connections and say nothing")
 	spin := flag.Bool("spin", false, "keep a CPU busy")
 	crash := flag.Bool("crash", false, "let a child panic")
+	slow := flag.Duration("slow", 0, "wait for so long before each reply")
 	quit := flag.Bool("quit", false, "end at once")
 	flag.Parse()
 
@@ -59,12 +61,12 @@ func main() {
 			panic(err)
 		}
 		if !*mute {
-			go answer(conn)
+			go answer(conn, *slow)
 		}
 	}
 }
 
-func answer(conn net.Conn) {
+func answer(conn net.Conn, slow time.Duration) {
 	defer conn.Close()
 	for {
 		var header [4]byte
@@ -84,6 +86,7 @@ func answer(conn net.Conn) {
 			return
 		}
 
+		time.Sleep(slow)
 		reply := fmt.Appendf(nil, `{"out":"pong","result":%s}`, request.Params)
 		frame := append(binary.LittleEndian.AppendUint32(nil, uint32(len(reply))), reply...)
 		if _, err := conn.Write(frame); err != nil {
