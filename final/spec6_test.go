@@ -12,6 +12,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -246,6 +247,8 @@ func TestSpec6(t *testing.T) {
 		s := begin(t)
 		stays := s.server(session)
 		hold := make(chan struct{})
+		answer := sync.OnceFunc(func() { close(hold) })
+		defer answer() // or else the stub never ends
 		leaves := s.stub(func(conn net.Conn, body []byte) error {
 			<-hold
 			_, err := conn.Write(answer6(body, `"late"`))
@@ -261,7 +264,7 @@ func TestSpec6(t *testing.T) {
 		harness.Check(t, err == nil, "a list of what is registered", "%v", err)
 		s.registry.Remove(nodes[slices.IndexFunc(nodes, func(n zktest.Node) bool { return n.Addr() == leaves.Addr })])
 
-		close(hold)
+		answer()
 		client.WaitAnswers(50, stays.Addr)
 		harness.Eventually(t, soon6, "no connection to "+leaves.Addr, func() (bool, string) {
 			return leaves.Open() == 0, fmt.Sprint(leaves.Open())

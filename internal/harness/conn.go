@@ -201,6 +201,7 @@ func (c *Conn) TryReply() (Reply, error) {
 	}
 
 	saw(c.t, "received %v", reply)
+	gotReply(c.t)
 	return reply, nil
 }
 

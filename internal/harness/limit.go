@@ -11,8 +11,9 @@ import (
 )
 
 // maxMilestone is how long a milestone may take. Right programs need some
-// twenty seconds for the longest, on a machine that is busy with other things.
-var maxMilestone = time.Minute
+// twenty seconds for the longest, and more with the race detector on a machine
+// that is busy with other things.
+var maxMilestone = 2 * time.Minute
 
 // lastMoment is what is left of go test's time when nothing is asked any more,
 // so that a program that is slow everywhere doesn't end in a panic, which would
@@ -25,14 +26,14 @@ type limit struct {
 	what string    // what is expected, in words
 }
 
-// limitOf returns the limit of a test that begins now. Only milestones have
-// one.
-func limitOf(t testing.TB, now time.Time) limit {
+// limitOf returns the limit of a test that began at that time. Only milestones
+// have one.
+func limitOf(t testing.TB, start time.Time) limit {
 	if _, _, ok := milestone(t); !ok {
 		return limit{}
 	}
 
-	l := limit{now.Add(maxMilestone), fmt.Sprintf("all of this milestone within %v", maxMilestone)}
+	l := limit{start.Add(maxMilestone), fmt.Sprintf("all of this milestone within %v", maxMilestone)}
 	if test, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		end, ok := test.Deadline()
 		end = end.Add(-lastMoment)

@@ -15,13 +15,15 @@ import (
 
 // A story is what happened so far in one test.
 type story struct {
-	start time.Time // when its first verb was called
+	start time.Time     // when its first verb was called
+	built time.Duration // the part of the time since that was the compiler's
 	limit limit
 	trace trace
 
 	// For the report.
 	last    string // the last thing the test did
 	lastAt  time.Duration
+	replies int // that came
 	usually string
 	given   int             // how many Givens the test is in
 	scenes  []func() string // what else explains a failure
@@ -73,6 +75,16 @@ func (s *story) begin(t testing.TB) {
 	}
 }
 
+// hasBuilt notes that the test has waited for a build, which is not the time of
+// the program under test.
+func hasBuilt(t testing.TB, took time.Duration) {
+	tell(t, func(s *story) {
+		s.begin(t)
+		s.built += took
+		s.limit = limitOf(t, s.start.Add(s.built))
+	})
+}
+
 // did notes what a verb is about to do, for the report of a failure.
 func did(t testing.TB, format string, args ...any) {
 	tell(t, func(s *story) {
@@ -90,6 +102,15 @@ func saw(t testing.TB, format string, args ...any) {
 	if s := stories.of[t]; s != nil {
 		s.begin(t)
 		s.trace.add(time.Since(s.start), "  "+fmt.Sprintf(format, args...))
+	}
+}
+
+// gotReply counts a reply. It may be called like saw.
+func gotReply(t testing.TB) {
+	stories.Lock()
+	defer stories.Unlock()
+	if s := stories.of[t]; s != nil {
+		s.replies++
 	}
 }
 
@@ -142,7 +163,7 @@ func fail(t testing.TB, expected, got string) {
 		s.usually = ""
 	}
 	if s.limit.over() {
-		got = "it was still waiting for " + expected + ":\n" + got
+		got = fmt.Sprintf("after %d replies it was still waiting for %s:\n%s", s.replies, expected, got)
 		expected, s.usually = s.limit.what, ""
 	}
 	if bomb := findBomb(&s); bomb != "" {

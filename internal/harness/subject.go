@@ -82,7 +82,9 @@ func (p ServerProgram) Serve(t testing.TB, o Options) *Server {
 	t.Cleanup(release)
 
 	s := newServer(p.launch(t, o, "127.0.0.1", strconv.Itoa(port)), port, o.Env)
+	began := time.Now()
 	Given(t, func() { s.start(t) })
+	starts.took(time.Since(began))
 	ok = true
 	return s
 }
@@ -136,7 +138,9 @@ func (r role) needs(t testing.TB, option string) {
 // is reported once; other tests that want it are skipped.
 func (r role) mustFind(t testing.TB, args []string, values map[string]string, required []string) *launch {
 	t.Helper()
+	began := time.Now()
 	l, err := r.find(args, values, required)
+	hasBuilt(t, time.Since(began))
 	if err != nil {
 		starts.tellLost(t, err.Error())
 		Given(t, func() { fail(t, "a "+r.flag+" to test", err.Error()) })
@@ -221,7 +225,6 @@ func (l *startLog) tellBomb(t testing.TB) {
 func (l *startLog) ask(t testing.TB, kind string) (report func(ok bool)) {
 	t.Helper()
 	l.askTime(t)
-	began := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.bomb != "" {
@@ -233,9 +236,6 @@ func (l *startLog) ask(t testing.TB, kind string) (report func(ok bool)) {
 	return func(ok bool) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if took := time.Since(began); took > slowStart {
-			l.slow += took
-		}
 		if l.proven == nil {
 			l.proven, l.failed = map[string]bool{}, map[string]string{}
 		}
@@ -245,6 +245,15 @@ func (l *startLog) ask(t testing.TB, kind string) (report func(ok bool)) {
 		case !l.proven[kind] && l.failed[kind] == "":
 			l.failed[kind] = testName(t)
 		}
+	}
+}
+
+// took notes how long a start took.
+func (l *startLog) took(start time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if start > slowStart {
+		l.slow += start
 	}
 }
 
