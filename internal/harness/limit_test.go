@@ -31,7 +31,7 @@ func TestMilestoneOfAThousandSlowReplies(t *testing.T) {
 	})
 	assert.Less(t, time.Since(began), 10*time.Second)
 	assert.Regexp(t, `  expected  all of this milestone within 500ms
-  got       0\.[5-9]\ds  after [1-9]\d replies it was still waiting for a reply within 10s:
+  got       0\.[5-9]\ds  after \d+ replies it was still waiting for a reply within 10s:
             \d of the \d+ bytes`, log)
 	assert.NotContains(t, log, "usually")
 }

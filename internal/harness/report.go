@@ -63,8 +63,8 @@ func tell(t testing.TB, do func(s *story)) {
 	do(s)
 }
 
-// begin starts the clock of the test's story, unless it runs. Each verb calls it
-// first. What a milestone says before its verbs doesn't: one that runs in
+// begin starts the clock of the test's story, unless it runs. Each verb calls
+// it first. What a milestone says before its verbs doesn't: one that runs in
 // parallel with others may wait for its turn then.
 func begin(t testing.TB) { tell(t, func(s *story) { s.begin(t) }) }
 
