@@ -335,7 +335,7 @@ func TestSpec5(t *testing.T) {
 		node := registry.WaitOne(soon, s.Addr)
 
 		for range 2 { // the second time shows what came of the first
-			zookeeper.Kill()
+			zktest.Kill(t, zookeeper)
 			answers(t, s.Addr)
 			must(t, zookeeper.Restart())
 			back := fmt.Sprintf("sid=%#x,", node.Session)
@@ -362,7 +362,7 @@ func TestSpec5(t *testing.T) {
 		"it is registered as soon as ZooKeeper comes", func(t *testing.T) {
 		harness.Usually(t, `the start waits for ZooKeeper, or tries once only → step5 README, "Every wait is bounded"`)
 		registry, o := begin(t)
-		zookeeper.Kill()
+		zktest.Kill(t, zookeeper)
 		s, other := theServer.Serve(t, o), theServer.Serve(t, o)
 		answers(t, s.Addr)
 		answers(t, other.Addr)

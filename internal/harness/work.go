@@ -46,9 +46,9 @@ func (p ServerProgram) Work(t testing.TB, s *Server, d time.Duration) Work {
 	return Work{slices.Repeat(Frame(Request("pi", n)), calls), calls}
 }
 
-// Terms returns an n for which a call of pi takes the server some d. It returns
-// a smaller one where the program is so fast, or accepts so little, that no call
-// takes that long.
+// Terms returns an n for which a call of pi takes the server some d. Where the
+// program is so fast, or accepts so little, that no call takes that long, it
+// returns a smaller one.
 func (p ServerProgram) Terms(t testing.TB, s *Server, d time.Duration) int {
 	t.Helper()
 	pace := p.pace(t, s)

@@ -24,6 +24,22 @@ func Start(t testing.TB, settings ...string) *zkdev.Server {
 	return s
 }
 
+// Kill kills s, until the test restarts it, or else until the test's end: the
+// next one finds it serving, whatever came of this.
+func Kill(t testing.TB, s *zkdev.Server) {
+	t.Helper()
+	t.Cleanup(func() {
+		select {
+		case <-s.Done():
+			if err := s.Restart(); err != nil {
+				t.Error(err)
+			}
+		default: // the test did it
+		}
+	})
+	s.Kill()
+}
+
 // stopAfter stops s at the test's end.
 func stopAfter(t testing.TB, s *zkdev.Server) {
 	t.Cleanup(func() {

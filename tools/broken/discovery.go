@@ -55,6 +55,19 @@ var discovery = []Program{
 		Why:   "in no other milestone does a session move to another member",
 	},
 	{
+		Name:    "waits-for-zookeeper",
+		Mistake: "waits for ZooKeeper at its start, before it serves anybody",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{{"main.go", `	session := zookeeper.Open()
+`, `	session := zookeeper.Open()
+	for session.Conn() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+`}},
+		Quick: []string{"5.14", "5.15", "5.16"},
+		Why:   "the one without ZooKeeper fails; those after it find it running again",
+	},
+	{
 		Name:    "watch-not-set-again",
 		Mistake: "reads the list again when its watch has fired, and forgets that a watch fires once",
 		Step:    "step6-client-watch", Spec: 6,
