@@ -32,7 +32,7 @@ func connect(config clientv3.Config) (*clientv3.Client, error) {
 		},
 		MinConnectTimeout: 2 * answerTime,
 	})}
-	config.DialOptions = append(ours, config.DialOptions...) // the last one counts: theirs
+	config.DialOptions = append(ours, config.DialOptions...) // of two for one thing the last counts: theirs
 
 	if config.DialTimeout == 0 || config.DialTimeout > answerTime {
 		config.DialTimeout = answerTime // it is for the password
@@ -64,8 +64,8 @@ func request[T any](ctx context.Context, f func(ctx context.Context) (T, error))
 	return result, err
 }
 
-// pause is how long to wait after so many failures in a row: longer each time,
-// and not in step with the others to whom the same has happened.
+// pause returns how long to wait after so many failures in a row: longer each
+// time, and not in step with others to whom the same has happened.
 func pause(failures int) time.Duration {
 	longest := 200 * time.Millisecond << min(failures, 4)
 	return longest/2 + rand.N(longest/2)

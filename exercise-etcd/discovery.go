@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,19 +30,21 @@ type Discovery struct {
 	config  clientv3.Config
 	prefix  string
 	session time.Duration
-	err     atomic.Pointer[error] // of the latest get; points to nil when all was well
+
+	mu  sync.Mutex
+	err error // what Err returns; guarded by mu
 
 	// What follows belongs to Watch.
+
 	client *clientv3.Client // nil: none yet
 
 	// The set, as etcd had it at a revision.
-	servers   map[string]string // address by key, "" for data that is none; nil: not known yet
+	servers   map[string]string // address by key, "" for data that is no address; nil: not known yet
 	revision  int64
-	stale     bool      // etcd doesn't answer
+	stale     bool      // the latest attempt to get the set has failed
 	recovered time.Time // when the set was got again after trouble
 
-	last      rpc.Snapshot // what was published last
-	published bool         // there was such a thing
+	last *rpc.Snapshot // what was published last; nil: nothing
 }
 
 // NewDiscovery returns a Discovery of what is registered under root + "/rpc/".
@@ -49,14 +52,22 @@ type Discovery struct {
 // and how long an empty list must last after trouble before it is believed: the
 // servers' time to live, at least 1 s. config is what clientv3.New takes.
 func NewDiscovery(config clientv3.Config, root string, session time.Duration) *Discovery {
-	d := &Discovery{config: config, prefix: root + "/rpc/", session: max(session, time.Second)}
-	d.err.Store(new(error))
-	return d
+	return &Discovery{config: config, prefix: root + "/rpc/", session: max(session, time.Second)}
 }
 
 // Err returns what the latest attempt to read the set failed with, nil if it
 // didn't fail. It is safe for concurrent use.
-func (d *Discovery) Err() error { return *d.err.Load() }
+func (d *Discovery) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+func (d *Discovery) setErr(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
+}
 
 // Watch implements rpc.Discovery.
 func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
@@ -68,9 +79,9 @@ func (d *Discovery) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
 		if ctx.Err() != nil {
 			return
 		}
-		d.err.Store(&err)
+		d.setErr(err)
 		d.stale = err != nil
-		d.publish(publish)
+		d.update(publish)
 
 		if err == nil {
 			failures = 0
@@ -113,7 +124,7 @@ func (d *Discovery) get(ctx context.Context) error {
 		return fmt.Errorf("list %s: %w", d.prefix, err)
 	}
 
-	if len(d.servers) > 0 { // else it is an empty list, again, and has waited already
+	if len(d.servers) > 0 { // an empty list that comes again has waited already
 		d.recovered = time.Now()
 	}
 	d.servers, d.revision = make(map[string]string, len(all.Kvs)), all.Header.Revision
@@ -136,15 +147,15 @@ var errSilent = errors.New("etcd is silent")
 
 // follow applies every change until something goes wrong, which it returns.
 //
-// A watch that is silent may have nothing to say, or nobody behind it: etcd
+// A watch that is silent may have nothing to say, or nobody who listens: etcd
 // hangs, or it is a new one whose revisions have yet to come to ours. So etcd
 // is asked, three times in a session, how far it is, on the stream of the
 // watch. It doesn't answer before it has reached the revision that we watch
-// from. So that is the one that we have: its last change comes again, and does
-// no harm.
+// from. So we watch from the revision that we have: its last change comes
+// again, and does no harm.
 func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) error {
-	// Without it a member that has lost the others would keep the watch, and
-	// quiet.
+	// A member that has lost the others must end the watch. Without
+	// WithRequireLeader the member would keep the watch, and keep quiet.
 	ctx, cancel := context.WithCancelCause(clientv3.WithRequireLeader(ctx))
 	defer cancel(nil)
 
@@ -164,7 +175,7 @@ func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) erro
 
 	for {
 		var believe <-chan time.Time
-		if hold := d.publish(publish); hold > 0 {
+		if hold := d.update(publish); hold > 0 {
 			believe = time.After(hold)
 		}
 
@@ -186,10 +197,10 @@ func (d *Discovery) follow(ctx context.Context, publish func(rpc.Snapshot)) erro
 	}
 }
 
-// oneStream has a watch end with its stream. The library would resume it on
-// another one, from the revision after the last that it has seen. But an etcd
-// that was wiped may have come to that revision again, by another way: then
-// what we know is wrong, and nothing would say so.
+// oneStream ends a watch when its stream ends. The library would resume the
+// watch on another stream, from the revision after the last that it has seen.
+// But an etcd that was wiped may have come to that revision again, by another
+// way: then what we know is wrong, and nothing would say so.
 type oneStream struct {
 	pb.WatchClient
 	opened atomic.Bool
@@ -222,26 +233,26 @@ func (d *Discovery) apply(change clientv3.WatchResponse) error {
 	return nil
 }
 
-// publish publishes the known set if it differs from the last. An empty list
+// update publishes the known set if it differs from the last. An empty list
 // just after trouble is likelier an etcd that has lost its leases than the end
 // of all servers: it is believed only if it lasts for a session. Until then
-// publish returns how long.
-func (d *Discovery) publish(publish func(rpc.Snapshot)) (hold time.Duration) {
+// update returns how long.
+func (d *Discovery) update(publish func(rpc.Snapshot)) (hold time.Duration) {
 	if d.servers == nil {
 		return 0
 	}
 
 	now := rpc.Snapshot{Servers: d.addrs(), Stale: d.stale}
-	if len(now.Servers) == 0 && len(d.last.Servers) > 0 {
+	if len(now.Servers) == 0 && d.last != nil && len(d.last.Servers) > 0 {
 		hold = d.session - time.Since(d.recovered)
 		if hold > 0 || d.stale {
 			now = rpc.Snapshot{Servers: d.last.Servers, Stale: true}
 		}
 	}
 
-	isNew := now.Stale != d.last.Stale || !slices.Equal(now.Servers, d.last.Servers)
-	if isNew || !d.published {
-		d.last, d.published = now, true
+	isNew := d.last == nil || now.Stale != d.last.Stale || !slices.Equal(now.Servers, d.last.Servers)
+	if isNew {
+		d.last = &now
 		publish(now)
 	}
 	return hold

@@ -44,13 +44,13 @@ type Registrar struct {
 	// while there is a lease, and its name is the lease's.
 	client  *clientv3.Client // nil: none yet
 	lease   clientv3.LeaseID // ours, or NoLease
-	put     bool             // the key is attached to our lease
+	put     bool             // the key was put, attached to our lease
 	asked   time.Duration    // the time to live that we ask for
 	granted time.Duration    // the time to live that the latest lease was given; before the first: as asked
 
 	// The stream on which the lease is kept alive, run's too.
-	lessor clientv3.Lease                          // nil: none
-	alive  <-chan *clientv3.LeaseKeepAliveResponse // delivers when it was renewed; closed: the stream has ended
+	lessor clientv3.Lease                          // nil: no stream
+	alive  <-chan *clientv3.LeaseKeepAliveResponse // delivers when the lease was renewed; closed: the stream has ended
 }
 
 // NewRegistrar prepares to register the endpoint as root + "/rpc/" + the lease
@@ -141,14 +141,15 @@ func (r *Registrar) run() {
 }
 
 // log logs what reconcile failed with. Each trouble is worth one warning,
-// however long it lasts: warned is the one that was given last, and log returns
-// the one to remember.
+// however long it lasts: warned is the text of the last warning, and log
+// returns the text to remember.
 func (r *Registrar) log(err error, warned string) string {
 	level := slog.LevelDebug
 	if err.Error() != warned {
 		level = slog.LevelWarn
 		warned = err.Error()
 	}
+
 	what := "not registered"
 	if r.put {
 		what = "still registered, as far as we know"
@@ -157,8 +158,8 @@ func (r *Registrar) log(err error, warned string) string {
 	return warned
 }
 
-// end revokes the lease. A member that hangs may have been asked first: so it
-// tries until there is no more time.
+// end revokes the lease. The member that is asked first may hang: so end tries
+// until there is no more time.
 func (r *Registrar) end() {
 	if r.client == nil {
 		return
@@ -251,10 +252,11 @@ func (r *Registrar) register() error {
 	return nil
 }
 
-// look puts the key again if somebody has deleted or changed it. It looks when
-// the lease has been renewed, three times in its time to live: a watch would
-// tell sooner, but one that is silent may hang with a member that hangs. And
-// who deletes the key again and again has it put no more often than that.
+// look puts the key again if somebody has deleted or changed it. run calls it
+// when the lease has been renewed, three times in its time to live. A watch
+// would tell sooner, but a watch that is silent may hang with a member that
+// hangs. And however often somebody deletes the key, we put it no more often
+// than that.
 func (r *Registrar) look() error {
 	found, err := request(r.ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return r.client.Get(ctx, r.key())
@@ -272,9 +274,10 @@ func (r *Registrar) look() error {
 	return r.register()
 }
 
-// keepAlive asks whether the lease lives, and has it kept alive. The question
-// comes first because nobody but etcd knows: its clock may have stood still, or
-// it has a new leader, which gives every lease its full time again.
+// keepAlive asks whether the lease lives, and begins to keep it alive. The
+// question comes first because nobody but etcd knows: etcd's clock may have
+// stood still, or etcd has a new leader, which gives every lease its full time
+// again.
 func (r *Registrar) keepAlive() error {
 	_, err := request(r.ctx, func(ctx context.Context) (*clientv3.LeaseKeepAliveResponse, error) {
 		return r.client.KeepAliveOnce(ctx, r.lease)
@@ -283,7 +286,7 @@ func (r *Registrar) keepAlive() error {
 		return fmt.Errorf("keep the lease alive: %w", r.forget(err))
 	}
 
-	// Not the client's own lessor: its one stream may hang with a member that
+	// Not the client's own lessor, whose one stream may hang with a member that
 	// hangs.
 	r.lessor = clientv3.NewLease(r.client)
 	r.alive, err = r.lessor.KeepAlive(r.ctx, r.lease)

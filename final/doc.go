@@ -90,6 +90,7 @@
 //	register.go   5 the registration; znodes.go, what its znode says
 //	access.go       credentials
 //	zksession.go  5 a session with ZooKeeper that is won back when it is lost
+//	zkdial.go     5 its connections; addrs.go, what an address must be like
 //	client.go     6 the client
 //	options.go      what a program sets of it, and sees of its servers
 //	errand.go     6 one call, at one server after the other

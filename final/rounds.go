@@ -19,7 +19,7 @@ import (
 )
 
 // ErrNoList says that the list of servers has not been read, so that nobody
-// knows whether there is one.
+// knows whether there is a server.
 var ErrNoList = errors.New("can't read the list of servers")
 
 // listPatience is the least time that the first list has to come in.
@@ -45,10 +45,11 @@ func NewRoundsFlags(flags *flag.FlagSet) *RoundsFlags {
 // Rounds returns what the flags say, once they have been parsed. It ends the
 // program with exit code 2 and a message when one of them is wrong.
 func (f *RoundsFlags) Rounds() Rounds {
-	if r := f.rounds; r.N < 1 || r.Interval < 0 || r.Wait < 0 || r.Timeout <= 0 {
+	r := f.rounds
+	if r.N < 1 || r.Interval < 0 || r.Wait < 0 || r.Timeout <= 0 {
 		UsageError(f.flags, "-n must be at least 1, -timeout more than 0, and neither -interval nor -wait negative")
 	}
-	return f.rounds
+	return r
 }
 
 // Rounds are calls of ping and pi, again and again.
@@ -60,10 +61,10 @@ type Rounds struct {
 }
 
 // Run makes the calls and prints a line per answer and, if there were any
-// calls or ctx has ended, a summary. A call that fails is no error. It returns
-// nil when it is done or ctx has ended. The error wraps ErrNoServer when there
-// is no server, ErrNoList when nobody knows, and is another one when an answer
-// can't be printed.
+// calls or ctx has ended, a summary. It returns nil when all calls are made,
+// failed ones too, or ctx has ended. The error wraps ErrNoServer when there is
+// no server, and ErrNoList when nobody knows whether there is one; it is
+// another error when an answer can't be printed.
 func (r Rounds) Run(ctx context.Context, client *Client) error {
 	s := score{Rounds: r, client: client, began: time.Now(), answered: make(map[string]int)}
 	err := s.awaitServer(ctx)
@@ -80,13 +81,13 @@ func (r Rounds) Run(ctx context.Context, client *Client) error {
 	return err
 }
 
-// A score is that of one run.
+// A score counts the calls of one run.
 type score struct {
 	Rounds
 	client   *Client
 	began    time.Time
-	failed   int            // calls
-	answered map[string]int // calls by server
+	failed   int            // calls that failed
+	answered map[string]int // calls that were answered, by server
 }
 
 // play makes the calls. It returns an error when there is no server any more,
@@ -118,7 +119,7 @@ func (s *score) call(ctx context.Context, method string, params any) error {
 	defer cancel()
 	reply, server, err := s.client.Call(callCtx, method, params)
 	if ctx.Err() != nil && err != nil {
-		return ctx.Err() // it counts as nothing
+		return ctx.Err() // the call counts as nothing
 	}
 
 	if err != nil {
@@ -155,7 +156,7 @@ func (s *score) awaitServer(ctx context.Context) error {
 	return nil
 }
 
-// calls returns how many there have been.
+// calls returns how many calls there have been.
 func (s *score) calls() int {
 	n := s.failed
 	for _, answered := range s.answered {
@@ -172,8 +173,8 @@ func (s *score) summary() {
 	}
 }
 
-// show writes a result as the tutorial does: strings without quotes, numbers
-// to twelve digits.
+// show returns a result as the tutorial prints it: strings without quotes,
+// numbers to twelve digits.
 func show(result json.RawMessage) string {
 	var value any
 	if err := json.Unmarshal(result, &value); err != nil {
@@ -186,7 +187,7 @@ func show(result json.RawMessage) string {
 }
 
 // plain returns text as it is shown in a line: quoted if it would begin another
-// one, or tell a terminal what to do.
+// line, or tell a terminal what to do.
 func plain(text string) string {
 	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(text)

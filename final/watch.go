@@ -11,17 +11,19 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 )
 
-// hiddenPause is the longest between two looks at what ZooKeeper doesn't let us
-// read. No watch tells when it does.
+// hiddenPause is the longest pause between two looks at what ZooKeeper doesn't
+// let us read. No watch tells when it does.
 const hiddenPause = 30 * time.Second
+
+const forever = time.Duration(math.MaxInt64)
 
 // A Snapshot is the set of servers at one moment.
 type Snapshot struct {
@@ -42,24 +44,26 @@ type Discovery interface {
 type ZKDiscovery struct {
 	session *Session
 	root    string
-	err     atomic.Pointer[error] // what Err returns
+
+	mu  sync.Mutex
+	err error // what Err returns; guarded by mu
 
 	// What follows belongs to Watch.
 
 	// The names, as last listed. The watch that came with them is the only one
-	// armed, for the library can't take one back.
+	// armed, for the library can't take a watch back.
 	listed listing
 
-	// What is behind the names that were listed last, as far as we could read
-	// it. In one session a name stays the same server's, and is read once.
-	read   map[string]string // address by name, "" for data that is none
-	reader int64             // the session in which that was read
+	// The addresses behind the listed names, as far as we could read them, and
+	// the session in which we did. In one session a name stays the same
+	// server's, and is read once.
+	addrs        map[string]string // by name, "" for data that is no address
+	addrsSession int64
 
-	// The latest set of which all could be read.
-	known map[string]string // address by name; nil: none yet
-
-	last      Snapshot // what was published last
-	published bool     // there was such a thing
+	// The latest addrs of which none that we may read was missing, nil if there
+	// were none yet; and what was published of them last, nil: nothing.
+	known map[string]string
+	last  *Snapshot
 }
 
 // A listing is what ZooKeeper says of the names below the root.
@@ -72,14 +76,22 @@ type listing struct {
 // NewZKDiscovery returns a Discovery of what is registered under root. It
 // takes over the session.
 func NewZKDiscovery(session *Session, root string) *ZKDiscovery {
-	z := &ZKDiscovery{session: session, root: root}
-	z.err.Store(new(error))
-	return z
+	return &ZKDiscovery{session: session, root: root}
 }
 
 // Err returns what the latest attempt to read the set failed with, nil if it
 // didn't fail. It is safe for concurrent use.
-func (z *ZKDiscovery) Err() error { return *z.err.Load() }
+func (z *ZKDiscovery) Err() error {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.err
+}
+
+func (z *ZKDiscovery) setErr(err error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.err = err
+}
 
 // Watch implements Discovery.
 func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
@@ -90,11 +102,11 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 	for {
 		hidden, failed := z.look()
 		err := cmp.Or(failed, hidden)
-		z.err.Store(&err)
-		hold := z.publish(publish, failed != nil)
+		z.setErr(err)
+		hold := z.update(publish, failed != nil)
 
 		sessionChanged := z.session.Changed()
-		var pause time.Duration // until the next look, if nothing happens before; 0: forever
+		pause := forever // until the next look, if nothing happens before
 		switch {
 		case errors.Is(err, zk.ErrNoAuth):
 			pause = retryPause(looks, hiddenPause)
@@ -107,19 +119,15 @@ func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 		default:
 			looks = 0
 		}
-		if hold > 0 && (hold < pause || pause == 0) {
-			pause = hold
+		if hold > 0 {
+			pause = min(pause, hold)
 		}
 
-		var retry <-chan time.Time
-		if pause > 0 {
-			retry = time.After(pause)
-		}
 		select {
 		case <-z.listed.changed:
 			z.listed.changed = nil // a watch fires once
 		case <-sessionChanged:
-		case <-retry:
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return
 		}
@@ -152,11 +160,11 @@ func (z *ZKDiscovery) look() (hidden, failed error) {
 	}
 
 	current, hidden, failed := z.fetch(z.listed)
-	z.read, z.reader = current, z.listed.session
+	z.addrs, z.addrsSession = current, z.listed.session
 	if failed != nil {
-		// Part of the servers is no set. It is listed again, too: answers to
-		// what we ask now may keep the library from noticing what changed
-		// while there was no connection.
+		// Part of the servers is no set. The next look lists again, too:
+		// answers to what we ask now may keep the library from noticing what
+		// changed while there was no connection.
 		z.listed.changed = nil
 		return hidden, failed
 	}
@@ -165,18 +173,19 @@ func (z *ZKDiscovery) look() (hidden, failed error) {
 	return hidden, nil
 }
 
-// list reads the names and sets the watch.
+// list reads the names and sets the watch: on the list, or on a root that
+// doesn't exist yet.
 func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 	names, _, changed, err := c.ChildrenW(z.root)
 	if errors.Is(err, zk.ErrNoNode) { // no server has ever registered: watch for the root
 		var exists bool
 		exists, _, changed, err = c.ExistsW(z.root)
-		if err == nil && exists {
+		if err == nil && exists { // then what we watch is the root, and not the list
 			err = errors.New("the root has just appeared")
 		}
 	}
 	if err != nil {
-		return listing{}, err // no watch: list again
+		return listing{}, err
 	}
 	return listing{names, c.SessionID(), changed}, nil
 }
@@ -186,22 +195,24 @@ func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 // to read a znode: the set is complete without it. With the error failed the
 // set isn't complete: a znode could not be read.
 func (z *ZKDiscovery) fetch(listed listing) (current map[string]string, hidden, failed error) {
-	read := z.read
-	if z.reader != listed.session {
-		read = nil // a ZooKeeper that lost its data gives the old names to other servers
+	known := z.addrs
+	if z.addrsSession != listed.session {
+		known = nil // a ZooKeeper that lost its data gives the old names to other servers
 	}
 
 	current = make(map[string]string, len(listed.names))
 	var unread []string
 	for _, name := range listed.names {
-		if addr, ok := read[name]; ok {
+		addr, ok := known[name]
+		if ok {
 			current[name] = addr
 		} else {
 			unread = append(unread, name)
 		}
 	}
 
-	addrs, errs := make([]string, len(unread)), make([]error, len(unread))
+	addrs := make([]string, len(unread))
+	errs := make([]error, len(unread))
 	var wait sync.WaitGroup
 	for i, name := range unread {
 		wait.Go(func() { addrs[i], errs[i] = z.address(name) })
@@ -222,8 +233,8 @@ func (z *ZKDiscovery) fetch(listed listing) (current map[string]string, hidden, 
 	return current, hidden, failed
 }
 
-// address returns the address in the znode of that name, "" if its data is
-// none.
+// address returns the address in the znode of that name, "" if its data is no
+// address.
 func (z *ZKDiscovery) address(name string) (string, error) {
 	path := z.root + "/" + name
 	data, err := Do(z.session, func(c *zk.Conn) ([]byte, error) {
@@ -241,27 +252,29 @@ func (z *ZKDiscovery) address(name string) (string, error) {
 	return addr, nil
 }
 
-// publish publishes the known set if it differs from the last. The set is stale
-// when the latest look has failed or there is no session. An empty list just
-// after a reconnect is likelier a ZooKeeper that has lost its sessions than the
-// end of all servers: it is believed only if it lasts for a session timeout.
-// Until then publish returns how long.
-func (z *ZKDiscovery) publish(publish func(Snapshot), failed bool) (hold time.Duration) {
+// update publishes the known set if it differs from the last. The set is stale
+// when the latest look has failed or there is no session.
+//
+// An empty list just after a reconnect is likelier a ZooKeeper that has lost
+// its sessions than the end of all servers. It is believed only if it is still
+// empty when our session is as old as its timeout: by then servers that live
+// have registered again. Until then update returns how long.
+func (z *ZKDiscovery) update(publish func(Snapshot), failed bool) (hold time.Duration) {
 	if z.known == nil {
 		return 0
 	}
 
 	now := Snapshot{Servers: z.servers(), Stale: failed || z.session.Conn() == nil}
-	if len(now.Servers) == 0 && len(z.last.Servers) > 0 {
+	if len(now.Servers) == 0 && z.last != nil && len(z.last.Servers) > 0 {
 		hold = z.session.Timeout() - z.session.Age()
 		if hold > 0 || now.Stale {
 			now = Snapshot{Servers: z.last.Servers, Stale: true}
 		}
 	}
 
-	isNew := now.Stale != z.last.Stale || !slices.Equal(now.Servers, z.last.Servers)
-	if isNew || !z.published {
-		z.last, z.published = now, true
+	isNew := z.last == nil || now.Stale != z.last.Stale || !slices.Equal(now.Servers, z.last.Servers)
+	if isNew {
+		z.last = &now
 		publish(now)
 	}
 	return hold

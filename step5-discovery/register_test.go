@@ -23,34 +23,6 @@ import (
 	"example.com/rpcworkbook/internal/zktest"
 )
 
-func TestRegisterableHost(t *testing.T) {
-	for _, host := range []string{"127.0.0.1", "::1", "localhost", "10.0.0.1", "server.example", "1::"} {
-		got, err := RegisterableHost("", host)
-		require.NoError(t, err)
-		assert.Equal(t, host, got)
-	}
-
-	for _, host := range []string{
-		"0.0.0.0", "::", "0", "0:0:0:0:0:0:0:0", "", "::ffff:0.0.0.0", "::ffff:0:0", "0:0:0:0:0:ffff::", "::%lo",
-		"::ffff:0.0.0.0%lo",
-	} {
-		_, err := RegisterableHost("", host)
-		require.ErrorContains(t, err, "-advertise", host)
-		got, err := RegisterableHost("server.example", host)
-		require.NoError(t, err)
-		assert.Equal(t, "server.example", got)
-		_, err = RegisterableHost(host, "127.0.0.1")
-		assert.Equal(t, host == "", err == nil, "advertised: %q", host)
-	}
-}
-
-func TestAdvertise(t *testing.T) {
-	for _, host := range []string{"[::1]", "h:80", "h/", "a b", "h\n", "\x1b[2J", "\xff"} {
-		_, err := RegisterableHost(host, "127.0.0.1")
-		assert.ErrorContains(t, err, "-advertise", "%q", host)
-	}
-}
-
 var here = Endpoint{Host: "127.0.0.1", Port: 8080}
 
 const hereAddr = "127.0.0.1:8080"

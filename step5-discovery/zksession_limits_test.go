@@ -145,7 +145,7 @@ func TestHostListPausesBeforeEachFurtherRound(t *testing.T) {
 func TestHandshakePatienceIsGrantedOnce(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	c := &watched{Conn: near, opened: time.Now().Add(-time.Minute), patience: time.Minute}
+	c := &tcpConn{Conn: near, opened: time.Now().Add(-time.Minute), patience: time.Minute}
 	for _, part := range []string{"the length", "the rest"} {
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Hour)))
 		err := bounded(t, soon, func() error { _, err := c.Read(make([]byte, 4)); return err })
@@ -247,10 +247,10 @@ func (l deadlineLog) SetReadDeadline(t time.Time) error {
 	return l.Conn.SetReadDeadline(t)
 }
 
-// A watched connection counts the read deadlines that the library sets, and
-// knows by that where it is; and Close knows for how long the library waits.
-// With another version of the library, look whether zk.Conn's authenticate,
-// recvLoop and Close are still as zksession.go says, and enter that version
+// A tcpConn counts the read deadlines that the library sets, and knows by that
+// where it is; and Close knows for how long the library waits. With another
+// version of the library, look whether zk.Conn's authenticate, recvLoop and
+// Close are still as zkdial.go and zksession.go say, and enter that version
 // here.
 func TestTheLibraryIsAsItWas(t *testing.T) {
 	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "github.com/go-zookeeper/zk").Output()

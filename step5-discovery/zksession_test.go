@@ -111,38 +111,6 @@ func exists(s *Session, path string) (bool, error) {
 	})
 }
 
-func TestSplitAddrs(t *testing.T) {
-	for text, want := range map[string][]string{
-		"127.0.0.1:2181":                {"127.0.0.1:2181"},
-		"a:1, b:65535\t,\n[::1]:2181\n": {"a:1", "b:65535", "[::1]:2181"},
-		"[fe80::1%eth0]:2181,ä:1":       {"[fe80::1%eth0]:2181", "ä:1"},
-	} {
-		addrs, err := SplitAddrs(text)
-		require.NoError(t, err)
-		require.Equal(t, want, addrs)
-	}
-	for text, why := range map[string]string{
-		"":                "missing port",
-		"h":               "missing port",
-		"h:":              "1 to 65535",
-		"h:zk":            "1 to 65535",
-		"h:0":             "1 to 65535",
-		"h:99999":         "1 to 65535",
-		"h:-1":            "1 to 65535",
-		"::1:2181":        "too many colons",
-		":2181":           "host is missing",
-		"h:2181,":         `"" must be host:port`,
-		"h:2181/app":      "-root",
-		"zk://h:2181":     "-root",
-		"a b:2181":        "no host",
-		"a\x1b[2J:2181":   `"a\x1b[2J:2181" must be`,
-		"h1:2181;h2:2181": "too many colons",
-	} {
-		_, err := SplitAddrs(text)
-		require.ErrorContains(t, err, why, "%q", text)
-	}
-}
-
 func TestSession(t *testing.T) {
 	zookeeper := zktest.Start(t)
 
@@ -327,7 +295,7 @@ func TestSession(t *testing.T) {
 
 	t.Run("a connection that breaks is noticed by its writer, too", func(t *testing.T) {
 		near, far := net.Pipe()
-		c := &watched{Conn: near}
+		c := &tcpConn{Conn: near}
 		go func() { _, _ = far.Read(make([]byte, 1)) }()
 		_, err := c.Write([]byte{1})
 		require.NoError(t, err)

@@ -12,8 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,22 +41,23 @@ type Registrar struct {
 	known atomic.Bool   // clients may know of a znode of ours: there is one, or may be
 	done  chan struct{} // closed when run has returned
 
-	// What is, as far as run knows; nobody else touches it. There is at most
-	// one znode of ours, node, and it lives as long as the session owner does.
-	// While doubt is set there may be one that we don't know of, and none is
-	// created.
+	// What is, as far as run knows; nobody else touches it. A create, or a
+	// delete, may have worked without our knowing. While that is in doubt there
+	// may be a znode of ours that we don't know of, and none is created.
+	// Without a doubt there is at most one, node, which lives as long as the
+	// session owner does.
+	doubt bool
 	node  string         // our znode's path; "": none
 	owner int64          // the session that node was created in
-	doubt bool           // a create, or a delete, may have worked without our knowing
 	mine  map[int64]bool // every session in which we tried to create one
 
-	// The one watch, run's too. It is armed when watched is node.
-	watched string          // the path that it was set on; "": it has fired
-	touched <-chan zk.Event // delivers when somebody has changed or deleted it
+	// The one watch, run's too. It is armed when guarded is node.
+	guarded string          // the path of the znode that it was set on; "": it has fired
+	touched <-chan zk.Event // delivers when somebody has changed or deleted that znode
 }
 
-// errTaken says that our znode is not as we made it, or not at all. Then it is
-// made again, but not at once: whoever took it away may do so again and again.
+// errTaken says that our znode is gone, or not as we made it. Then we make
+// another, but not at once: whoever took it away may do so again and again.
 var errTaken = errors.New("somebody has deleted or changed our znode")
 
 const (
@@ -69,6 +68,10 @@ const (
 	// calm is how long all must have been well before what goes wrong is
 	// something new, and not the same trouble again.
 	calm = 10 * time.Second
+
+	// quietRetries is how many retries may find no session before that is worth
+	// a warning.
+	quietRetries = 3
 )
 
 // NewRegistrar prepares to register the endpoint under root, an absolute path
@@ -129,36 +132,48 @@ func (r *Registrar) run() {
 		err := r.reconcile()
 		r.known.Store(r.node != "" || r.doubt)
 
-		var retry <-chan time.Time
 		if err == nil {
 			t.warned = ""
 		} else {
 			t.log(err, r.node != "")
-			retry = time.After(retryPause(t.retries, maxRetryPause))
 		}
-
-		sessionChanged := r.session.Changed()
-		if errors.Is(err, errTaken) {
-			// A watch that fires is a change of the session, too. Whoever had
-			// it fired is answered after the pause, not at once.
-			sessionChanged = nil
-		}
-
-		select {
-		case <-sessionChanged:
-		case <-r.touched:
-			r.watched, r.touched = "", nil // a watch fires once
-		case <-r.poke:
-		case <-retry:
-			t.retries++
-		case <-r.closing:
+		if !r.wait(err, &t) {
 			return
 		}
 	}
 }
 
-// retryPause is how long to wait after so many failures in a row: longer each
-// time, up to longest, and not in step with the others to whom the same has
+// wait blocks until there may be a step to take: after an error of reconcile,
+// at the latest when it is to be tried again. It returns false when the
+// registrar is closed.
+func (r *Registrar) wait(err error, t *trouble) (goOn bool) {
+	var retry <-chan time.Time
+	if err != nil {
+		retry = time.After(retryPause(t.retries, maxRetryPause))
+	}
+
+	sessionChanged := r.session.Changed()
+	if errors.Is(err, errTaken) {
+		// A watch that fires is a change of the session, too. Whoever had
+		// it fired is answered after the pause, not at once.
+		sessionChanged = nil
+	}
+
+	select {
+	case <-sessionChanged:
+	case <-r.touched:
+		r.guarded, r.touched = "", nil // a watch fires once
+	case <-r.poke:
+	case <-retry:
+		t.retries++
+	case <-r.closing:
+		return false
+	}
+	return true
+}
+
+// retryPause returns how long to wait after so many failures in a row: longer
+// each time, up to longest, and not in step with others to whom the same has
 // happened.
 func retryPause(failures int, longest time.Duration) time.Duration {
 	pause := min(200*time.Millisecond<<min(failures, 10), longest)
@@ -169,30 +184,23 @@ func retryPause(failures int, longest time.Duration) time.Duration {
 // warning, however long it lasts.
 type trouble struct {
 	retries int       // since all was last well for a while
-	last    time.Time // when it last failed
-	warned  string    // what was warned of last; "": nothing since all was well
+	last    time.Time // when reconcile last failed
+	warned  string    // the gist of the last warning; "": none since all was well
 }
 
-// log logs what went wrong, and counts from the beginning if that is something
-// new. registered says whether the znode is there all the same.
+// log logs what reconcile failed with, and counts the retries from the
+// beginning if that is something new. registered says whether the znode is
+// there all the same.
 func (t *trouble) log(err error, registered bool) {
 	if time.Since(t.last) > calm {
 		t.retries = 0
 	}
 	t.last = time.Now()
 
-	text := err.Error()
-	worthAWarning := true
-	if errors.Is(err, ErrNoSession) {
-		text = ErrNoSession.Error() // the reason may be another each time
-		// That there is no session yet is no trouble before it has lasted for a
-		// while, nor while the znode is there.
-		worthAWarning = !registered && t.retries >= 3
-	}
 	level := slog.LevelDebug
-	if worthAWarning && text != t.warned {
+	if t.isNews(err, registered) {
 		level = slog.LevelWarn
-		t.warned = text
+		t.warned = gist(err)
 	}
 
 	what := "not registered"
@@ -203,6 +211,24 @@ func (t *trouble) log(err error, registered bool) {
 		err = fmt.Errorf("not allowed, the ACL asks for credentials that we don't have: %w", err)
 	}
 	slog.Log(context.Background(), level, what, "err", err)
+}
+
+// isNews reports whether err is worth a warning. That there is no session yet
+// isn't before it has lasted for a while, nor while the znode is there.
+func (t *trouble) isNews(err error, registered bool) bool {
+	if errors.Is(err, ErrNoSession) && (registered || t.retries < quietRetries) {
+		return false
+	}
+	return gist(err) != t.warned
+}
+
+// gist returns what makes err another trouble than the last one. The reason for
+// which there is no session may change all the time.
+func gist(err error) string {
+	if errors.Is(err, ErrNoSession) {
+		return ErrNoSession.Error()
+	}
+	return err.Error()
 }
 
 // reconcile takes the steps from what is to what should be.
@@ -216,7 +242,7 @@ func (r *Registrar) reconcile() error {
 		return ErrNoSession
 	}
 	if r.owner != sessionID {
-		r.node, r.watched = "", "" // they went with the session that owned them
+		r.node, r.guarded = "", "" // znode and watch went with the session that owned them
 	}
 
 	if r.doubt {
@@ -291,16 +317,21 @@ func (r *Registrar) createNode(sessionID int64) (path string, err error) {
 
 // createRoot makes the root, level by level.
 func (r *Registrar) createRoot() error {
-	names := strings.Split(r.root, "/") // the first is empty
-	for i := range names[1:] {
-		path := strings.Join(names[:i+2], "/")
-		acl := r.ACL(path)
-		_, err := Do(r.session, func(c *zk.Conn) (string, error) { return c.Create(path, nil, 0, acl) })
+	path := ""
+	for _, name := range strings.Split(r.root, "/")[1:] { // the first is empty
+		path += "/" + name
+		err := r.createLevel(path)
 		if err != nil && !errors.Is(err, zk.ErrNodeExists) { // others may have been faster
 			return err
 		}
 	}
 	return nil
+}
+
+func (r *Registrar) createLevel(path string) error {
+	acl := r.ACL(path)
+	_, err := Do(r.session, func(c *zk.Conn) (string, error) { return c.Create(path, nil, 0, acl) })
+	return err
 }
 
 // isAmbiguous reports whether a request that ended with err may have been
@@ -326,10 +357,11 @@ func (r *Registrar) remove(path string) error {
 	return err
 }
 
-// guard watches our znode, with one watch at a time: the library can't take one
-// back. If the znode is gone, or not as it should be, the error is errTaken.
+// guard watches our znode, with one watch at a time: the library can't take a
+// watch back. If the znode is gone, or not as it should be, the error is
+// errTaken.
 func (r *Registrar) guard(sessionID int64) error {
-	if r.watched == r.node {
+	if r.guarded == r.node {
 		return nil
 	}
 
@@ -353,11 +385,11 @@ func (r *Registrar) guard(sessionID int64) error {
 	// The name doesn't tell: a root that was made again numbers from 0, again.
 	ours := err == nil && found.owner == sessionID
 	if ours && bytes.Equal(found.data, r.data) {
-		r.watched, r.touched = node, found.touched
+		r.guarded, r.touched = node, found.touched
 		return nil
 	}
 
-	if ours { // a client reads a znode only once: so the right data need a new one
+	if ours { // clients cache a znode's data: correcting it in place would not reach them
 		if err := r.remove(node); err != nil {
 			return fmt.Errorf("remove %s, which was changed: %w", node, err)
 		}
@@ -366,12 +398,13 @@ func (r *Registrar) guard(sessionID int64) error {
 	return fmt.Errorf("%w: %s", errTaken, node)
 }
 
-// resolve finds out what became of creates whose answer we never got. The
-// session may be with another member of ZooKeeper by now, which has yet to hear
-// of a create that is under way. A sync goes to the leader and comes back
-// behind everything that the leader had before; what the member that we left
-// still sends for our session is refused. So the list shows every create that
-// worked.
+// resolve finds out what became of creates, and deletes, whose answer we never
+// got. The session may be with another member of ZooKeeper by now, which has
+// yet to hear of a create that is under way. So resolve syncs first: a sync
+// goes to the leader, and its answer comes after everything that the leader had
+// before. What the member that we left still sends for our session is refused
+// by then (chapter 5's README, 5.12). So the list after the sync shows every
+// create that worked.
 func (r *Registrar) resolve(sessionID int64) error {
 	names, err := Do(r.session, func(c *zk.Conn) ([]string, error) {
 		if _, err := c.Sync(r.root); err != nil {
@@ -393,8 +426,9 @@ func (r *Registrar) resolve(sessionID int64) error {
 	return nil
 }
 
-// settle decides about one znode under the root, in doubt: it may be the one
-// that we made, or one that an earlier session of ours has left.
+// settle decides about one znode under the root, in doubt. The first one of
+// this session is adopted. What else is ours is deleted: another one of this
+// session, or one that an earlier session of ours has left.
 func (r *Registrar) settle(path string, sessionID int64) error {
 	owner, err := Do(r.session, func(c *zk.Conn) (int64, error) {
 		data, stat, err := c.Get(path)
@@ -416,31 +450,4 @@ func (r *Registrar) settle(path string, sessionID int64) error {
 		return r.remove(path)
 	}
 	return nil
-}
-
-// RegisterableHost returns the host that clients are to call: advertise if
-// given, otherwise the host that the server listens on.
-func RegisterableHost(advertise, host string) (string, error) {
-	if advertise != "" {
-		host = advertise
-		isAddrAndPort := strings.Contains(host, ":") && net.ParseIP(host) == nil
-		if !isHost(host) || isAddrAndPort {
-			return "", fmt.Errorf("-advertise %q must be a name or an address, without brackets or port", advertise)
-		}
-	}
-	if isUnspecified(host) {
-		return "", fmt.Errorf("clients can't call %q: "+
-			"say with -advertise under which name or address they reach this server", host)
-	}
-	return host, nil
-}
-
-// isUnspecified reports whether host means all addresses of the machine that it
-// is on, however that is written: 0.0.0.0, ::, 0, ::ffff:0.0.0.0.
-func isUnspecified(host string) bool {
-	if strings.Trim(host, "0.:") == "" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.WithZone("").Unmap().IsUnspecified()
 }

@@ -347,15 +347,15 @@ func TestWatch(t *testing.T) {
 		z.listed = listedBefore("rpc0")
 		_, failed := z.look()
 		assert.Error(t, failed)
-		z.publish(publish, true)
+		z.update(publish, true)
 		assert.Zero(t, published, "nothing is known yet")
 
-		z.read = map[string]string{"rpc0": "h:1", "rpc1": "h:2"}
-		z.known, z.published, z.last = z.read, true, Snapshot{[]string{"h:1", "h:2"}, true}
+		z.addrs = map[string]string{"rpc0": "h:1", "rpc1": "h:2"}
+		z.known, z.last = z.addrs, &Snapshot{[]string{"h:1", "h:2"}, true}
 		z.listed = listedBefore("rpc1", "rpc2")
 		_, failed = z.look()
 		assert.Error(t, failed, "rpc0 has left, rpc2 can't be read")
-		z.publish(publish, true)
+		z.update(publish, true)
 		assert.Zero(t, published, "the set stays")
 	})
 

@@ -48,9 +48,10 @@ func znodes(flags *flag.FlagSet, args []string) error {
 	defer session.Close(context.Background())
 
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, cancel) // a second one ends the program, even if nobody reads what it prints
+	context.AfterFunc(ctx, cancel) // a second signal ends the program, even if nobody reads what it prints
 
-	began, printed := time.Now(), ""
+	began := time.Now()
+	printed := ""
 	for {
 		list, err := Do(session, func(c *zk.Conn) (nodeList, error) { return listNodes(c, *zookeeper.Root) })
 		var retry <-chan time.Time
@@ -61,7 +62,7 @@ func znodes(flags *flag.FlagSet, args []string) error {
 
 		noSession := errors.Is(err, ErrNoSession)
 		connecting := noSession && time.Since(began) < time.Second
-		saidSo := noSession && strings.HasPrefix(printed, "no list: "+ErrNoSession.Error()) // for whatever reason
+		saidSo := noSession && strings.HasPrefix(printed, "no list: "+ErrNoSession.Error()) // the reason may change
 		if list.text != printed && !connecting && !saidSo {
 			fmt.Print(time.Now().Format(time.TimeOnly), "  ", list.text)
 			printed = list.text
@@ -95,7 +96,7 @@ func listNodes(c *zk.Conn, root string) (nodeList, error) {
 	for _, name := range names {
 		data, stat, err := c.Get(root + "/" + name)
 		if err != nil {
-			continue // it has just gone
+			continue // the znode has just gone
 		}
 		addr, err := ParseEndpoint(data)
 		if err != nil {

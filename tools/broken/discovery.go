@@ -20,7 +20,7 @@ var discovery = []Program{
 			"node in it",
 		Step: "step5-discovery", Spec: 5,
 		Edits: []Edit{{"register.go", `	if r.owner != sessionID {
-		r.node, r.watched = "", "" // they went with the session that owned them
+		r.node, r.guarded = "", "" // znode and watch went with the session that owned them
 	}
 `, ``}, {"register.go", `return r.guard(sessionID)`, `return nil`}},
 		Quick: []string{"5.2", "5.11", "5.20", "5.21"},
@@ -72,7 +72,7 @@ var discovery = []Program{
 		Mistake: "reads the list again when its watch has fired, and forgets that a watch fires once",
 		Step:    "step6-client-watch", Spec: 6,
 		Edits: []Edit{{"watch.go", `	names, _, changed, err := c.ChildrenW(z.root)
-`, `	if len(z.last.Servers) > 0 {
+`, `	if z.last != nil && len(z.last.Servers) > 0 {
 		names, _, err := c.Children(z.root)
 		return listing{names, c.SessionID(), make(chan zk.Event)}, err
 	}
