@@ -88,7 +88,8 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 		p.cmd = exec.Command("/bin/sh", append(ignore, l.args...)...)
 	}
 	p.cmd.Dir = l.cwd
-	p.cmd.Env = append(environment(), env...)
+	mark := markOf(t)
+	p.cmd.Env = append(append(environment(), mark), env...)
 
 	if input != "" {
 		stdin, err := openText(input)
@@ -115,7 +116,7 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 		return nil, err
 	}
 	p.PID = p.group.PID
-	p.exceeded = p.group.Limit(maxGroup)
+	p.exceeded = p.group.Limit(maxGroup, mark)
 
 	if l.output == nil {
 		if tracing() {

@@ -28,6 +28,8 @@ type story struct {
 	given   int             // how many Givens the test is in
 	scenes  []func() string // what else explains a failure
 	bombs   []func() string // what the fork bomb guard found, by program
+
+	mark string // of all processes of the test's programs; "" before the first
 }
 
 var stories struct {
@@ -51,6 +53,7 @@ func tell(t testing.TB, do func(s *story)) {
 		// It was made before anything that it tells of, so this comes after all
 		// of that has been cleaned up.
 		t.Cleanup(func() {
+			endStrays(t, s)
 			stories.Lock()
 			defer stories.Unlock()
 			delete(stories.of, t)
@@ -177,6 +180,11 @@ func fail(t testing.TB, expected, got string) {
 		}
 	}
 
+	t.Fatal(s.report(t, expected, fmt.Sprintf("%.2fs  %s", gotAt.Seconds(), got)))
+}
+
+// report writes what is to be read of a test that failed.
+func (s *story) report(t testing.TB, expected, got string) string {
 	var b strings.Builder
 	field := func(name, text string) {
 		indented := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n            ")
@@ -191,15 +199,14 @@ func fail(t testing.TB, expected, got string) {
 		field("did", fmt.Sprintf("%.2fs  %s", s.lastAt.Seconds(), s.last))
 	}
 	field("expected", expected)
-	field("got", fmt.Sprintf("%.2fs  %s", gotAt.Seconds(), got))
+	field("got", got)
 	if s.usually != "" {
 		field("usually", s.usually)
 	}
 	if ok {
 		field("again", again(number))
 	}
-
-	t.Fatal(b.String())
+	return b.String()
 }
 
 // findBomb returns what the guard found of the test's programs, "" for nothing.

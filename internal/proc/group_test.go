@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,7 +50,9 @@ func play(script string) error {
 		return err
 	}
 
-	g, output, err := StartReading(exec.Command("/bin/sh", "-c", script))
+	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd.Env = append(os.Environ(), NewMark())
+	g, output, err := StartReading(cmd)
 	if err != nil {
 		return err
 	}
@@ -180,7 +183,7 @@ func TestAnotherGroupWithThatNumberIsSpared(t *testing.T) {
 	g.PID = other.PID // as if the kernel had given it anew
 	require.NoError(t, g.Kill())
 	assert.ErrorIs(t, g.SignalAll(syscall.SIGKILL), os.ErrProcessDone)
-	g.Limit(0)
+	g.Limit(0, "")
 	limits.Lock()
 	assert.NotContains(t, limits.of, other.PID)
 	limits.Unlock()
@@ -189,11 +192,11 @@ func TestAnotherGroupWithThatNumberIsSpared(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	small, output := shell(t, "sleep 1000 & echo $!; wait")
-	within := small.Limit(2)
+	within := small.Limit(2, "")
 	pid(t, output)
 	// A bounded one: a guard that fails must not cost us the machine.
 	bomb, _ := shell(t, `i=0; while [ $i -lt 40 ]; do sleep 20 & i=$((i+1)); done; wait`)
-	exceeded := bomb.Limit(20)
+	exceeded := bomb.Limit(20, "")
 	assert.Equal(t, syscall.SIGKILL, bomb.State().Sys().(syscall.WaitStatus).Signal())
 	require.NoError(t, bomb.WaitGone(patience))
 	assert.Greater(t, exceeded(), 20)
@@ -203,6 +206,69 @@ func TestLimit(t *testing.T) {
 	limits.Lock()
 	defer limits.Unlock()
 	assert.Empty(t, limits.of, "groups that are gone are still counted")
+}
+
+// daemons starts, with a mark, a process and so many others in sessions of their
+// own, and returns when all are there.
+func daemons(t *testing.T, n int) (g *Group, mark string) {
+	t.Helper()
+	mark = NewMark()
+	const script = `i=0; while [ $i -lt $0 ]; do setsid sh -c 'echo; exec sleep 1000' & i=$((i+1)); done; wait`
+	cmd := exec.Command("/bin/sh", "-c", script, strconv.Itoa(n))
+	cmd.Env = append(os.Environ(), mark)
+	g, output, err := StartReading(cmd)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, g.Kill())
+		assert.NoError(t, KillMarked(mark))
+		output.Close()
+	})
+	_, err = io.ReadFull(output, make([]byte, n))
+	require.NoError(t, err)
+	return g, mark
+}
+
+func TestKillMarked(t *testing.T) {
+	needSetsid(t)
+	g, mark := daemons(t, 5)
+	_, other := daemons(t, 1)
+	require.NoError(t, g.Kill())
+	left := func(mark string) int {
+		all, err := Marked(mark)
+		require.NoError(t, err)
+		return len(all)
+	}
+	require.Equal(t, 5, left(mark), "they have left the group")
+
+	require.NoError(t, KillMarked(mark))
+	assert.Zero(t, left(mark))
+	assert.Equal(t, 2, left(other), "another's")
+	require.NoError(t, KillMarked(mark), "again: nothing to do")
+}
+
+// needSetsid skips a test where there is no such command, as on macOS, or no
+// /proc.
+func needSetsid(t *testing.T) {
+	t.Helper()
+	_, err := exec.LookPath("setsid")
+	if err != nil || !HasProc() {
+		t.Skip("needs setsid and /proc")
+	}
+}
+
+func TestLimitCountsStrays(t *testing.T) {
+	needSetsid(t)
+	small, _ := daemons(t, 5)
+	bomb, mark := daemons(t, 40)
+	exceeded := bomb.Limit(20, mark)
+	within := small.Limit(20, NewMark())
+	assert.Equal(t, syscall.SIGKILL, bomb.State().Sys().(syscall.WaitStatus).Signal())
+	assert.Greater(t, exceeded(), 20)
+	require.Eventually(t, func() bool {
+		all, err := Marked(mark)
+		return err == nil && len(all) == 0
+	}, patience, time.Millisecond)
+	assert.Zero(t, within(), "most of the machine's processes bear no mark")
 }
 
 func TestNothingOutlivesThisProcess(t *testing.T) {
@@ -243,6 +309,28 @@ func TestNothingOutlivesThisProcess(t *testing.T) {
 			}, patience, time.Millisecond, "the temporary directory")
 		})
 	}
+}
+
+func TestStraysEndWithThisProcess(t *testing.T) {
+	needSetsid(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), parentMarker+"=setsid sh -c 'echo $$; exec sleep 1000' & wait")
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	defer stdin.Close()
+	parent, output, err := StartReading(cmd)
+	require.NoError(t, err)
+	defer output.Close()
+	defer parent.Kill()
+
+	var group, stray int
+	_, err = fmt.Fscanln(output, &group, &stray)
+	require.NoError(t, err)
+	defer syscall.Kill(stray, syscall.SIGKILL) // when this test fails
+	bystander, _ := daemons(t, 1)
+	require.NoError(t, parent.Signal(syscall.SIGKILL))
+	require.Eventually(t, func() bool { return !alive(t, stray) }, patience, time.Millisecond)
+	assert.False(t, bystander.Ended())
 }
 
 // The watchdog has no use for a number that may be another group's by now.

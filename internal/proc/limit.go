@@ -5,6 +5,7 @@
 package proc
 
 import (
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -25,15 +26,18 @@ var limits struct {
 
 type limit struct {
 	most     int
+	mark     string // of those that have left the group; "" for none
 	since    time.Time
 	exceeded int // the first count that was beyond; 0: none was
 }
 
 // Limit has the group's processes counted from now on, until the last one has
-// gone, and kills all of them when there are more than most. The function that
-// it returns tells how many there were then; 0 if that has not happened.
-func (g *Group) Limit(most int) (exceeded func() int) {
-	l := &limit{most: most, since: time.Now()}
+// gone, and kills all of them when there are more than most. Processes that
+// bear the mark count, too, unless it is "": what has left the group. (Where
+// there is no /proc they don't.) The function that Limit returns tells how many
+// there were then; 0 if that has not happened.
+func (g *Group) Limit(most int, mark string) (exceeded func() int) {
+	l := &limit{most: most, mark: mark, since: time.Now()}
 	exceeded = func() int {
 		limits.Lock()
 		defer limits.Unlock()
@@ -65,14 +69,19 @@ func unlimit(group int) {
 
 // count runs as long as there are groups with a limit.
 func count() {
+	var strays strays
 	for {
 		pause, some := countPause()
 		if !some {
 			return
 		}
 		time.Sleep(pause)
-		if all, err := Table(); err == nil {
-			enforce(all)
+		all, err := Table()
+		if err != nil {
+			continue
+		}
+		for _, mark := range enforce(all, strays.count(all)) {
+			_ = KillMarked(mark) // the next count finds who is left
 		}
 	}
 }
@@ -95,8 +104,10 @@ func countPause() (pause time.Duration, some bool) {
 	return countLater, true
 }
 
-// enforce kills the groups that have too many of these processes.
-func enforce(all []Info) {
+// enforce kills the groups that have too many of these processes, and returns
+// the marks of others that are to be killed. Strays are processes outside of
+// groups, by their mark.
+func enforce(all []Info, strays map[string]int) (marks []string) {
 	size := map[int]int{}
 	for _, p := range all {
 		if p.Alive() {
@@ -107,12 +118,69 @@ func enforce(all []Info) {
 	limits.Lock()
 	defer limits.Unlock()
 	for group, l := range limits.of {
-		if size[group] <= l.most {
+		n := size[group] + strays[l.mark]
+		if n <= l.most {
 			continue
 		}
+
 		_ = syscall.Kill(-group, syscall.SIGKILL)
+		if strays[l.mark] > 0 {
+			marks = append(marks, l.mark)
+		}
 		if l.exceeded == 0 {
-			l.exceeded = size[group]
+			l.exceeded = n
 		}
 	}
+	return marks
+}
+
+// strays remembers which processes bear a mark, from one look at the process
+// table to the next: so each environment is read once.
+type strays map[int]string // by pid: the mark, or ""
+
+// count returns how many of these processes bear each mark, and are in none of
+// the groups with a limit.
+func (s *strays) count(all []Info) map[string]int {
+	now, counts := strays{}, map[string]int{}
+	if !HasProc() {
+		return counts
+	}
+
+	marks, groups := limited()
+	for _, p := range all {
+		if !p.Alive() || groups[p.Group] {
+			continue
+		}
+
+		mark, known := (*s)[p.PID]
+		if !known {
+			environment := environ(p.PID)
+			i := slices.IndexFunc(marks, func(mark string) bool { return contains(environment, mark) })
+			if i >= 0 {
+				mark = marks[i]
+			}
+		}
+		now[p.PID] = mark
+		if mark != "" {
+			counts[mark]++
+		}
+	}
+
+	*s = now
+	return counts
+}
+
+// limited returns the marks that are looked for, and the groups that have a
+// limit.
+func limited() (marks []string, groups map[int]bool) {
+	limits.Lock()
+	defer limits.Unlock()
+	groups = map[int]bool{}
+	for group, l := range limits.of {
+		groups[group] = true
+		if l.mark != "" {
+			marks = append(marks, l.mark)
+		}
+	}
+	return marks, groups
 }

@@ -43,11 +43,7 @@ func Children(parent int) ([]Info, error) {
 // root only.
 func Marked(entry string) ([]Info, error) {
 	if HasProc() {
-		return living(func(p Info) bool {
-			name := fmt.Sprintf("/proc/%d/environ", p.PID)
-			environment, _ := os.ReadFile(name) // nothing of one that is gone, or another's
-			return bytes.Contains(append([]byte{0}, environment...), []byte("\x00"+entry+"\x00"))
-		})
+		return living(func(p Info) bool { return contains(environ(p.PID), entry) })
 	}
 
 	// The environment comes behind the command line.
@@ -63,6 +59,18 @@ func Marked(entry string) ([]Info, error) {
 		}
 	}
 	return living(func(p Info) bool { return marked[p.PID] })
+}
+
+// environ returns the environment that a process was started with, from /proc:
+// nothing of one that is gone, or another user's.
+func environ(pid int) []byte {
+	environment, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return environment
+}
+
+// contains tells whether entry is one of an environment's.
+func contains(environment []byte, entry string) bool {
+	return bytes.Contains(append([]byte{0}, environment...), []byte("\x00"+entry+"\x00"))
 }
 
 // CommandLine returns the command line of a process, the words joined by

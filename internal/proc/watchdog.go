@@ -1,7 +1,7 @@
 // The watchdog: a shell in its own process group, at the other end of a pipe.
 // However this process ends (a panic, a timeout, Ctrl-C, SIGKILL), the pipe
-// closes, and the shell kills every process group that is still on its list and
-// removes the temporary directory. No other way of cleaning up survives a
+// closes, and the shell kills every process group that is still on its list, and
+// on Linux whatever bears one of our marks, and removes the temporary directory. No other way of cleaning up survives a
 // SIGKILL, so there is no other.
 
 package proc
@@ -28,6 +28,12 @@ while read -r verb id; do
 	esac
 done
 for id in $groups; do kill -s KILL -- "-$id"; done
+for try in 1 2 3 4 5 6 7 8 9; do
+	left=
+	case $2 in RPC_TEST_?*) left=$(grep -lsaF -e "$2" /proc/[0-9]*/environ) ;; esac
+	for id in $left; do id=${id#/proc/}; kill -s KILL "${id%/environ}"; done
+	test -n "$left" || break
+done
 for try in 1 2 3 4 5; do rm -rf -- "$1" && break; sleep 1; done
 `
 
@@ -66,7 +72,7 @@ func (w *watchdog) start() error {
 		return fmt.Errorf("make a directory for programs and output: %w", err)
 	}
 
-	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "watchdog", dir)
+	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "watchdog", dir, markPrefix)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // out of Ctrl-C's reach
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
