@@ -208,8 +208,8 @@ func TestLimit(t *testing.T) {
 	assert.Empty(t, limits.of, "groups that are gone are still counted")
 }
 
-// daemons starts, with a mark, a process and so many others in sessions of their
-// own, and returns when all are there.
+// daemons starts, with a mark, a process and so many others in sessions of
+// their own, and returns when all are there.
 func daemons(t *testing.T, n int) (g *Group, mark string) {
 	t.Helper()
 	mark = NewMark()

@@ -76,6 +76,7 @@ func count() {
 			return
 		}
 		time.Sleep(pause)
+
 		all, err := Table()
 		if err != nil {
 			continue

@@ -20,8 +20,8 @@ var (
 )
 
 // NewMark returns a variable, as "NAME=value", that no process has yet. Those
-// that get it are found with Marked and ended with KillMarked; on Linux they end
-// with this process at the latest, as groups do.
+// that get it are found with Marked and ended with KillMarked; on Linux they
+// end with this process at the latest, as groups do.
 func NewMark() string { return fmt.Sprintf("%s%d=1", markPrefix, marks.Add(1)) }
 
 // KillMarked ends the processes that Marked finds, and returns when there is

@@ -1,8 +1,9 @@
 // The watchdog: a shell in its own process group, at the other end of a pipe.
 // However this process ends (a panic, a timeout, Ctrl-C, SIGKILL), the pipe
-// closes, and the shell kills every process group that is still on its list, and
-// on Linux whatever bears one of our marks, and removes the temporary directory. No other way of cleaning up survives a
-// SIGKILL, so there is no other.
+// closes, and the shell kills every process group that is still on its list,
+// and on Linux whatever bears one of our marks, and removes the temporary
+// directory. No other way of cleaning up survives a SIGKILL, so there is no
+// other.
 
 package proc
 
