@@ -103,6 +103,14 @@ func TestWaitReady(t *testing.T) {
 	})
 }
 
+// A container with a quota of three processors on a machine with 64 gets three
+// workers.
+func TestDefaultWorkersAreAsManyAsGoMayUse(t *testing.T) {
+	before := runtime.GOMAXPROCS(runtime.NumCPU() + 3)
+	defer runtime.GOMAXPROCS(before)
+	assert.Equal(t, runtime.NumCPU()+3, DefaultWorkers())
+}
+
 func TestSpawnLeavesNoDescriptors(t *testing.T) {
 	c := newCrew(t, "serve")
 	before := openFDs()
