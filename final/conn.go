@@ -20,12 +20,12 @@ import (
 // A connection that we end lingers, until its peer has taken the last replies.
 const (
 	// lingerTime is how long it waits for the peer to take some more of them.
-	// It is long because a peer whose buffer is full takes some hundred KiB out
+	// It is long because a peer whose buffer is full takes hundreds of KiB out
 	// of it before its kernel asks for more.
 	lingerTime = time.Second
 
-	maxLinger   = time.Minute // in all
-	lingerBytes = 64 << 20    // that the peer may still send, and we discard
+	maxLinger   = time.Minute // how long it lingers at most
+	lingerBytes = 64 << 20    // how much the peer may still send, which we discard
 )
 
 // A connState says how far a connection's end has come. It only ever grows.
@@ -33,35 +33,38 @@ type connState uint8
 
 const (
 	stateOpen      connState = iota // requests are read and answered
-	stateDraining                   // only what has come in is; when that is answered, we end our side
+	stateDraining                   // requests that have come in are answered; then we end our side
 	stateLingering                  // our side is ended; what still comes is discarded
 	stateClosed                     // nothing is left
 )
 
 // A Conn is one client's connection. It belongs to its loop's goroutine.
 //
-// It waits for Writable while out holds something, for nothing while a request
-// is unanswered or waits in the decoder, and for Readable otherwise. A closed
-// one waits for nothing, and holds no memory.
+// What it waits for is flush's business: for Writable while out holds
+// something, for nothing while a request is unanswered or waits in the decoder,
+// and for Readable otherwise. A closed connection waits for nothing, and holds
+// no memory.
 type Conn struct {
-	server *Server
-	fd     int
-	ready  func(Events) // onReady; kept, because each c.onReady would be allocated anew
+	server   *Server
+	fd       int
+	onEvents func(Events) // onReady; kept, because each c.onReady would be allocated anew
 
 	// The way of a request.
-	decoder    *Decoder // spent when no more are taken
+	decoder    *Decoder // spent when no more requests are taken
 	unanswered bool     // the handler has a request and has not replied yet
 	processing bool     // process is on the stack
 	waiting    []byte   // a long request that is here, and unanswered, but not handled yet
 	out        []byte   // replies not yet sent
 	cancel     func()   // ends the context of the method that answers on a goroutine of its own; nil: none does
 
-	// The end. The quota is 0 while the connection is open.
+	// The end. The quota is how many bytes may still be read: while draining,
+	// of those that had come in when it began; while lingering, of those that
+	// are discarded. It is 0, and means nothing, while the connection is open.
 	state     connState
-	quota     int    // bytes that may be read: draining, of what had come in; lingering, to discard
+	quota     int
 	lingering *Timer // bounds the lingering
 
-	progress progress // what the limits know of it
+	progress progress // what limits.go knows of it
 }
 
 // spent is the Decoder of all connections that take no more requests. It gets
@@ -70,15 +73,15 @@ var spent = NewDecoder(0)
 
 // watch says what the connection waits for from now on.
 func (c *Conn) watch(mask Events) {
-	err := c.server.loop.Watch(c.fd, mask, c.ready)
+	err := c.server.loop.Watch(c.fd, mask, c.onEvents)
 	if err != nil {
 		slog.Error("a connection is lost", "err", err)
 		c.close()
 	}
 }
 
-// onReady is called by the loop when the connection is ready for what it waits
-// for.
+// onReady does what the loop says that the connection is ready for. Readable
+// comes first: a peer that has hung up may have sent something before.
 func (c *Conn) onReady(events Events) {
 	switch {
 	case events&Readable != 0:
@@ -96,12 +99,12 @@ func (c *Conn) read() {
 	n, err := unix.Read(c.fd, chunk)
 	switch {
 	case n > 0:
-		c.quota = max(0, c.quota-n) // it stays 0 while the connection is open
+		c.quota = max(0, c.quota-n) // 0 stays 0
 		c.receive(chunk[:n])
 		c.server.limits.shed()
 	case errors.Is(err, unix.EAGAIN):
 		// There was nothing after all.
-	default: // the end of the stream (everything before it is answered), or an error
+	default: // an error, or the end of the stream: we only read when nothing is left to answer
 		c.close()
 	}
 }
@@ -122,17 +125,18 @@ func (c *Conn) room() int {
 // receive takes what was read: requests, or what a lingering connection
 // discards.
 func (c *Conn) receive(chunk []byte) {
-	switch {
-	case c.state != stateLingering:
+	if c.state != stateLingering {
 		c.process(chunk)
-	case c.quota == 0:
+		return
+	}
+	if c.quota == 0 {
 		c.watch(0) // enough: from now on the peer waits, until the timer ends this
 	}
 }
 
 // process handles the requests that chunk completes and sends their replies
 // in one write. It stops at a request that will be answered later, and when
-// there is much to send; flush sees to it that it goes on with the rest.
+// there is much to send; flush arranges for the rest to be handled.
 func (c *Conn) process(chunk []byte) {
 	c.processing = true
 	c.decoder.Feed(chunk)
@@ -192,8 +196,9 @@ func (c *Conn) handle(body []byte) {
 	c.server.handler(c, body)
 }
 
-// Reply answers the request that the Handler was given last. On a closed
-// connection, or when that request is answered already, it does nothing.
+// Reply answers the request that the Handler was given last. It does nothing on
+// a closed connection, or when that request is answered already. It doesn't
+// block, and belongs to the loop's goroutine.
 func (c *Conn) Reply(r Reply) {
 	if c.state == stateClosed || !c.unanswered {
 		return
@@ -205,7 +210,7 @@ func (c *Conn) Reply(r Reply) {
 	}
 	c.out = AppendReply(c.out, r)
 	if !c.processing {
-		c.process(nil) // a late reply: go on with the requests behind it
+		c.process(nil) // a late reply: go on with the requests after it
 	}
 }
 
@@ -223,7 +228,7 @@ func (c *Conn) flush() {
 	case c.hasRequest(): // process has stopped in front of one
 		c.watch(0)
 		c.server.loop.Post(c.goOn) // in the next turn: now others come
-	case c.room() == 0:
+	case c.isDrained():
 		c.linger()
 	default:
 		c.watch(Readable)
@@ -235,6 +240,11 @@ func (c *Conn) flush() {
 // hasRequest reports whether a whole request waits in the decoder.
 func (c *Conn) hasRequest() bool {
 	return c.decoder.Buffered() > 0 && c.decoder.Missing() == 0
+}
+
+// isDrained reports whether a draining connection has read all that it may.
+func (c *Conn) isDrained() bool {
+	return c.state == stateDraining && c.room() == 0
 }
 
 // goOn handles the requests at which process stopped because of its replies.
@@ -270,14 +280,16 @@ func (c *Conn) write() error {
 // fail gives a last reply, an error, and ends the connection when that is sent.
 // What has come in of further requests is dropped.
 func (c *Conn) fail(err error) {
-	c.state, c.quota, c.decoder = stateDraining, 0, spent
-	c.unanswered = true
+	c.state = stateDraining
+	c.quota = 0
+	c.decoder = spent
+	c.unanswered = true // for Reply: what has failed counts as a request
 	c.Reply(ErrorReply(err))
 }
 
-// drain ends the connection as soon as every request is answered that has come
-// in by now, and one of which only a part has come, too. What the client sends
-// after it is not: it might send on and on.
+// drain ends the connection as soon as every request is answered that has begun
+// to come in by now; if the last of them is not whole, its rest is waited for.
+// Requests after that are not answered: the client might send on and on.
 func (c *Conn) drain() {
 	if c.state != stateOpen {
 		return
@@ -292,21 +304,24 @@ func (c *Conn) drain() {
 // ends its side too. Closing a socket with unread input would reset the
 // connection, and a reset destroys replies on their way.
 func (c *Conn) linger() {
-	c.state, c.quota, c.decoder = stateLingering, lingerBytes, spent
+	c.state = stateLingering
+	c.quota = lingerBytes
+	c.decoder = spent
 	_ = unix.Shutdown(c.fd, unix.SHUT_WR)
-	c.closeUnlessTaken(math.MaxInt, time.Now().Add(maxLinger))
+	c.closeWhenStuck(math.MaxInt, time.Now().Add(maxLinger))
 	c.watch(Readable)
 }
 
-// closeUnlessTaken closes the connection after lingerTime, unless the peer is
-// still taking replies, fewer bytes being unacknowledged then than before.
-// After the deadline it closes all the same.
-func (c *Conn) closeUnlessTaken(before int, deadline time.Time) {
+// closeWhenStuck closes the connection after lingerTime, unless the peer is
+// still taking replies: then fewer bytes are unacknowledged than the given
+// number, and it looks again after another lingerTime. After the deadline it
+// closes all the same.
+func (c *Conn) closeWhenStuck(unacknowledged int, deadline time.Time) {
 	c.lingering = c.server.loop.AfterFunc(lingerTime, func() {
 		now, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
-		taking := err == nil && now > 0 && now < before
+		taking := err == nil && now > 0 && now < unacknowledged
 		if taking && time.Now().Before(deadline) {
-			c.closeUnlessTaken(now, deadline)
+			c.closeWhenStuck(now, deadline)
 		} else {
 			c.close()
 		}

@@ -1,8 +1,7 @@
 // Dispatch: each call goes where its method runs. A Func answers in the loop,
 // what Handle has made on a goroutine of its own, and a TaskMethod in the loop,
 // in short steps, one a turn, so that the other connections of the worker are
-// served in between. (A task whose caller has reset the connection is not
-// called again. One that closed it may have closed its sending side only.)
+// served in between.
 //
 // Whose step is next decides when everyone is answered. If all took turns, all
 // would be answered last: a dozen computations of 0.3 s each after 3.6 s, and
@@ -28,13 +27,13 @@ import (
 
 const (
 	// freshSteps is how many steps a computation has before it is a long one:
-	// about 10 ms of work. They are counted, because time also passes for one
-	// that has to wait for a processor.
+	// about 10 ms of work. Steps are counted, not time, which also passes while
+	// the worker waits for a processor.
 	freshSteps = 32
 
-	// maxAbreast is how many of the long ones take turns. With one, a
-	// computation without end would keep all others waiting for ever; each
-	// more lets the first ones wait for the later.
+	// maxAbreast is how many of the long computations take turns. If it were 1,
+	// a computation without end would keep all others waiting forever; the more
+	// it is, the later the oldest ones are done.
 	maxAbreast = 2
 )
 
@@ -47,21 +46,22 @@ type dispatcher struct {
 	service Service
 	base    context.Context // of the contexts of calls; it ends when all are given up
 
-	// The computations under way, each list with the oldest first. There are no
-	// more of them than connections, each of which waits for one reply.
-	fresh []job // that have had less than freshSteps
-	long  []job // all others
+	// The computations under way, each list with the oldest first. A connection
+	// has at most one, because it waits for one reply at a time.
+	fresh []*job // those that have had less than freshSteps
+	long  []*job // all others
 
 	posted bool          // turn will be called
-	turns  int           // how often it was
-	spent  time.Duration // on first steps since then
+	turns  int           // how often turn has been called
+	spent  time.Duration // on first steps since turn was called last
 }
 
 // A job is a computation under way.
 type job struct {
-	conn  *Conn
-	step  Task
-	steps int // that it has had
+	conn   *Conn
+	step   Task
+	steps  int  // how many it has had
+	isLong bool // it is in the list of the long ones
 }
 
 // newDispatcher returns a dispatcher of calls to the service.
@@ -92,24 +92,26 @@ func (d *dispatcher) handle(c *Conn, body []byte) {
 	}
 }
 
-// runBeside has a call answered on another goroutine. When the connection has
-// closed meanwhile, Reply does nothing.
+// runBeside starts a goroutine that answers a call. When the connection closes
+// before it has, Reply does nothing.
 func (d *dispatcher) runBeside(c *Conn, req Request, method Method) {
 	ctx, cancel := context.WithCancel(context.WithValue(d.base, peerKey{}, c.peer()))
 	c.cancel = cancel
 
 	go func() {
-		reply := ErrorReply(errInternal) // unless it answers: it may also end its goroutine
+		reply := ErrorReply(errInternal) // unless the method answers: it may panic, or end its goroutine
+		finish := func() {
+			c.cancel = nil
+			c.Reply(reply)
+		}
 		defer func() {
 			if p := recover(); p != nil {
 				slog.Error("a method panicked", "method", req.Method, "panic", p, "stack", string(debug.Stack()))
 			}
 			cancel()
-			d.loop.Post(func() {
-				c.cancel = nil
-				c.Reply(reply)
-			})
+			d.loop.Post(finish)
 		}()
+
 		reply = method.answer(ctx, req)
 	}()
 }
@@ -137,10 +139,10 @@ func (d *dispatcher) compute(c *Conn, req Request, method TaskMethod) {
 		c.Reply(failure(req, err))
 		return
 	}
-	j := job{conn: c, step: step}
+	j := job{conn: c, step: step} // not on the heap: most are done at once
 
-	// Most computations are short, and done at once. But a chunk may hold
-	// hundreds of them: when they have used up the time of a step, they queue.
+	// But a chunk may hold hundreds of short computations: when they have used
+	// up the time of a step, they queue.
 	if d.spent < stepTime {
 		began := time.Now()
 		reply, done := j.run()
@@ -151,11 +153,13 @@ func (d *dispatcher) compute(c *Conn, req Request, method TaskMethod) {
 		}
 	}
 
-	d.fresh = append(d.fresh, j)
+	queued := j
+	d.fresh = append(d.fresh, &queued)
 	d.post()
 }
 
-// post has turn called in the loop's next turn, once, if there is work.
+// post arranges for turn to be called in the loop's next turn, once, if there
+// is work.
 func (d *dispatcher) post() {
 	if !d.posted && len(d.fresh)+len(d.long) > 0 {
 		d.posted = true
@@ -168,46 +172,54 @@ func (d *dispatcher) post() {
 func (d *dispatcher) turn() {
 	d.posted, d.spent = false, 0
 	d.turns++
-	jobs, i := d.next()
-	if jobs == nil {
-		return // who was there has left
+	j := d.next()
+	if j == nil {
+		return // the callers who waited for a computation have left
 	}
 
-	j := &(*jobs)[i]
-	conn := j.conn
 	reply, done := j.run()
-
 	switch {
 	case done:
-		*jobs = slices.Delete(*jobs, i, i+1)
-		conn.Reply(reply) // which may bring the next task in
-	case jobs == &d.fresh && j.steps >= freshSteps:
-		d.long = append(d.long, *j)
-		d.fresh = slices.Delete(d.fresh, i, i+1)
+		d.remove(j.conn)
+		j.conn.Reply(reply) // which may bring the next task in
+	case j.steps >= freshSteps && !j.isLong:
+		d.remove(j.conn)
+		j.isLong = true
+		d.long = append(d.long, j)
 	}
 
 	d.post()
 }
 
-// next says who does the next step, jobs[i], if there is anybody.
-func (d *dispatcher) next() (jobs *[]job, i int) {
+// next returns the job that does the next step, or nil if there is none. Even
+// turns are for fresh ones, odd turns for long ones, one of the oldest after
+// the other; if there are none of a kind, the other has all turns.
+func (d *dispatcher) next() *job {
+	odd := d.turns%2 == 1
 	switch {
-	case len(d.fresh) > 0 && (d.turns%2 == 0 || len(d.long) == 0):
-		return &d.fresh, 0
-	case len(d.long) > 0:
-		return &d.long, d.turns / 2 % min(len(d.long), maxAbreast)
+	case len(d.long) > 0 && (odd || len(d.fresh) == 0):
+		return d.long[d.turns/2%min(len(d.long), maxAbreast)]
+	case len(d.fresh) > 0:
+		return d.fresh[0]
 	}
-	return nil, 0
+	return nil
 }
 
-// drop ends what is under way for a connection, which has closed.
+// drop ends what is under way for a connection that is closed now. That happens
+// when the caller resets it; one that ends its side may only have closed the
+// sending side, and is still answered.
 func (d *dispatcher) drop(c *Conn) {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	ofConn := func(j job) bool { return j.conn == c }
-	d.fresh = slices.DeleteFunc(d.fresh, ofConn)
-	d.long = slices.DeleteFunc(d.long, ofConn)
+	d.remove(c)
+}
+
+// remove takes a connection's job out of its list, if it has one.
+func (d *dispatcher) remove(c *Conn) {
+	isOfConn := func(j *job) bool { return j.conn == c }
+	d.fresh = slices.DeleteFunc(d.fresh, isOfConn)
+	d.long = slices.DeleteFunc(d.long, isOfConn)
 }
 
 // run does a step. A panic in it costs that call only.

@@ -17,7 +17,7 @@
 //
 // [ServeListener] serves until a context ends, in one process: for tests, and
 // beside whatever else a program does. The package's Example is a whole
-// program with it, in example_test.go.
+// program with it.
 //
 // [Serve] is the server for production: a master, several worker processes on
 // one socket, signals, heartbeats, and a registration while a worker serves.

@@ -17,14 +17,16 @@ import (
 )
 
 const (
-	// Without a free descriptor nothing can be accepted: these are the times
-	// between two tries, and between two words about it in the log.
-	starvedPause = 100 * time.Millisecond
-	starvedWord  = 10 * time.Second
+	// starvedPause is the time between two tries to accept without a free
+	// descriptor, and starvedWarning that between two warnings about it.
+	starvedPause   = 100 * time.Millisecond
+	starvedWarning = 10 * time.Second
 
-	// A shorter timeout counts as minTimeout: to look more often would cost
-	// more than it saves. There are some sweeps in the shorter of the timeouts.
-	minTimeout       = 100 * time.Millisecond
+	// minTimeout is what a shorter timeout counts as: to look more often would
+	// cost more than it saves.
+	minTimeout = 100 * time.Millisecond
+
+	// sweepsPerTimeout is how many sweeps there are in the shorter timeout.
 	sweepsPerTimeout = 4
 
 	// maxEnds is how many connections are ended in one turn: each costs some
@@ -46,8 +48,9 @@ type Limits struct {
 	// the end may come later by a quarter of the shorter timeout. Time in which
 	// the worker itself stood still doesn't count.
 	IdleTimeout time.Duration
-	// FrameTimeout is how long a request may take to come in whole. What
-	// IdleTimeout says of time is true here, too.
+	// FrameTimeout is how long a request may take to come in whole, measured as
+	// IdleTimeout is. Time in which we don't read, because the client doesn't
+	// take its replies, doesn't count either.
 	FrameTimeout time.Duration
 	// MaxConns is how many connections the worker holds at most. Further ones
 	// wait to be accepted, by another worker perhaps.
@@ -58,7 +61,7 @@ type Limits struct {
 	MaxFrame int
 	// MaxUnfinished is how many bytes the worker holds of requests that have
 	// not come in whole, beyond 16 KiB for each connection. When there are
-	// more, those who hold much and have held it for long get an error reply,
+	// more, the connections that have held much for long get an error reply,
 	// and the end. It should be at least twice MaxFrame.
 	MaxUnfinished int
 }
@@ -69,8 +72,8 @@ type limiter struct {
 	server *Server
 
 	period     time.Duration // between two sweeps; 0: there are none
-	unfinished int           // bytes held: the sum of the connections' progress.held
-	lastWarned time.Time     // that we are out of descriptors
+	unfinished int           // the sum of the connections' progress.held, in bytes
+	lastWarned time.Time     // when we last said that we are out of descriptors
 }
 
 // progress is what the limits know of a connection.
@@ -79,7 +82,7 @@ type progress struct {
 	partial int // sweeps since the request began that has not come in whole; 0: none has
 
 	held  int       // bytes of that request that count for MaxUnfinished
-	since time.Time // when they began to
+	since time.Time // when held was last 0
 }
 
 // Apply puts the limits on a server. Call it once, before the loop runs.
@@ -96,37 +99,44 @@ func (l Limits) Apply(s *Server) {
 	}
 }
 
-// setPeriod decides how often to sweep: a few times per timeout.
+// setPeriod decides how often to sweep: a few times in the shorter timeout.
+// Timeouts that are too short it makes longer.
 func (l *limiter) setPeriod() {
-	for _, timeout := range []*time.Duration{&l.IdleTimeout, &l.FrameTimeout} {
-		if *timeout <= 0 {
-			continue
-		}
-		*timeout = max(*timeout, minTimeout)
-		period := *timeout / sweepsPerTimeout
-		if l.period == 0 || period < l.period {
-			l.period = period
-		}
+	l.IdleTimeout = atLeastMinTimeout(l.IdleTimeout)
+	l.FrameTimeout = atLeastMinTimeout(l.FrameTimeout)
+
+	shorter := min(l.IdleTimeout, l.FrameTimeout)
+	if shorter == 0 {
+		shorter = max(l.IdleTimeout, l.FrameTimeout) // the only one, or none
 	}
+	l.period = shorter / sweepsPerTimeout
+}
+
+// atLeastMinTimeout returns the timeout that is meant; 0: none.
+func atLeastMinTimeout(timeout time.Duration) time.Duration {
+	if timeout <= 0 {
+		return 0
+	}
+	return max(timeout, minTimeout)
 }
 
 // pause is the server's Pause.
 func (l *limiter) pause(held int, err error) time.Duration {
 	switch {
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		if time.Since(l.lastWarned) > starvedWord {
+		if time.Since(l.lastWarned) > starvedWarning {
 			l.lastWarned = time.Now()
 			slog.Warn("out of file descriptors: new connections wait", "held", held, "err", err)
 		}
 		return starvedPause // the listener stays ready: without a pause we would spin
 	case l.MaxConns > 0 && held >= l.MaxConns:
-		return -1 // until closed finds that there is room again
+		return -1 // until closed calls resume
 	}
 	return SpreadPause(held, err)
 }
 
-// closed is told when a connection has closed. If the worker was full, it has
-// room for one more now, and accepts again.
+// closed is told when a connection has closed, each time. So a worker that was
+// full comes past MaxConns-1: it has room for one more then, and accepts again.
 func (l *limiter) closed(c *Conn) {
 	l.count(c)
 	if l.MaxConns > 0 && len(l.server.conns) == l.MaxConns-1 {
@@ -134,30 +144,36 @@ func (l *limiter) closed(c *Conn) {
 	}
 }
 
-// sweep looks at all connections, ends those that are over a timeout, and comes
-// again. That is cheaper than a timer for each, which every request would have
-// to move. It also measures time: a worker that was stopped for a while finds
-// that one sweep is due, whose connections are one sweep older.
+// sweep looks at all connections, ends those that are over a timeout, and calls
+// itself again. That is cheaper than a timer for each connection, which every
+// request would have to move.
+//
+// Time is counted in sweeps. So when the worker was stopped for a while, that
+// counts as one sweep, however long it was.
 func (l *limiter) sweep() {
-	var late []*Conn
+	var overdue []*Conn
 	for c := range l.server.conns {
 		c.grow()
-		if l.late(c) {
-			late = append(late, c)
+		if l.isLate(c) {
+			overdue = append(overdue, c)
 		}
 	}
-	l.endLate(late)
+	l.endOverdue(overdue)
 }
 
-// grow makes a connection one sweep older, and its request.
+// grow makes a connection one sweep older, and the request that has not come in
+// whole. The time doesn't count for either while it is we who keep the other
+// waiting.
 func (c *Conn) grow() {
-	c.progress.idle++
-	c.progress.partial++
-
-	switch {
-	case c.waitsForUs() || c.state == stateLingering: // that one has its own timer
+	if c.waitsForUs() || c.state == stateLingering { // a lingering one has its own timer
 		c.progress.idle, c.progress.partial = 0, 0
-	case c.decoder.Missing() == 0 || len(c.out) > 0: // with replies unsent it is we who don't read
+		return
+	}
+
+	c.progress.idle++
+	if c.decoder.Missing() > 0 && len(c.out) == 0 { // with replies unsent we don't read
+		c.progress.partial++
+	} else {
 		c.progress.partial = 0
 	}
 }
@@ -168,43 +184,44 @@ func (c *Conn) waitsForUs() bool {
 	return c.unanswered || c.hasRequest()
 }
 
-// late reports whether a connection is over a timeout.
-func (l *limiter) late(c *Conn) bool {
+// isLate reports whether a connection is over a timeout.
+func (l *limiter) isLate(c *Conn) bool {
 	return l.expired(c.progress.idle, l.IdleTimeout) || l.expired(c.progress.partial, l.FrameTimeout)
 }
 
-// expired reports whether that many sweeps are more than a timeout. The first
-// one doesn't count: what it saw may have begun just before it.
+// expired reports whether so many sweeps are more than a timeout. The first of
+// them doesn't count: what it saw may have begun just before it.
 func (l *limiter) expired(sweeps int, timeout time.Duration) bool {
 	return timeout > 0 && time.Duration(sweeps-1)*l.period >= timeout
 }
 
-// endLate ends connections that are over a timeout, some of them in each turn,
-// and then has the next sweep come.
-func (l *limiter) endLate(late []*Conn) {
-	now := min(len(late), maxEnds)
-	for _, c := range late[:now] {
+// endOverdue ends connections that are over a timeout, some of them in each
+// turn, and then arranges for the next sweep.
+func (l *limiter) endOverdue(overdue []*Conn) {
+	now := min(len(overdue), maxEnds)
+	for _, c := range overdue[:now] {
 		l.end(c)
 	}
 
-	if now < len(late) {
-		l.server.loop.Post(func() { l.endLate(late[now:]) })
+	if now < len(overdue) {
+		l.server.loop.Post(func() { l.endOverdue(overdue[now:]) })
 	} else {
 		l.server.loop.AfterFunc(l.period, l.sweep)
 	}
 }
 
-// end ends a connection that is over a timeout. It looks at what has arrived
-// before: if the worker was stopped, or too busy to read, it may be a request,
-// or so much of one that it takes more visits. Nobody gains more than some
-// sweeps by it, because a request has only so many chunks.
+// end ends a connection that is over a timeout. But first it reads, and
+// handles, what has arrived: if the worker was stopped, or too busy to read,
+// that may be a request, or so much of one that it takes more visits. Nobody
+// gains more than some sweeps by sending just in time, because a request has
+// only so many chunks.
 func (l *limiter) end(c *Conn) {
 	more := 0
 	if c.state < stateLingering && !c.waitsForUs() && len(c.out) == 0 {
 		c.read()
 		more, _ = unread(c.fd)
 	}
-	if c.state >= stateLingering || c.waitsForUs() || more > 0 || !l.late(c) {
+	if c.state >= stateLingering || c.waitsForUs() || more > 0 || !l.isLate(c) {
 		return // it has ended, or it is we who are late
 	}
 
@@ -215,7 +232,7 @@ func (l *limiter) end(c *Conn) {
 		c.close() // the peer doesn't read: there is no telling it
 	default:
 		c.linger()
-		l.count(c)
+		l.count(c) // flush would, but it isn't called here
 	}
 }
 

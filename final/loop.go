@@ -21,33 +21,35 @@ import (
 // maxTimers is how many timers run in one turn.
 const maxTimers = 256
 
-// A Loop watches descriptors and runs timers. Its methods belong to the
-// functions that it calls, and to the time before Run, except Post and Drain,
-// which any goroutine may call.
+// A Loop watches descriptors and runs timers. Call its methods before Run, or
+// from functions that the loop calls. Post and Drain may be called from any
+// goroutine.
 type Loop struct {
 	// What is waited for.
 	poller  Poller
 	watches map[int]*watch // by descriptor
 	timers  []*Timer       // soonest first
 
-	// How far the loop is.
+	// The turns.
 	closing  []int         // descriptors to close at the end of this turn
 	lastTurn time.Duration // how long the last turn took, without the sleep
 
-	// How it ends.
-	onDrain  []func() // to be called when it is told to drain
-	draining bool     // it was: it ends when nothing is watched any more
+	// The end.
+	draining bool     // Drain was called: Run returns when nothing is watched any more
+	onDrain  []func() // to be called first
 
 	// What wakes the loop up: work from other goroutines is posted, and a byte
-	// in a pipe to ourselves ends the sleep.
+	// in a pipe to ourselves ends the sleep. wakeW is -1 when there is no pipe:
+	// before it is made, and after Run has returned.
 	wakeR, wakeW int
 	mu           sync.Mutex
 	posted       []func()
 }
 
+// A watch is what the loop knows of a descriptor.
 type watch struct {
-	mask  Events
-	ready func(Events)
+	mask     Events
+	onEvents func(Events)
 }
 
 // A Timer is a function that waits for its time, on one loop.
@@ -60,7 +62,7 @@ type Timer struct {
 // NewLoop returns a Loop on that Poller, which it will close: when Run returns,
 // or at once if the loop can't be made.
 func NewLoop(poller Poller) (*Loop, error) {
-	l := &Loop{poller: poller, watches: make(map[int]*watch), wakeR: -1, wakeW: -1} // no pipe yet
+	l := &Loop{poller: poller, watches: make(map[int]*watch), wakeR: -1, wakeW: -1}
 	err := l.makePipe()
 	if err != nil {
 		l.release()
@@ -69,7 +71,8 @@ func NewLoop(poller Poller) (*Loop, error) {
 	return l, nil
 }
 
-// makePipe makes the pipe to ourselves and watches it.
+// makePipe makes the pipe to ourselves and watches it. On an error the caller
+// releases what it has made.
 func (l *Loop) makePipe() error {
 	var pipe [2]int
 	err := unix.Pipe(pipe[:])
@@ -85,23 +88,102 @@ func (l *Loop) makePipe() error {
 	return errors.Join(err, l.Watch(l.wakeR, Readable, l.runPosted))
 }
 
-// Watch calls ready from now on whenever fd is ready for one of the events in
-// mask, or has hung up. It replaces an earlier Watch of the same descriptor.
+// Run turns until the loop is drained. It returns an error only when the
+// kernel refuses to wait for events, and then closes whatever is watched.
+func (l *Loop) Run() error {
+	defer l.release()
+
+	for !l.draining || l.isWatching() {
+		timeout := time.Duration(-1)
+		if len(l.timers) > 0 {
+			timeout = max(0, time.Until(l.timers[0].when))
+		}
+
+		events, err := l.poller.Wait(timeout)
+		if err != nil {
+			return fmt.Errorf("wait for events: %w", err)
+		}
+		l.turn(events)
+	}
+	return nil
+}
+
+// isWatching reports whether anything but our own pipe is watched.
+func (l *Loop) isWatching() bool { return len(l.watches) > 1 }
+
+// turn runs everything that is due.
+func (l *Loop) turn(events []Event) {
+	began := time.Now()
+	for _, ev := range events {
+		// Something earlier in this turn may have ended this watch or changed
+		// its mask, so look at what it wants now.
+		w := l.watches[ev.FD]
+		if w == nil {
+			continue
+		}
+		wanted := ev.Events & (w.mask | Hangup)
+		if wanted != 0 {
+			w.onEvents(wanted)
+		}
+	}
+
+	l.runTimers(time.Now())
+
+	for _, fd := range l.closing {
+		_ = unix.Close(fd)
+	}
+	l.closing = l.closing[:0]
+	l.lastTurn = time.Since(began)
+}
+
+// runTimers calls the functions whose time has come. When there are very many,
+// the rest waits for the next turn, which doesn't sleep.
+func (l *Loop) runTimers(now time.Time) {
+	for range maxTimers {
+		if len(l.timers) == 0 || l.timers[0].when.After(now) {
+			return
+		}
+
+		due := l.timers[0]
+		l.timers[0] = nil // or the array behind the slice would keep the timer alive
+		l.timers = l.timers[1:]
+		due.f()
+	}
+}
+
+// runPosted is called when there is a byte in the pipe. It empties the pipe
+// before it looks at what was posted: in the other order it could swallow the
+// byte of something posted in between, and sleep.
+func (l *Loop) runPosted(Events) {
+	_, _ = unix.Read(l.wakeR, make([]byte, 16))
+
+	l.mu.Lock()
+	posted := l.posted
+	l.posted = nil // what posts itself again runs once a turn
+	l.mu.Unlock()
+
+	for _, f := range posted {
+		f()
+	}
+}
+
+// Watch calls onEvents from now on whenever fd is ready for one of the events
+// in mask, or has hung up. It replaces an earlier Watch of the same descriptor.
 // When the kernel refuses, Watch returns an error and fd is not watched.
-func (l *Loop) Watch(fd int, mask Events, ready func(Events)) error {
+func (l *Loop) Watch(fd int, mask Events, onEvents func(Events)) error {
 	w := l.watches[fd]
 	if w != nil && w.mask == mask {
-		w.ready = ready
+		w.onEvents = onEvents
 		return nil
 	}
 
 	err := l.poller.Set(fd, mask)
 	if err != nil {
 		delete(l.watches, fd)
-		_ = l.poller.Remove(fd)
+		_ = l.poller.Remove(fd) // or it might still be watched as before
 		return fmt.Errorf("watch descriptor %d: %w", fd, err)
 	}
-	l.watches[fd] = &watch{mask, ready}
+	l.watches[fd] = &watch{mask, onEvents}
 	return nil
 }
 
@@ -123,8 +205,8 @@ func (l *Loop) AfterFunc(d time.Duration, f func()) *Timer {
 	return t
 }
 
-// Stop sees to it that the Timer's function isn't called any more. It does
-// nothing when it was called or stopped already, or t is nil.
+// Stop ends the Timer: its function isn't called any more. Stop does nothing
+// when that was called already, the Timer was stopped already, or t is nil.
 func (t *Timer) Stop() {
 	if t == nil {
 		return
@@ -152,16 +234,16 @@ func (l *Loop) Post(f func()) {
 	}
 }
 
-// OnDrain has f called once, when the loop is told to drain, behind the
-// functions of earlier calls. Whoever watches something sees to it here that it
-// is closed some day.
+// OnDrain arranges for f to be called once, when the loop is told to drain,
+// after the functions that were given to OnDrain earlier. Anything that keeps a
+// watch must give it a function that leads to CloseFD, or Run never returns.
 func (l *Loop) OnDrain(f func()) {
 	l.onDrain = append(l.onDrain, f)
 }
 
-// Drain tells the loop to come to an end: it calls what OnDrain was given, and
-// Run returns as soon as nothing is watched any more. Any goroutine may call
-// Drain, more than once; it doesn't block.
+// Drain tells the loop to end: the loop calls the functions that OnDrain was
+// given, and Run returns as soon as nothing is watched any more. Any goroutine
+// may call Drain, more than once; it doesn't block.
 func (l *Loop) Drain() {
 	l.Post(func() {
 		if l.draining {
@@ -173,78 +255,6 @@ func (l *Loop) Drain() {
 			f()
 		}
 	})
-}
-
-// Run turns until the loop is drained. It returns an error only when the
-// kernel refuses to wait for events, and then closes whatever is watched.
-func (l *Loop) Run() error {
-	defer l.release()
-
-	for !l.draining || len(l.watches) > 1 { // one is our own pipe
-		timeout := time.Duration(-1)
-		if len(l.timers) > 0 {
-			timeout = max(0, time.Until(l.timers[0].when))
-		}
-
-		events, err := l.poller.Wait(timeout)
-		if err != nil {
-			return fmt.Errorf("wait for events: %w", err)
-		}
-		l.turn(events)
-	}
-	return nil
-}
-
-// turn runs everything that is due.
-func (l *Loop) turn(events []Event) {
-	began := time.Now()
-	for _, ev := range events {
-		// Something earlier in this turn may have ended this watch or changed
-		// its mask, so look at what it wants now.
-		w := l.watches[ev.FD]
-		if w == nil {
-			continue
-		}
-		wanted := ev.Events & (w.mask | Hangup)
-		if wanted != 0 {
-			w.ready(wanted)
-		}
-	}
-
-	l.runTimers(time.Now())
-
-	for _, fd := range l.closing {
-		_ = unix.Close(fd)
-	}
-	l.closing = l.closing[:0]
-	l.lastTurn = time.Since(began)
-}
-
-// runTimers calls the functions whose time has come. When there are very many,
-// the rest waits for the next turn, which doesn't sleep.
-func (l *Loop) runTimers(now time.Time) {
-	for n := 0; n < maxTimers && len(l.timers) > 0 && !l.timers[0].when.After(now); n++ {
-		due := l.timers[0]
-		l.timers[0] = nil // or the array behind the slice would keep what it points to
-		l.timers = l.timers[1:]
-		due.f()
-	}
-}
-
-// runPosted is called when there is a byte in the pipe. It empties the pipe
-// before it looks at what was posted: in the other order it could swallow the
-// byte of something posted in between, and sleep.
-func (l *Loop) runPosted(Events) {
-	_, _ = unix.Read(l.wakeR, make([]byte, 16))
-
-	l.mu.Lock()
-	posted := l.posted
-	l.posted = nil // what posts itself again runs once a turn
-	l.mu.Unlock()
-
-	for _, f := range posted {
-		f()
-	}
 }
 
 // release gives back what the loop holds: the poller, its pipe, and all that is

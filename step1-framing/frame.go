@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -34,8 +35,9 @@ func (e *FrameTooLongError) Error() string {
 
 // AppendFrame appends header and body to dst and returns the extended slice.
 // Both leave in one write: sent apart, the second would wait for the
-// acknowledgement of the first, some 40 ms (Nagle's algorithm against
-// delayed acknowledgement). The body must be shorter than 4 GiB.
+// acknowledgement of the first, about 40 ms (Nagle's algorithm against
+// delayed acknowledgement). The body must be shorter than 4 GiB, which isn't
+// checked.
 func AppendFrame(dst, body []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(body)))
 	return append(dst, body...)
@@ -56,10 +58,9 @@ func NewDecoder(limit int) *Decoder {
 	return &Decoder{limit: limit}
 }
 
-// Feed takes the next chunk of the stream, cut anywhere. It copies the chunk,
-// which stays the caller's. Behind an error there is nothing to be found, and
-// nothing is kept. Memory grows with the bytes that come, never with the length
-// that a header promises.
+// Feed takes the next chunk of the stream, cut anywhere. It keeps a copy, so
+// memory grows with the bytes that come, never with the length that a header
+// promises. After an error it ignores the chunk.
 func (d *Decoder) Feed(chunk []byte) {
 	if d.err == nil {
 		d.kept = append(d.kept, chunk...)
@@ -73,8 +74,8 @@ func (d *Decoder) Next() (body []byte, ok bool) {
 		return nil, false
 	}
 
-	length := binary.LittleEndian.Uint32(d.kept)
-	if int64(length) > int64(d.limit) {
+	length, tooLong := d.announced()
+	if tooLong {
 		d.err = &FrameTooLongError{Length: length, Limit: d.limit}
 		d.kept = nil
 		return nil, false
@@ -87,14 +88,23 @@ func (d *Decoder) Next() (body []byte, ok bool) {
 
 	body, rest := d.kept[HeaderSize:end:end], d.kept[end:]
 	if len(rest) < end {
-		rest = append([]byte(nil), rest...) // or a few bytes would hold a long body's memory
+		// Or a few bytes would hold a long body's memory. A longer rest isn't
+		// copied: a chunk of many short frames would be, once for each of them.
+		rest = bytes.Clone(rest)
 	}
 	d.kept = rest
 	return body, true
 }
 
+// announced returns the length that the header of the next frame announces, and
+// whether that is over the limit. The header must be there.
+func (d *Decoder) announced() (length uint32, tooLong bool) {
+	length = binary.LittleEndian.Uint32(d.kept)
+	return length, int64(length) > int64(d.limit)
+}
+
 // Err returns why the stream can't be read any further, a *FrameTooLongError,
-// or nil. Next finds it out, behind the last frame in front of the bad one.
+// or nil. Next sets it, once it has returned every frame before the bad one.
 func (d *Decoder) Err() error {
 	return d.err
 }
@@ -116,8 +126,8 @@ func (d *Decoder) Missing() int {
 		return HeaderSize - len(d.kept)
 	}
 
-	length := binary.LittleEndian.Uint32(d.kept)
-	if int64(length) > int64(d.limit) {
+	length, tooLong := d.announced()
+	if tooLong {
 		return 0
 	}
 	return max(0, HeaderSize+int(length)-len(d.kept))

@@ -312,7 +312,7 @@ func TestConnLongRequestOfWhoHasLeft(t *testing.T) {
 			conn.close()
 			assert.Nil(t, conn.waiting)
 		})
-		s.eventually("an empty queue", func() bool { return len(s.server.long) == 0 })
+		s.eventually("an empty queue", func() bool { return len(s.server.longQueue) == 0 })
 		s.ping(s.dial())
 	})
 }
@@ -547,7 +547,7 @@ func TestConnDiscardsABoundedNumberOfBytes(t *testing.T) {
 		c.WantError()
 		c.WantEOF()
 
-		s.on(func() { conn.closeUnlessTaken(math.MaxInt, time.Now().Add(time.Hour)) })
+		s.on(func() { conn.closeWhenStuck(math.MaxInt, time.Now().Add(time.Hour)) })
 		s.wantConns(0)
 	})
 }
@@ -582,7 +582,7 @@ func TestConnLingersForWhoeverTakes(t *testing.T) {
 		c, conn = lingering()
 		s.on(func() {
 			conn.lingering.Stop()
-			conn.closeUnlessTaken(math.MaxInt, time.Now())
+			conn.closeWhenStuck(math.MaxInt, time.Now())
 		})
 		c.WantPong("0")
 		s.timeIsUp()

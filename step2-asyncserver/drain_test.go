@@ -198,7 +198,7 @@ func TestServerDrainDuringAPause(t *testing.T) {
 		c := s.dial()
 		conn := s.later(c)
 		release := s.block()
-		s.Post(func() { s.server.accept() })
+		s.Post(func() { s.server.acceptSome() })
 		queued := s.dial()
 		s.Drain()
 		release()

@@ -227,7 +227,7 @@ func TestServerCatchesUpAfterALongTurn(t *testing.T) {
 			}
 			s.on(func() {
 				s.lastTurn = c.lastTurn
-				s.server.accept()
+				s.server.acceptSome()
 				assert.Len(t, s.server.conns, c.want, "after a turn of %v, with a pause of %v", c.lastTurn, c.pause)
 			})
 		})

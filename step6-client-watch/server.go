@@ -19,17 +19,27 @@ import (
 
 // What one visit takes at most, before it is the next one's turn.
 const (
-	chunkSize  = 16 << 10      // bytes that a connection reads
-	longBody   = chunkSize     // the longest request that is handled at once: to parse a longer one can take 15 ms
-	maxReplies = 4 * chunkSize // bytes of replies unsent when one more request is handled; a chunk may hold hundreds
-	maxAccepts = 32            // connections that the server accepts
+	// chunkSize is how many bytes a connection reads.
+	chunkSize = 16 << 10
+
+	// longBody is the longest request that is handled at once. To parse a
+	// longer one can take 15 ms: it waits in the longQueue.
+	longBody = chunkSize
+
+	// maxReplies is how many bytes of replies may be unsent when one more
+	// request is handled. A chunk may hold hundreds of requests.
+	maxReplies = 4 * chunkSize
+
+	// maxAccepts is how many connections the server accepts.
+	maxAccepts = 32
 )
 
-// maxQueue is how many connections the server accepts in order to drain: about
-// as many as the kernel may queue, and not more for those who come meanwhile.
-const maxQueue = 1 << 16
-
 const (
+	// maxQueue is how many connections the server accepts in order to drain:
+	// about as many as the kernel may queue, and no more, because others may
+	// come meanwhile.
+	maxQueue = 1 << 16
+
 	// longTurn is how long a turn must be for the server to catch up with
 	// accepting. It is longer than any pause between two accepts.
 	longTurn = time.Millisecond
@@ -48,28 +58,29 @@ type Handler func(c *Conn, body []byte)
 // goroutine, and so do its exported fields: they may be set before the loop
 // runs, or later by a function that the loop calls.
 type Server struct {
-	// Pause returns for how long to leave the listening socket alone after
-	// an accept that ended with err, held connections being open. A negative
-	// time lasts until somebody calls resume. NewServer sets SpreadPause.
+	// Pause returns for how long to leave the listening socket alone after an
+	// accept. It is given the number of open connections and the accept's
+	// error, or nil. A negative time lasts until resume is called. NewServer
+	// sets SpreadPause.
 	Pause func(held int, err error) time.Duration
 	// MaxFrame is the longest request body accepted, in bytes, on connections
 	// that open from now on. NewServer sets MaxRequest.
 	MaxFrame int
-	// OnClose, if set, is called when a connection has closed: nobody will
-	// read what the Handler may still be about to reply.
+	// OnClose, if set, is called when a connection has closed: a reply that the
+	// Handler still has to give will reach nobody.
 	OnClose func(c *Conn)
 
 	loop    *Loop
 	handler Handler
 
 	// The listening socket.
-	listener int    // -1 when draining
+	listener int    // its descriptor; -1 once the server drains
 	pause    *Timer // ends the time in which it is left alone
 
 	// The connections.
-	conns map[*Conn]struct{} // all that are not closed
-	chunk []byte             // what is being read, shared: only one connection reads at a time
-	long  []*Conn            // those that wait with a long request, the oldest first
+	conns     map[*Conn]struct{} // all that are not closed
+	chunk     []byte             // what is being read, shared: only one connection reads at a time
+	longQueue []*Conn            // those that wait with a long request, the oldest first
 }
 
 // Listen opens a listening TCP socket as a plain descriptor, which doesn't
@@ -104,10 +115,10 @@ func duplicate(ln *net.TCPListener) (fd int, err error) {
 	return fd, errors.Join(err, dupErr)
 }
 
-// NewServer starts serving on loop what comes in at listener, which the server
-// owns from now on. It gives the loop's OnDrain a function that drains the
-// server. It returns an error, and the listener stays the caller's, when the
-// kernel refuses to watch it.
+// NewServer starts serving on loop whoever connects to listener, which the
+// server owns from now on. It gives the loop's OnDrain a function that drains
+// the server. When the kernel refuses to watch the listener, NewServer returns
+// an error, and the listener stays the caller's.
 func NewServer(loop *Loop, listener int, handler Handler) (*Server, error) {
 	s := &Server{
 		Pause:    SpreadPause,
@@ -118,7 +129,7 @@ func NewServer(loop *Loop, listener int, handler Handler) (*Server, error) {
 		conns:    make(map[*Conn]struct{}),
 		chunk:    make([]byte, chunkSize),
 	}
-	err := s.listen(Readable)
+	err := s.watchListener(Readable)
 	if err != nil {
 		return nil, fmt.Errorf("accept connections: %w", err)
 	}
@@ -128,34 +139,35 @@ func NewServer(loop *Loop, listener int, handler Handler) (*Server, error) {
 }
 
 // SpreadPause is the usual Pause. Every waiting worker wakes up for a new
-// connection, and without a pause the one that happens to be awake takes
-// most of them. The more connections a worker holds, the longer it leaves
-// the next to the others. Among hundreds evenness comes by itself, and a storm
-// of thousands wants to be over soon.
+// connection, and without a pause the one that happens to be awake takes most
+// of them. The more connections a worker holds, the longer it leaves the next
+// to the others, up to 0.4 ms. With more than 500 it is 0.1 ms: among so many,
+// evenness comes by itself, and a storm of thousands should be over soon. After
+// an error SpreadPause logs it and returns 100 ms.
 func SpreadPause(held int, err error) time.Duration {
-	if err != nil {
+	switch {
+	case err != nil:
 		slog.Error("accept failed", "err", err)
 		return troublePause // the usual cause, too many open files, needs others to close some
-	}
-	if held > 500 {
+	case held > 500:
 		return 100 * time.Microsecond
 	}
 	return min(time.Duration(held)*20*time.Microsecond, 400*time.Microsecond)
 }
 
-// listen says what the server waits for at the listening socket: Readable, or 0
-// while it leaves the socket alone.
-func (s *Server) listen(mask Events) error {
-	return s.loop.Watch(s.listener, mask, func(Events) { s.accept() })
+// watchListener says what the server waits for at the listening socket:
+// Readable, or 0 while it leaves the socket alone.
+func (s *Server) watchListener(mask Events) error {
+	return s.loop.Watch(s.listener, mask, func(Events) { s.acceptSome() })
 }
 
-// accept takes one connection and then pauses. But after a long turn it takes
-// as many as it would have taken meanwhile: or else clients that keep it busy
-// would starve all that are new.
-func (s *Server) accept() {
-	behind := s.loop.lastTurn // time to make up for
-	if behind < longTurn {
-		behind = 0
+// acceptSome takes one connection and then pauses. But after a long turn it
+// takes as many as it would have taken in that time: or else clients that keep
+// it busy would starve all that are new.
+func (s *Server) acceptSome() {
+	budget := time.Duration(0) // how much of pauses we may skip
+	if s.loop.lastTurn >= longTurn {
+		budget = s.loop.lastTurn
 	}
 
 	for range maxAccepts {
@@ -168,18 +180,18 @@ func (s *Server) accept() {
 		}
 
 		pause := s.Pause(len(s.conns), err)
-		behind -= pause
-		catchUp := err == nil && pause >= 0 && behind >= 0
-		if pause != 0 && !catchUp {
+		if err != nil || pause < 0 || pause > budget {
 			s.rest(pause)
 			return
 		}
+		budget -= pause
 	}
 }
 
 // nobodyThere reports whether an accept found nobody, which is no trouble:
-// another worker was faster, the caller has left, or the socket is shut down
-// and the loop is about to drain.
+// another worker was faster, the caller has left, or the socket is shut down.
+// In the last case the loop is about to be drained; until then it is woken up
+// in vain.
 func nobodyThere(err error) bool {
 	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) ||
 		errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.EINVAL)
@@ -188,7 +200,11 @@ func nobodyThere(err error) bool {
 // rest leaves the listening socket alone for that long, or until resume if the
 // time is negative.
 func (s *Server) rest(pause time.Duration) {
-	_ = s.listen(0) // what can't be watched is left alone as well
+	if pause == 0 {
+		return
+	}
+
+	_ = s.watchListener(0) // what can't be watched is left alone as well
 	s.pause.Stop()
 	if pause > 0 {
 		s.pause = s.loop.AfterFunc(pause, s.resume)
@@ -202,7 +218,7 @@ func (s *Server) resume() {
 	}
 
 	s.pause.Stop()
-	err := s.listen(Readable)
+	err := s.watchListener(Readable)
 	if err != nil {
 		slog.Error("no connections can be accepted for now", "err", err)
 		s.rest(troublePause)
@@ -215,38 +231,39 @@ func (s *Server) open(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 
 	c := &Conn{server: s, fd: fd, decoder: NewDecoder(s.MaxFrame)}
-	c.ready = c.onReady
+	c.onEvents = c.onReady
 
 	s.conns[c] = struct{}{}
 	c.watch(Readable)
 }
 
-// queue has a connection's long request handled in its turn.
+// queue arranges for a connection's long request to be handled in its turn.
 func (s *Server) queue(c *Conn) {
-	s.long = append(s.long, c)
-	if len(s.long) == 1 {
+	s.longQueue = append(s.longQueue, c)
+	if len(s.longQueue) == 1 {
 		s.loop.AfterFunc(0, s.handleLong)
 	}
 }
 
-// handleLong handles long requests: at least one in a turn of the loop, but
-// for no longer than the rest of the turn takes.
+// handleLong handles long requests: at least one in a turn of the loop, and
+// more as long as they take no longer than everything else in the turn. The
+// last turn tells how long that is: half of it, if long requests had the other.
 func (s *Server) handleLong() {
 	began := time.Now()
-	for len(s.long) > 0 {
-		c := s.long[0]
+	for len(s.longQueue) > 0 {
+		c := s.longQueue[0]
 		if c.state != stateClosed {
 			c.handleWaiting()
 		}
-		s.long[0] = nil // only now: queue must see that there is one
-		s.long = s.long[1:]
+		s.longQueue[0] = nil // not before: queue starts a timer when it finds nothing in the queue
+		s.longQueue = s.longQueue[1:]
 
 		if time.Since(began) >= s.loop.lastTurn/2 {
 			break
 		}
 	}
 
-	if len(s.long) > 0 {
+	if len(s.longQueue) > 0 {
 		s.loop.AfterFunc(0, s.handleLong)
 	}
 }
@@ -264,8 +281,8 @@ func (s *Server) drain() {
 	}
 }
 
-// acceptQueued takes all callers who wait at the listening socket: nobody else
-// may be left to take them.
+// acceptQueued takes all callers who wait at the listening socket. There may be
+// other workers to take them, but we don't know of any.
 func (s *Server) acceptQueued() {
 	for range maxQueue {
 		fd, err := accept(s.listener)

@@ -68,16 +68,7 @@ var wire = []Program{
 		Step:    "step1-framing", Spec: 1,
 		Edits: []Edit{
 			{"frame.go", `binary.LittleEndian.AppendUint32(dst`, `binary.BigEndian.AppendUint32(dst`},
-			{"frame.go", `	length := binary.LittleEndian.Uint32(d.kept)
-	if int64(length) > int64(d.limit) {
-		d.err`, `	length := binary.BigEndian.Uint32(d.kept)
-	if int64(length) > int64(d.limit) {
-		d.err`},
-			{"frame.go", `	length := binary.LittleEndian.Uint32(d.kept)
-	if int64(length) > int64(d.limit) {
-		return 0`, `	length := binary.BigEndian.Uint32(d.kept)
-	if int64(length) > int64(d.limit) {
-		return 0`},
+			{"frame.go", `binary.LittleEndian.Uint32(d.kept)`, `binary.BigEndian.Uint32(d.kept)`},
 		},
 	},
 	{
@@ -228,7 +219,9 @@ func (c *Conn) endWhenIdle() {
 		Mistake: "accepts one connection in each turn of the loop, however long the turn is",
 		Step:    "step2-asyncserver", Spec: 2,
 		Edits: []Edit{
-			{"server.go", `	maxAccepts = 32 `, `	maxAccepts = 1 `},
+			{"server.go", `	maxAccepts = 32
+`, `	maxAccepts = 1
+`},
 		},
 	},
 	{
