@@ -86,6 +86,9 @@ func (c *tcpConn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
+// isAnswered reports whether ZooKeeper has answered the handshake.
+func (c *tcpConn) isAnswered() bool { return len(c.answer) == timeoutEnd }
+
 // sessionTimeout returns the session timeout that ZooKeeper has granted, once
 // the handshake has succeeded.
 func (c *tcpConn) sessionTimeout() time.Duration {

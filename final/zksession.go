@@ -300,15 +300,17 @@ func (s *Session) noteSession() {
 	s.granted = timeout
 }
 
-// noteTrouble notes that the latest connection has ended and brought no
-// session. The caller must hold mu.
+// noteTrouble notes why the latest connection has ended and brought no session.
+// The caller must hold mu.
 func (s *Session) noteTrouble(server string) {
-	if time.Since(s.tcp.opened) < s.tcp.patience {
+	switch {
+	case s.tcp.isAnswered(): // the session had expired, and conn asks for a new one at once
+	case time.Since(s.tcp.opened) < s.tcp.patience:
 		s.trouble = fmt.Errorf("%s ends connections and opens no session", server)
-		return
+	default:
+		s.hung++
+		s.trouble = fmt.Errorf("%s accepts connections and says nothing", server)
 	}
-	s.hung++
-	s.trouble = fmt.Errorf("%s accepts connections and says nothing", server)
 }
 
 // dial connects for the library. It gives the session up, and starts anew, when

@@ -139,6 +139,17 @@ func TestSession(t *testing.T) {
 		require.Nil(t, s.trouble)
 	})
 
+	t.Run("the end of a session is an answer, and no reason to complain of a server", func(t *testing.T) {
+		tcp := &tcpConn{opened: time.Now(), patience: time.Minute, answer: make([]byte, timeoutEnd)}
+		s := &Session{conn: &zk.Conn{}, tcp: tcp, lost: time.Now(), changed: make(chan struct{}, 1)}
+		s.onEvent(0, zk.Event{State: zk.StateDisconnected, Server: "h:1"})
+		require.Equal(t, ErrNoSession, s.noSession())
+
+		tcp.answer = nil
+		s.onEvent(0, zk.Event{State: zk.StateDisconnected, Server: "h:1"})
+		require.ErrorContains(t, s.noSession(), "h:1 ends connections and opens no session")
+	})
+
 	t.Run("with nobody there nothing is sent, and nobody waits", func(t *testing.T) {
 		s := newSession(t, "127.0.0.1:1", time.Minute)
 		err := bounded(t, 500*time.Millisecond, func() error {
