@@ -96,7 +96,7 @@ func (c *Conn) onReady(events Events) {
 // read takes one chunk.
 func (c *Conn) read() {
 	chunk := c.server.chunk[:c.room()]
-	n, err := unix.Read(c.fd, chunk)
+	n, err := readNow(c.fd, chunk)
 	switch {
 	case n > 0:
 		c.quota = max(0, c.quota-n) // 0 stays 0
@@ -261,7 +261,7 @@ func (c *Conn) write() error {
 	}
 
 	buffer := c.out
-	n, err := unix.Write(c.fd, c.out)
+	n, err := writeNow(c.fd, c.out)
 	if n > 0 {
 		c.out = c.out[n:]
 		c.progress.idle = 0

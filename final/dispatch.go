@@ -14,6 +14,7 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -71,7 +72,7 @@ func newDispatcher(base context.Context, loop *Loop, service Service) *dispatche
 
 // handle is a Handler.
 func (d *dispatcher) handle(c *Conn, body []byte) {
-	req, err := ParseRequest(body)
+	req, err := readRequest(body)
 	if err != nil {
 		c.Reply(ErrorReply(err))
 		return
@@ -82,12 +83,18 @@ func (d *dispatcher) handle(c *Conn, body []byte) {
 		return
 	}
 
-	switch method := method.(type) {
-	case Func:
-		c.Reply(method.answer(d.base, req))
-	case TaskMethod:
-		d.compute(c, req, method)
-	default:
+	f, ok := method.(Func)
+	if ok {
+		c.Reply(f.answer(d.base, req))
+		return
+	}
+
+	// What lasts longer should not keep all that came with the request.
+	req.Params = bytes.Clone(req.Params)
+	task, ok := method.(TaskMethod)
+	if ok {
+		d.compute(c, req, task)
+	} else {
 		d.runBeside(c, req, method)
 	}
 }

@@ -81,7 +81,7 @@
 //	frame.go      1 frames
 //	loop.go       2 the event loop; poller*.go, the kernel's part of it
 //	server.go     2 accepting connections
-//	conn.go       2 one connection
+//	conn.go       2 one connection; now_linux.go, how it reads and writes
 //	limits.go       what one client can use up
 //	serve.go        Serve, ServeListener and their Config
 //	worker.go     3 what a worker does; prefork.go, how it is started

@@ -15,15 +15,39 @@ import (
 // bytes. A long message should not cost us its memory for ever.
 const maxKept = 64 << 10
 
-// names are the usual ones: a name that is here costs no memory.
-var names = map[string]string{"ping": "ping", "pi": "pi", "pong": "pong", "pi_r": "pi_r", "error": "error"}
+// nameString returns name as a string, which costs no memory for the usual ones.
+func nameString(name []byte) string {
+	switch string(name) {
+	case "ping":
+		return "ping"
+	case "pi":
+		return "pi"
+	case "pong":
+		return "pong"
+	case "pi_r":
+		return "pi_r"
+	case "error":
+		return "error"
+	}
+	return string(name)
+}
 
-// cutMessage takes an object apart that has two members in this order: key1, a
-// plain name, and key2, any JSON. The keys come with quotes and colon; white
-// space is where Python puts it, or nowhere. The raw JSON shares body's memory.
-// Not ok means that encoding/json must decide what body is.
-func cutMessage(body []byte, key1, key2 string) (name string, raw []byte, ok bool) {
-	rest, ok := cutPrefix(body, "{"+key1)
+// readRequest is ParseRequest, except that the params may share body's memory.
+func readRequest(body []byte) (Request, error) {
+	method, params, ok := cutMessage(body, `{"in":`, `"params":`)
+	if ok {
+		return Request{method, params}, nil
+	}
+	return ParseRequest(body)
+}
+
+// cutMessage takes an object apart that has two members in this order: a plain
+// name, and any JSON. begin is the brace and the first one's key, key the
+// second's, with quotes and colon; white space is where Python puts it, or
+// nowhere. The raw JSON shares body's memory. Not ok means that encoding/json
+// must decide what body is.
+func cutMessage(body []byte, begin, key string) (name string, raw []byte, ok bool) {
+	rest, ok := cutPrefix(body, begin)
 	if !ok {
 		return "", nil, false
 	}
@@ -37,7 +61,7 @@ func cutMessage(body []byte, key1, key2 string) (name string, raw []byte, ok boo
 	if !ok {
 		return "", nil, false
 	}
-	rest, ok = cutPrefix(rest, key2)
+	rest, ok = cutPrefix(rest, key)
 	if !ok || len(rest) < 2 || rest[len(rest)-1] != '}' {
 		return "", nil, false
 	}
@@ -46,11 +70,7 @@ func cutMessage(body []byte, key1, key2 string) (name string, raw []byte, ok boo
 		return "", nil, false
 	}
 
-	name, ok = names[string(unquoted)]
-	if !ok {
-		name = string(unquoted)
-	}
-	return name, raw, true
+	return nameString(unquoted), raw, true
 }
 
 // cutPrefix cuts prefix and one space behind it off b.

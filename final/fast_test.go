@@ -48,8 +48,8 @@ func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repe
 
 func TestFastPathTakesTheUsualForm(t *testing.T) {
 	for _, body := range usual {
-		_, _, request := cutMessage([]byte(body), `"in":`, `"params":`)
-		_, _, reply := cutMessage([]byte(body), `"out":`, `"result":`)
+		_, _, request := cutMessage([]byte(body), `{"in":`, `"params":`)
+		_, _, reply := cutMessage([]byte(body), `{"out":`, `"result":`)
 		assert.True(t, request != reply, body)
 		checkMessage(t, body)
 	}
@@ -80,7 +80,7 @@ func FuzzFastPath(f *testing.F) {
 func checkMessage(t *testing.T, body string) {
 	t.Helper()
 	var request Request
-	if method, params, ok := cutMessage([]byte(body), `"in":`, `"params":`); ok {
+	if method, params, ok := cutMessage([]byte(body), `{"in":`, `"params":`); ok {
 		require.NoError(t, parseObject([]byte(body), &request), "%.100q", body)
 		require.Equal(t, request, Request{method, params}, "%.100q", body)
 		require.NotEmpty(t, method)
@@ -88,7 +88,7 @@ func checkMessage(t *testing.T, body string) {
 	}
 
 	var reply Reply
-	if kind, result, ok := cutMessage([]byte(body), `"out":`, `"result":`); ok {
+	if kind, result, ok := cutMessage([]byte(body), `{"out":`, `"result":`); ok {
 		require.NoError(t, parseObject([]byte(body), &reply), "%.100q", body)
 		require.Equal(t, reply, Reply{kind, result}, "%.100q", body)
 		require.NotEmpty(t, kind)

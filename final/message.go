@@ -27,7 +27,7 @@ type Reply struct {
 
 // ParseRequest reads a request body. The request doesn't share its memory.
 func ParseRequest(body []byte) (Request, error) {
-	if method, params, ok := cutMessage(body, `"in":`, `"params":`); ok {
+	if method, params, ok := cutMessage(body, `{"in":`, `"params":`); ok {
 		return Request{method, bytes.Clone(params)}, nil
 	}
 	var r Request
@@ -43,7 +43,7 @@ func ParseRequest(body []byte) (Request, error) {
 
 // ParseReply reads a reply body.
 func ParseReply(body []byte) (Reply, error) {
-	if kind, result, ok := cutMessage(body, `"out":`, `"result":`); ok {
+	if kind, result, ok := cutMessage(body, `{"out":`, `"result":`); ok {
 		return Reply{kind, bytes.Clone(result)}, nil
 	}
 	var r Reply

@@ -35,7 +35,9 @@ type Method interface {
 
 // A Func is a Method that runs in the loop. While it does, nobody else is
 // served by this worker: it must not block, nor compute for longer than about
-// 0.1 ms. Its params are any JSON.
+// 0.1 ms. Its params are any JSON, and the Func's own, but their memory is one
+// with that of other requests: what is to be stored should be copied, or a few
+// bytes keep thousands.
 type Func func(params json.RawMessage) (Reply, error)
 
 func (f Func) answer(_ context.Context, req Request) Reply {

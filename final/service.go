@@ -33,9 +33,9 @@ func Idempotent(method string) bool {
 }
 
 // Answer returns the reply to one request body. Whatever is wrong with the
-// request, there is a reply, and it says what.
+// request, there is a reply, and it says what. It may share the body's memory.
 func (s Service) Answer(body []byte) Reply {
-	req, err := ParseRequest(body)
+	req, err := readRequest(body)
 	if err != nil {
 		return ErrorReply(err)
 	}

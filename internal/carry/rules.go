@@ -37,8 +37,8 @@ func Workbook() Rules {
 		Revisions: []Revision{
 			{Step: "final", File: "message.go", Lines: 31,
 				Reason: "asks fast.go first: encoding/json takes most of a call's time; replies are written in place"},
-			{Step: "final", File: "conn.go", Lines: 15,
-				Reason: "replies are written into memory of earlier ones; " +
+			{Step: "final", File: "conn.go", Lines: 19,
+				Reason: "reads and writes without Go's scheduler; replies are written into memory of earlier ones; " +
 					"what limits.go and dispatch.go know of a connection are fields of it"},
 			{Step: "final", File: "server.go", Lines: 11,
 				Reason: "the limits, and memory for replies that is used again, are fields of the server"},
