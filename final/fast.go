@@ -15,7 +15,7 @@ import (
 // bytes. A long message should not cost us its memory for ever.
 const maxKept = 64 << 10
 
-// nameString returns name as a string, which costs no memory for the usual ones.
+// nameString returns name as a string. The usual ones cost no memory.
 func nameString(name []byte) string {
 	switch string(name) {
 	case "ping":
