@@ -13,7 +13,7 @@ import (
 )
 
 // ParseArgs parses args with flags, made with flag.ExitOnError, and returns
-// the arguments behind the flags, one for each name. It ends the program with
+// the arguments after the flags, one for each name. It ends the program with
 // exit code 2 and a message when the command line is wrong, and with 0 after
 // -h. A HOST and PORT among the names are checked.
 func ParseArgs(flags *flag.FlagSet, args []string, names ...string) []string {

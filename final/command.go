@@ -39,15 +39,15 @@ func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
 	flags.IntVar(&c.Workers, "workers", DefaultWorkers(), "number of worker processes")
 	flags.DurationVar(&c.Grace, "grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	flags.DurationVar(&c.HangTimeout, "hang-timeout", 30*time.Second,
-		"how long a worker may hang until it is killed and replaced; 0: for ever")
+		"how long a worker may hang until it is killed and replaced; 0: forever")
 	flags.StringVar(&f.advertise, "advertise", "",
 		"the `host` to register, if clients reach this server by another than HOST")
 
 	l := &c.Limits
 	flags.DurationVar(&l.IdleTimeout, "idle-timeout", 5*time.Minute,
-		fmt.Sprintf("how long a connection may stay without a request, at least %v; 0: for ever", minTimeout))
+		fmt.Sprintf("how long a connection may make no request and take no reply, at least %v; 0: forever", minTimeout))
 	flags.DurationVar(&l.FrameTimeout, "frame-timeout", 10*time.Second,
-		fmt.Sprintf("how long a request may take to come in whole, at least %v; 0: for ever", minTimeout))
+		fmt.Sprintf("how long a request may take to come in whole, at least %v; 0: forever", minTimeout))
 	flags.IntVar(&l.MaxConns, "max-conns", 10_000, "connections per worker; 0: no limit")
 	flags.IntVar(&l.MaxFrame, "max-frame", MaxRequest, fmt.Sprintf(
 		"the longest request accepted, in `bytes`: from %d to %d, the protocol's limit", minFrame, MaxRequest))

@@ -12,7 +12,7 @@ import (
 )
 
 // maxKept is the most memory that one call leaves behind for the next, in
-// bytes. A long message should not cost us its memory for ever.
+// bytes. A long message should not cost us its memory forever.
 const maxKept = 64 << 10
 
 // nameString returns name as a string. The usual ones cost no memory.
@@ -73,7 +73,7 @@ func cutMessage(body []byte, begin, key string) (name string, raw []byte, ok boo
 	return nameString(unquoted), raw, true
 }
 
-// cutPrefix cuts prefix and one space behind it off b.
+// cutPrefix cuts prefix and one space after it off b.
 func cutPrefix(b []byte, prefix string) (rest []byte, ok bool) {
 	if len(b) < len(prefix) || string(b[:len(prefix)]) != prefix {
 		return nil, false

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A worker's descriptors, behind standard input, output and error.
+// A worker's descriptors, after standard input, output and error.
 const (
 	listenerFD = 3 // the listening socket, which all workers share
 	lifelineFD = 4 // a pipe from the master: it ends when the master does
@@ -47,11 +47,12 @@ const workerMark = "RPC_WORKER"
 
 // DefaultWorkers returns how many workers a server has unless it is told
 // otherwise: one for each processor that Go's scheduler may use. In a container
-// those are as many as its quota grants, of the machine's perhaps 64.
+// its CPU quota says how many these are, not the machine.
 func DefaultWorkers() int { return runtime.GOMAXPROCS(0) }
 
-// A Worker is a process that was started as one. It ends when this is closed,
-// or collected, or when this process ends, however it does.
+// A Worker is a process that Spawn has started. The process drains and ends
+// when the Worker is closed or garbage collected, and when the process that
+// started it ends, however that happens.
 type Worker struct {
 	PID      int
 	lifeline *os.File // to the worker: no other process has this end
@@ -144,9 +145,10 @@ func (w *Worker) Close() {
 	w.ready.Close()
 }
 
-// IsWorker reports whether this process was started by Spawn. It must be asked
-// once, before anything else is opened or started: it also sees to it that
-// what this process was given, by a master or by a shell, goes no further.
+// IsWorker reports whether this process was started by Spawn. Call it once,
+// before anything else is opened or started: it also makes sure that what this
+// process was given, by a master or by a shell, goes no further. Later calls
+// return false.
 func IsWorker() bool {
 	mark := os.Getenv(workerMark)
 	os.Unsetenv(workerMark) // even if it is empty: in front of ours it would hide it
@@ -154,7 +156,7 @@ func IsWorker() bool {
 	return mark != ""
 }
 
-// keepDescriptors marks whatever is open behind standard error close-on-exec.
+// keepDescriptors marks whatever is open after standard error close-on-exec.
 func keepDescriptors() {
 	last := 255 // where the system doesn't tell what is open
 	open, _ := os.ReadDir("/dev/fd")
@@ -169,10 +171,11 @@ func keepDescriptors() {
 }
 
 // RunWorker tells the master that this worker is ready and runs the loop until
-// it is drained. It drains when the master says so, and when the master is
-// gone, however it went; signals at wishes, which somebody else may have sent,
-// it passes on to the master. It returns an error if the loop isn't done after
-// the grace period: what is unfinished is lost when the process ends then.
+// the loop is drained. It drains the loop when the master says so, and when the
+// master is gone, however it went. Signals at wishes, which somebody else may
+// have sent, it passes on to the master. It returns an error if the loop isn't
+// done after the grace period: what is unfinished then is lost when the process
+// ends.
 func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	// For its first timer Go's runtime opens descriptors, and it ends the
 	// process if there are none left: later, with many clients, there might be
@@ -189,9 +192,9 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	}
 	shutDown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
 
-	// Without a master, who would shut the socket down for all, each worker
-	// does, once it has taken what was queued. A sibling that hangs would keep
-	// the port, and callers in it.
+	// The master shuts the socket down for all. When it is gone, each worker
+	// does, once it has taken what was queued: otherwise a sibling that hangs
+	// would keep the port, and callers in the queue.
 	words, gone := hearMaster()
 	go func() {
 		<-gone
@@ -206,7 +209,7 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 		}
 	}()
 
-	loop.OnDrain(func() { _ = say(saysDrained) }) // behind the server's own
+	loop.OnDrain(func() { _ = say(saysDrained) }) // after the server's own
 	err = say(saysReady)
 	if err != nil {
 		return fmt.Errorf("report ready: %w", err)

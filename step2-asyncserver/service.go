@@ -29,8 +29,9 @@ func NewService() Service {
 }
 
 // Idempotent reports whether a method of NewService may run twice for one call.
-// Both may: they only compute. A client that has lost the connection in the
-// middle of a call wants to know that before it makes the call again.
+// Both may: they only compute. A client asks this when a connection breaks in
+// the middle of a call: the call may have run, and making it again runs it
+// twice.
 func Idempotent(method string) bool {
 	return method == "ping" || method == "pi"
 }

@@ -35,8 +35,8 @@ const (
 var ErrNeverReady = errors.New("no worker ever became ready")
 
 // A Supervisor keeps workers running on one listening socket. Set the exported
-// fields, all of them, and call Run, once. Run's goroutine calls the hooks but
-// OnStop, which has a goroutine of its own.
+// fields, all of them, and call Run, once. Run calls the hooks on its own
+// goroutine, except OnStop, which has one to itself.
 type Supervisor struct {
 	Workers int           // how many, at least 1
 	Grace   time.Duration // from telling the workers to end to killing them
@@ -67,7 +67,7 @@ type Supervisor struct {
 	started bool      // OnStart has been called
 	serving bool      // what OnServing was told last
 	proven  bool      // some worker has been ready
-	overdue bool      // it needs no more than one worker by now
+	overdue bool      // OnStart needs no more than one worker by now
 	quiet   time.Time // since when no worker is ready
 
 	// What timers and ready pipes want done. All of the above belongs to Run's
@@ -146,7 +146,8 @@ func (s slot) alive() bool     { return s.worker != nil }
 func accepts(s slot) bool      { return s.worker != nil && !s.drained }
 func hasTriesLeft(s slot) bool { return s.failures < maxStarts }
 
-// post has Run's goroutine call f.
+// post arranges for Run's goroutine to call f. It blocks until that goroutine
+// takes f, or Run has returned.
 func (s *Supervisor) post(f func()) {
 	select {
 	case s.events <- f:
@@ -222,7 +223,7 @@ func (s *Supervisor) onWord(slot *slot, worker *Worker, word byte) {
 
 	switch word {
 	case saysWish:
-		// Who sends SIGTERM to a worker may be sending it to all of us, and
+		// Whoever sends SIGTERM to a worker may be sending it to all of us, and
 		// then OnStop comes first. If we hear of no stop, this one was meant.
 		s.after(wishDelay, func() {
 			if slot.worker == worker && s.phase == running {
@@ -260,7 +261,8 @@ func (s *Supervisor) reap() {
 	}
 }
 
-// wait reaps that child, or any, and reports whether one had died.
+// wait reaps a child if it has died, by its pid, or any child that has if the
+// pid is -1. It reports whether there was one.
 func (s *Supervisor) wait(child int) bool {
 	var status unix.WaitStatus
 	pid, err := unix.Wait4(child, &status, unix.WNOHANG, nil)

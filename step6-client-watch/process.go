@@ -34,8 +34,8 @@ var (
 )
 
 // StopSignals returns a channel of these signals. Those that were ignored when
-// the program was started are left out: so nohup says that SIGHUP is not meant,
-// and a shell that SIGINT isn't.
+// the program was started are left out: that is how nohup protects a program
+// from SIGHUP, and a shell its background jobs from SIGINT.
 func StopSignals(signals ...os.Signal) chan os.Signal {
 	stop := make(chan os.Signal, len(signals))
 	signals = slices.DeleteFunc(signals, signal.Ignored)
@@ -45,7 +45,7 @@ func StopSignals(signals ...os.Signal) chan os.Signal {
 	return stop
 }
 
-// DetachOutput has the log go to Stderr. From then on a reader of our output
+// DetachOutput makes the log go to Stderr. From then on a reader of our output
 // that has gone away doesn't end us by SIGPIPE either.
 func DetachOutput() {
 	signal.Ignore(unix.SIGPIPE)
@@ -62,8 +62,8 @@ func Exit(code int) {
 	os.Exit(code)
 }
 
-// An Output writes lines on a goroutine of its own. A pipe that is full blocks
-// who writes to it until somebody reads, and a disk may be full. Then lines are
+// An Output writes lines on a goroutine of its own. A full pipe blocks whoever
+// writes to it until somebody reads, and a disk may be full. Then lines are
 // dropped and counted, and the next one that can be written says how many. Any
 // goroutine may call its methods.
 type Output struct {
@@ -85,8 +85,8 @@ func (o *Output) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// put has a text written, which stands for so many lines, and in front of it
-// how many are missing there.
+// put queues a text, which stands for that many lines, and in front of it says
+// how many lines are missing there.
 func (o *Output) put(text []byte, lines int64) {
 	o.begin.Do(func() { go o.run() })
 	missing := o.dropped.Swap(0)
