@@ -1,7 +1,15 @@
 // Servers that are set aside: those that failed, or were silent until nobody
 // waited for them any more. A ping finds out whether one is back, not
-// somebody's call: when its time aside is over, or sooner if callers wait for a
-// server.
+// somebody's call. Two things lead to pings:
+//
+//   - A call comes. Then probeNext pings the server whose time aside is over,
+//     if there is one.
+//   - Callers wait, because no server has room. As long as they do, search
+//     pings servers every searchPeriod, whether their time aside is over or
+//     not.
+//
+// The connection of the ping praises or blames the server, as it does with any
+// call; and that tells the balance.
 
 package rpc
 
@@ -11,10 +19,11 @@ import (
 )
 
 const (
-	maxProbes     = 8   // pings under way, of servers whose time aside is over
-	maxSuspects   = 256 // the same, while callers wait
+	maxProbes   = 8   // pings under way when a call leads to another one
+	maxSuspects = 256 // pings under way when search adds more
+
 	searchPeriod  = firstAside
-	minProbePause = searchPeriod / 2 // between a failure and the next ping of a search
+	minProbePause = searchPeriod / 2 // between a server's failure and its next ping by search
 )
 
 var pingFrame = AppendFrame(nil, Request{Method: "ping", Params: []byte("null")}.Append(nil))
@@ -24,14 +33,14 @@ var pingFrame = AppendFrame(nil, Request{Method: "ping", Params: []byte("null")}
 type asideHeap []*remote
 
 func (h asideHeap) Len() int           { return len(h) }
-func (h asideHeap) Less(i, j int) bool { return h[i].place.due < h[j].place.due }
+func (h asideHeap) Less(i, j int) bool { return h[i].standing.due < h[j].standing.due }
 func (h asideHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place.aside, h[j].place.aside = i, j
+	h[i].standing.asideIndex, h[j].standing.asideIndex = i, j
 }
 
 func (h *asideHeap) Push(r any) {
-	r.(*remote).place.aside = len(*h)
+	r.(*remote).standing.asideIndex = len(*h)
 	*h = append(*h, r.(*remote))
 }
 
@@ -43,63 +52,65 @@ func (h *asideHeap) Pop() any {
 	return r
 }
 
-// setAside puts a server into aside or takes it out, as it has failed or not.
-// The caller holds the lock.
+// setAside puts a server into b.aside or takes it out, as it has failed or not.
+// The caller must hold b.mu.
 func (b *balance) setAside(r *remote) {
-	aside := r.aside.Load()
-	isAside := aside != 0 && !r.place.gone
-	if aside != r.place.knownAside { // else due may be later by now, because it is being pinged
-		r.place.knownAside = aside
-		r.place.due = aside
+	until := r.avoidUntil.Load()
+	isAside := until != 0 && !r.standing.gone
+	if until != r.standing.dueFrom { // or else due stays, which probe may have put off
+		r.standing.dueFrom = until
+		r.standing.due = until
 	}
 
 	switch {
-	case isAside && r.place.isAside:
-		heap.Fix(&b.aside, r.place.aside)
+	case isAside && r.standing.isAside:
+		heap.Fix(&b.aside, r.standing.asideIndex)
 	case isAside:
 		heap.Push(&b.aside, r)
-	case r.place.isAside:
-		heap.Remove(&b.aside, r.place.aside)
+	case r.standing.isAside:
+		heap.Remove(&b.aside, r.standing.asideIndex)
 	}
-	r.place.isAside = isAside
+	r.standing.isAside = isAside
 }
 
 // probeNext begins to find out about the next server that is aside, if its time
-// is over and not too many pings are under way. The caller holds the lock.
+// is over and not too many pings are under way. The caller must hold b.mu.
 func (b *balance) probeNext() {
-	if len(b.aside) > 0 && b.probes < maxProbes && b.aside[0].place.due <= clock() {
+	if len(b.aside) > 0 && b.probes < maxProbes && b.aside[0].standing.due <= clock() {
 		b.probe(b.aside[0])
 	}
 }
 
-// probe pings a server. Its answer makes it ready again, and silence or a
-// failure sets it aside for longer. The caller holds the lock.
+// probe pings a server, unless a ping is under way. Its answer makes it ready
+// again, and silence or a failure sets it aside for longer. The caller must
+// hold b.mu.
 func (b *balance) probe(r *remote) {
-	if r.place.probing {
+	if r.standing.probing {
 		return
 	}
-	r.place.probing = true
+	r.standing.probing = true
 	b.probes++
 
-	if r.place.isAside { // others come first meanwhile
-		r.place.due = clock() + int64(maxAside)
-		heap.Fix(&b.aside, r.place.aside)
+	if r.standing.isAside { // others come first meanwhile
+		r.standing.due = clock() + int64(maxAside)
+		heap.Fix(&b.aside, r.standing.asideIndex)
 	}
 	go b.ping(r)
 }
 
-// ping waits for the outcome of one, whose consequences the connection draws.
+// ping sends a server a ping, and blocks until there is an outcome, or a
+// warning.
 func (b *balance) ping(r *remote) {
 	outcomes := make(chan outcome, 2)
 	a := r.start(pingFrame, outcomes)
 	o := <-outcomes
-	if o.silent {
+	if o.warning {
 		a.drop()
 	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r.place.probing = false
+	r.standing.probing = false
 	b.probes--
 }
 
@@ -129,17 +140,22 @@ func (b *balance) probeSuspects() bool {
 
 // suspects returns the servers to ping for those who wait: those that are
 // aside, whether their time is over or not, and for hedges those of which
-// nothing is known. The caller holds the lock.
+// nothing is known. The caller must hold b.mu.
 func (b *balance) suspects() (suspects []*remote) {
 	now := clock()
 	for _, r := range b.list {
-		switch {
-		case b.probes+len(suspects) >= maxSuspects:
+		if b.probes+len(suspects) >= maxSuspects {
 			return suspects
-		case r.place.probing, r.silent.Load():
-		case r.place.isAside && now-r.failed.Load() > int64(minProbePause):
-			suspects = append(suspects, r)
-		case !r.place.isAside && b.hedges.Len() > 0 && !r.isLively():
+		}
+		if r.standing.probing || r.silent.Load() {
+			continue
+		}
+
+		isSuspect := !r.isLively() && b.hedges.Len() > 0
+		if r.standing.isAside {
+			isSuspect = now-r.lastFailure.Load() > int64(minProbePause)
+		}
+		if isSuspect {
 			suspects = append(suspects, r)
 		}
 	}

@@ -27,14 +27,14 @@ const (
 )
 
 // An outcome is what became of an attempt. The final one comes once, unless its
-// caller has left. A silent one may come before it.
+// caller has left. A warning may come before it.
 type outcome struct {
 	attempt *attempt
 	reply   Reply
 	err     error
 	written bool // the server may have got the request
 	tooLong bool // its reply was, so that another server's may be, too
-	silent  bool // none yet, but the server is silent, or half of the caller's time over: another may come
+	warning bool // not final: the server is silent, or half of the caller's time over; another may come
 }
 
 // drop tells that the caller has left. A connection on which nothing moves, and
@@ -46,12 +46,12 @@ func (a *attempt) drop() {
 
 	isAbandoned := a.pipe.leave(a)
 	if isAbandoned {
-		a.pipe.fail(errAbandoned)
+		a.pipe.breakOff(errAbandoned)
 	}
 }
 
-// end gives the caller, who waits, the final outcome. Who calls it holds the
-// pipe's lock, if there is a pipe.
+// end gives the attempt's caller, who must be waiting, the final outcome. The
+// caller of end must hold the pipe's mu, if there is a pipe.
 func (a *attempt) end(o outcome) {
 	if o.err == nil {
 		a.remote.answers.Add(1)
@@ -64,12 +64,12 @@ func (a *attempt) end(o outcome) {
 	a.outcomes <- o
 }
 
-// warn tells the caller, once, that there may be no reply in time. Who calls it
-// holds the pipe's lock.
+// warn tells the attempt's caller, once, that there may be no reply in time.
+// The caller of warn must hold the pipe's mu.
 func (a *attempt) warn() {
 	if a.warned || a.caller == callerLeft {
 		return
 	}
 	a.warned = true
-	a.outcomes <- outcome{attempt: a, written: true, silent: true}
+	a.outcomes <- outcome{attempt: a, written: true, warning: true}
 }

@@ -15,25 +15,35 @@ import (
 	"sync/atomic"
 )
 
-// hedgeShare is how often hedges come before calls: at every so manyth answer.
+// hedgeShare says how often hedges come before calls: at one answer of so many.
 // More often, they would double the work of servers that have too much of it.
 const hedgeShare = 4
 
-// A balance is the servers of one client. It is safe for concurrent use. The
-// lock of a connection may be held when it is called, so it calls none itself
-// while it holds its own.
+// A balance is the servers of one client. It is safe for concurrent use.
 //
-// A listed server is in ready if it has room for a call, or had it when we last
-// looked; it is in aside if it failed; else it is full, or silent. While
-// anybody waits in calls, ready is empty.
+// Lock order: remote.mu, pipe.mu, balance.mu. So nothing here may start a call,
+// or end one, while it holds b.mu.
+//
+// A listed server is in one of these states. It changes in offer, which whoever
+// changes something about a server calls by way of changed or answered:
+//
+//   - ready, in b.ready: it has room for a call, or had it when we last looked
+//     (pick finds out);
+//   - aside, in b.aside: remote.avoidUntil isn't 0, because it failed;
+//   - neither: it is silent, or full. It is full when the calls that it owes us
+//     and those that are promised are as many as its window is wide.
+//
+// While anybody waits in b.calls, b.ready is empty. A call is promised from
+// when a waiting caller's ticket brings the server until that caller has sent
+// it.
 type balance struct {
-	waiting atomic.Int32 // callers in calls and hedges
+	waiting atomic.Int32 // callers in calls and hedges; written with mu held, read without it
 
 	options *ClientOptions // of connections, and of the choice; nil: the defaults
 
 	mu      sync.Mutex
 	remotes map[string]*remote // by address; nil: not known yet
-	list    []*remote          // the same
+	list    []*remote          // the same servers
 	updated chan struct{}      // closed, and replaced, when the list has been updated
 	closed  bool
 
@@ -44,7 +54,7 @@ type balance struct {
 	// Those who wait, as *ticket.
 	calls   list.List // for any server
 	hedges  list.List // for a server that answers, besides those that they have
-	answers int       // while they waited
+	answers int       // answers that came while anybody waited
 
 	// Finding out about servers.
 	probes    int  // pings under way
@@ -60,8 +70,10 @@ type ticket struct {
 }
 
 // take returns a server for a call, or else a ticket with which to wait for
-// one. The error is ErrClosed or ErrNoServer.
-func (b *balance) take() (*remote, *ticket, error) {
+// one. If other servers work on the call already, in the attempts that are
+// open, it is a hedge: it goes to a server that answers, or to none. The error
+// is ErrClosed or ErrNoServer.
+func (b *balance) take(open []*attempt) (*remote, *ticket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
@@ -69,34 +81,26 @@ func (b *balance) take() (*remote, *ticket, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b.probeNext()
-	r := b.pick()
-	if r != nil {
-		return r, nil, nil
+	b.probeNext() // each call that comes has a server pinged that may be back
+
+	isHedge := len(open) > 0
+	var r *remote
+	if isHedge {
+		r = b.pickLively(open)
+	} else {
+		r = b.pick()
 	}
-	return nil, b.wait(&b.calls, nil), nil
+	switch {
+	case r != nil:
+		return r, nil, nil
+	case isHedge:
+		return nil, b.enqueue(&b.hedges, open), nil
+	}
+	return nil, b.enqueue(&b.calls, nil), nil
 }
 
-// takeHedge is take for a call that has waited long for those that work on it
-// already: it goes to a server that answers, or to none.
-func (b *balance) takeHedge(open []*attempt) (*remote, *ticket, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-
-	err := b.refusal()
-	if err != nil {
-		return nil, nil, err
-	}
-	b.probeNext()
-	r := b.pickLively(open)
-	if r != nil {
-		return r, nil, nil
-	}
-	return nil, b.wait(&b.hedges, open), nil
-}
-
-// refusal returns why no server can be had, if that is so. The caller holds the
-// lock.
+// refusal returns why no server can be had, if that is so. The caller must hold
+// b.mu.
 func (b *balance) refusal() error {
 	switch {
 	case b.closed:
@@ -107,8 +111,8 @@ func (b *balance) refusal() error {
 	return nil
 }
 
-// wait puts a caller into a queue. The caller holds the lock.
-func (b *balance) wait(queue *list.List, open []*attempt) *ticket {
+// enqueue puts a caller into a queue. The caller must hold b.mu.
+func (b *balance) enqueue(queue *list.List, open []*attempt) *ticket {
 	// Others look at the ticket while the caller's own list changes.
 	t := &ticket{turn: make(chan *remote, 1), open: slices.Clone(open), queue: queue}
 	t.element = queue.PushBack(t)
@@ -121,14 +125,15 @@ func (b *balance) wait(queue *list.List, open []*attempt) *ticket {
 	return t
 }
 
-// dequeue takes a ticket out of its queue. The caller holds the lock.
+// dequeue takes a ticket out of its queue. The caller must hold b.mu.
 func (b *balance) dequeue(t *ticket) {
 	t.queue.Remove(t.element)
 	t.queue = nil
 	b.waiting.Add(-1)
 }
 
-// leave gives a ticket back. What it has brought meanwhile goes to the next.
+// leave gives a ticket back. A server that it has brought meanwhile goes to the
+// next who waits.
 func (b *balance) leave(t *ticket) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -137,23 +142,28 @@ func (b *balance) leave(t *ticket) {
 		b.dequeue(t)
 		return
 	}
-	r := <-t.turn
+	r := <-t.turn // what was delivered when the ticket left its queue, with b.mu held: this doesn't block
 	if r != nil {
-		r.place.promised--
-		b.offer(r, &b.calls)
+		b.redeem(r)
 	}
 }
 
-// started notes that a caller who had waited has sent his call.
+// started notes that a caller who had waited has sent the call.
 func (b *balance) started(r *remote) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 
-	r.place.promised--
+	b.redeem(r)
+}
+
+// redeem takes back a promise that was kept, or isn't needed any more. The
+// caller must hold b.mu.
+func (b *balance) redeem(r *remote) {
+	r.standing.promised--
 	b.offer(r, &b.calls)
 }
 
-// pick returns a server that is ready, or nil. The caller holds the lock.
+// pick returns a server that is ready, or nil. The caller must hold b.mu.
 func (b *balance) pick() *remote {
 	if b.options != nil && b.options.Choose != nil {
 		return b.pickChosen()
@@ -168,13 +178,13 @@ func (b *balance) pick() *remote {
 		if b.hasRoom(r) {
 			return r
 		}
-		b.unready(r)
+		b.unreadyIfFull(r) // then one less is ready, or it has just got room: try again
 	}
 	return nil
 }
 
 // pickLively returns a server that is ready and has answered others recently,
-// or nil. The caller holds the lock.
+// or nil. The caller must hold b.mu.
 func (b *balance) pickLively(open []*attempt) *remote {
 	if len(b.ready) == 0 {
 		return nil
@@ -195,28 +205,32 @@ func worksOn(r *remote, open []*attempt) bool {
 	return slices.ContainsFunc(open, func(a *attempt) bool { return a.remote == r })
 }
 
-// hasRoom reports whether a server may be given one call more. The caller holds
-// the lock.
+// hasRoom reports whether a server may be given one call more. A call that take
+// has just handed out counts only when it is sent, so that a window is exceeded
+// now and then. The caller must hold b.mu.
 func (b *balance) hasRoom(r *remote) bool {
-	return !r.place.gone && r.claim() && r.outstanding.Load()+int32(r.place.promised) < r.place.width()
+	owed := r.outstanding.Load() + int32(r.standing.promised)
+	return !r.standing.gone && r.isAvailable() && owed < r.standing.width()
 }
 
-// unready takes a server out of ready, unless it has just got room. The caller
-// holds the lock.
-func (b *balance) unready(r *remote) {
-	// From now on whoever makes room for a call tells us so. Who did it before
-	// has not, so we must look once more.
-	r.place.isReady.Store(false)
+// unreadyIfFull takes a server out of ready if it has no room. The caller must
+// hold b.mu.
+func (b *balance) unreadyIfFull(r *remote) {
+	// Who makes room for a call tells us so, unless knows finds isReady. So we
+	// must first clear that, and then look: whoever makes room sees it cleared,
+	// or else has made room before we look.
+	r.standing.isReady.Store(false)
 	if b.hasRoom(r) {
-		r.place.isReady.Store(true)
+		r.standing.isReady.Store(true)
 		return
 	}
 
-	last := len(b.ready) - 1
-	b.ready[r.place.ready] = b.ready[last]
-	b.ready[r.place.ready].place.ready = r.place.ready
-	b.ready[last] = nil
-	b.ready = b.ready[:last]
+	end := len(b.ready) - 1
+	last := b.ready[end]
+	b.ready[r.standing.readyIndex] = last
+	last.standing.readyIndex = r.standing.readyIndex
+	b.ready[end] = nil
+	b.ready = b.ready[:end]
 }
 
 // changed is called when a server may be a better or a worse choice than
@@ -252,14 +266,14 @@ func (b *balance) answered(r *remote) {
 // server that has changed, as is mostly so: nobody waits for one that is ready,
 // and pick finds out about one that is ready no more.
 func (b *balance) knows(r *remote) bool {
-	return b.waiting.Load() == 0 && r.place.isReady.Load() && r.aside.Load() == 0
+	return b.waiting.Load() == 0 && r.standing.isReady.Load() && r.avoidUntil.Load() == 0
 }
 
 // offer puts a server where it belongs: those who wait in these queues are
 // given it, as far as it has room, and then it is ready, or aside, or neither.
-// The caller holds the lock.
+// The caller must hold b.mu.
 func (b *balance) offer(r *remote, queues ...*list.List) {
-	if r.place.gone {
+	if r.standing.gone {
 		return
 	}
 	b.setAside(r)
@@ -270,14 +284,14 @@ func (b *balance) offer(r *remote, queues ...*list.List) {
 			break
 		}
 		b.dequeue(t)
-		r.place.promised++
+		r.standing.promised++
 		t.turn <- r
 	}
 
-	if b.hasRoom(r) && !r.place.isReady.Load() {
-		r.place.ready = len(b.ready)
+	if b.hasRoom(r) && !r.standing.isReady.Load() {
+		r.standing.readyIndex = len(b.ready)
 		b.ready = append(b.ready, r)
-		r.place.isReady.Store(true)
+		r.standing.isReady.Store(true)
 	}
 }
 
@@ -318,7 +332,7 @@ func (b *balance) replace(servers []string) (gone []*remote) {
 		r := old[addr]
 		if r == nil {
 			r = &remote{addr: addr, options: b.options}
-			r.place.balance = b
+			r.standing.balance = b
 		}
 		delete(old, addr)
 		b.remotes[addr] = r
@@ -342,17 +356,17 @@ func (b *balance) replace(servers []string) (gone []*remote) {
 	return gone
 }
 
-// remove takes a server that is no longer listed out. The caller holds the
-// lock.
+// remove takes a server that is no longer listed out. The caller must hold
+// b.mu.
 func (b *balance) remove(r *remote) {
-	r.place.gone = true
+	r.standing.gone = true
 	b.setAside(r)
-	if r.place.isReady.Load() {
-		b.unready(r)
+	if r.standing.isReady.Load() {
+		b.unreadyIfFull(r)
 	}
 }
 
-// sendAway has everyone look again who waits. The caller holds the lock.
+// sendAway has everyone look again who waits. The caller must hold b.mu.
 func (b *balance) sendAway(queue *list.List) {
 	for e := queue.Front(); e != nil; e = queue.Front() {
 		t := e.Value.(*ticket)

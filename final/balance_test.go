@@ -29,7 +29,7 @@ func newBalance(names ...string) *balance {
 // takeNow takes a server that must be there, and counts a call as outstanding.
 func takeNow(t *testing.T, b *balance) *remote {
 	t.Helper()
-	r, ticket, err := b.take()
+	r, ticket, err := b.take(nil)
 	require.NoError(t, err)
 	require.Nil(t, ticket, "a server that is ready")
 	r.outstanding.Add(1)
@@ -38,7 +38,7 @@ func takeNow(t *testing.T, b *balance) *remote {
 
 // answer is what a connection does when a server has answered a call.
 func answer(r *remote, took time.Duration) {
-	r.place.adapt(r.outstanding.Add(-1)+1, int64(took))
+	r.standing.adapt(r.outstanding.Add(-1)+1, took)
 	r.answered()
 }
 
@@ -55,7 +55,7 @@ func TestOfTwoServersTheOneThatOwesLess(t *testing.T) {
 }
 
 func TestWindowFollowsTheServersSpeed(t *testing.T) {
-	var p place
+	var p standing
 	assert.Equal(t, int32(firstWindow), p.width(), "at first")
 	p.adapt(1, 0)
 	assert.Equal(t, int32(firstWindow), p.width(), "who is not full needs no more")
@@ -85,7 +85,7 @@ func TestFullServersLetCallersWait(t *testing.T) {
 	}
 	var tickets []*ticket
 	for range 3 {
-		r, ticket, err := b.take()
+		r, ticket, err := b.take(nil)
 		require.NoError(t, err)
 		require.Nil(t, r, "it has no room")
 		tickets = append(tickets, ticket)
@@ -94,7 +94,7 @@ func TestFullServersLetCallersWait(t *testing.T) {
 	a := b.remotes["a"]
 	answer(a, time.Minute) // so slow that there is still no room
 	assert.Empty(t, tickets[1].turn)
-	for a.outstanding.Load() >= a.place.width() {
+	for a.outstanding.Load() >= a.standing.width() {
 		answer(a, 0)
 	}
 	require.Len(t, tickets[1].turn, 1, "first come, first served")
@@ -106,7 +106,7 @@ func TestFullServersLetCallersWait(t *testing.T) {
 	r.outstanding.Add(1)
 	b.started(r)
 	assert.Zero(t, b.waiting.Load())
-	assert.Zero(t, a.place.promised)
+	assert.Zero(t, a.standing.promised)
 }
 
 func TestHedgeGoesToAServerThatAnswers(t *testing.T) {
@@ -116,13 +116,13 @@ func TestHedgeGoesToAServerThatAnswers(t *testing.T) {
 	b.remotes["good"].lively.Store(clock())
 
 	for range 20 {
-		r, _, err := b.takeHedge(open)
+		r, _, err := b.take(open)
 		require.NoError(t, err)
 		require.Equal(t, "good", r.addr)
 	}
 
 	open = append(open, &attempt{remote: b.remotes["good"]})
-	r, ticket, err := b.takeHedge(open)
+	r, ticket, err := b.take(open)
 	require.NoError(t, err)
 	require.Nil(t, r, "nobody knows whether the last one is there")
 
@@ -141,10 +141,11 @@ func TestHedgesHaveTheirShare(t *testing.T) {
 	a := b.remotes["a"]
 	a.outstanding.Store(firstWindow)
 
+	elsewhere := []*attempt{{remote: &remote{}}}
 	var calls, hedges []*ticket
 	for range 40 {
-		_, call, _ := b.take()
-		_, hedge, _ := b.takeHedge(nil)
+		_, call, _ := b.take(nil)
+		_, hedge, _ := b.take(elsewhere)
 		calls, hedges = append(calls, call), append(hedges, hedge)
 	}
 
@@ -158,7 +159,7 @@ func TestHedgesHaveTheirShare(t *testing.T) {
 	for range 20 { // one leaves, one comes
 		a.outstanding.Add(-1)
 		b.answered(a)
-		a.place.promised = 0
+		a.standing.promised = 0
 		a.outstanding.Add(1)
 	}
 
@@ -202,7 +203,7 @@ func TestServersThatAreAsideArePingedInTurn(t *testing.T) {
 	list := Snapshot{Servers: []string{"a", "b", "good"}}
 	b.update(list)
 	for i, name := range []string{"a", "b"} {
-		b.remotes[name].aside.Store(int64(1 + i)) // long over
+		b.remotes[name].avoidUntil.Store(int64(1 + i)) // long over
 	}
 	b.update(list)
 
@@ -219,15 +220,15 @@ func TestServersThatAreAsideArePingedInTurn(t *testing.T) {
 
 func TestListThatBecomesEmptySendsAwayWhoWaits(t *testing.T) {
 	b := &balance{updated: make(chan struct{})}
-	_, ticket, err := b.take()
+	_, ticket, err := b.take(nil)
 	require.NoError(t, err, "the list is not known yet")
 	b.update(Snapshot{})
 	require.Len(t, ticket.turn, 1)
 	require.Nil(t, <-ticket.turn)
-	_, _, err = b.take()
+	_, _, err = b.take(nil)
 	assert.ErrorIs(t, err, ErrNoServer)
 	b.closed = true
-	_, _, err = b.take()
+	_, _, err = b.take(nil)
 	assert.ErrorIs(t, err, ErrClosed)
 }
 
@@ -295,7 +296,7 @@ func TestBalanceUnderEverythingAtOnce(t *testing.T) {
 		all.Go(func() {
 			for i := range 500 {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i%3)*100*time.Microsecond)
-				r, ticket, err := b.take()
+				r, ticket, err := b.take(nil)
 				if !assert.NoError(t, err) {
 					cancel()
 					return
@@ -340,7 +341,7 @@ func TestBalanceUnderEverythingAtOnce(t *testing.T) {
 	assert.Zero(t, b.calls.Len()+b.hedges.Len())
 	for _, r := range b.list {
 		assert.Zero(t, r.outstanding.Load(), r.addr)
-		assert.Zero(t, r.place.promised, r.addr)
+		assert.Zero(t, r.standing.promised, r.addr)
 	}
 }
 
@@ -360,7 +361,7 @@ func BenchmarkTake(b *testing.B) {
 			}
 
 			for b.Loop() {
-				r, _, err := balance.take()
+				r, _, err := balance.take(nil)
 				if err != nil || r == nil {
 					b.Fatal(r, err)
 				}

@@ -64,7 +64,7 @@ func (c *Client) Close() {
 
 	c.cancel()
 	<-c.done
-	c.update(Snapshot{})
+	c.update(Snapshot{}) // which also wakes those who wait for a list
 }
 
 // Wait blocks until it is known which servers there are and there are at least

@@ -8,16 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 const (
 	// maxAttempts is how many servers work on one call at most: each of them
 	// but the last is silent, or too slow for its caller.
 	maxAttempts = 4
-	// recently is how long after it made progress we trust that a server is
-	// there.
-	recently = time.Second
 )
 
 // An errand is one call under way. It belongs to the caller's goroutine.
@@ -27,13 +23,15 @@ type errand struct {
 	frame   []byte
 	halfway int64 // when half of the caller's time is over, by clock; 0: that has no end
 
-	outcomes chan outcome // has room for all that its attempts can have at once
-	open     []*attempt   // those without a final outcome
-	ticket   *ticket      // we wait for a server; nil: we don't
+	outcomes chan outcome // has room for two of each attempt in open
+	open     []*attempt   // the attempts without a final outcome
+
+	isNeeded bool    // another server is
+	ticket   *ticket // with which we wait for a server; nil: we don't
 
 	// What has failed.
-	lost    error // why the last server did
-	tooLong bool  // one reply was: it can happen to a server, but not to two
+	lost    error // why the last server failed
+	tooLong bool  // one reply was too long: that can happen to a server, but not to two
 
 	// Most calls have but one attempt, for which there is memory here.
 	first attempt
@@ -51,55 +49,66 @@ func (e *errand) run(ctx context.Context) (outcome, error) {
 		e.halfway = now + left/2 - int64(e.client.lookInterval()) // the next look comes that much later
 	}
 
-	isNeeded := true // another server
+	e.isNeeded = true
 	for ctx.Err() == nil {
-		if isNeeded && e.ticket == nil {
-			isAsked, err := e.askAnother()
-			if err != nil && len(e.open) == 0 {
+		if e.isNeeded && e.ticket == nil {
+			err := e.askOne()
+			if err != nil {
 				return outcome{}, withLast(err, e.lost)
 			}
-			isNeeded = !isAsked
 		}
 
-		select {
-		case o := <-e.outcomes:
-			if o.silent {
-				isNeeded = isNeeded || e.mayBeHedged()
-				continue
-			}
-			isFinal, err := e.judge(o)
-			if isFinal {
-				return o, err
-			}
-			isNeeded = true
-		case r := <-e.turn():
-			e.ticket = nil
-			if r != nil {
-				e.start(r)
-				e.client.started(r)
-				isNeeded = false
-			}
-		case <-ctx.Done():
+		o, isFinal, err := e.await(ctx)
+		if isFinal {
+			return o, err
 		}
 	}
 
 	return e.lastAnswer(withLast(contextError(ctx), e.lost))
 }
 
-// askAnother sends the request to one more server, or takes a ticket with which
-// to wait for one. The error says that there is none.
-func (e *errand) askAnother() (isAsked bool, err error) {
-	var r *remote
-	if len(e.open) == 0 {
-		r, e.ticket, err = e.client.take()
-	} else {
-		r, e.ticket, err = e.client.takeHedge(e.open)
+// askOne sends the request to one more server, or takes a ticket with which to
+// wait for one. The error says that no server is listed, and none works on the
+// call.
+func (e *errand) askOne() error {
+	r, ticket, err := e.client.take(e.open)
+	if err != nil && len(e.open) == 0 {
+		return err
 	}
 
+	e.ticket = ticket
 	if r != nil {
 		e.start(r)
+		e.isNeeded = false
 	}
-	return r != nil, err
+	return nil
+}
+
+// await blocks until something happens: to an attempt, a server has room, or
+// ctx ends. It reports whether that decides the call.
+func (e *errand) await(ctx context.Context) (o outcome, isFinal bool, err error) {
+	select {
+	case o = <-e.outcomes:
+		if o.warning {
+			e.isNeeded = e.isNeeded || e.mayBeHedged()
+			return o, false, nil
+		}
+
+		isFinal, err = e.judge(o)
+		e.isNeeded = true
+
+	case r := <-e.turn():
+		e.ticket = nil
+		if r != nil {
+			e.start(r)
+			e.client.started(r)
+			e.isNeeded = false
+		}
+
+	case <-ctx.Done():
+	}
+
+	return o, isFinal, err
 }
 
 // start sends the request to a server.
@@ -156,7 +165,7 @@ func (e *errand) judge(o outcome) (isFinal bool, err error) {
 		if err == nil {
 			return true, nil
 		}
-		o.attempt.pipe.fail(err)
+		o.attempt.pipe.breakOff(err)
 	}
 
 	e.lost = fmt.Errorf("%s: %w", o.attempt.remote.addr, err)
@@ -180,7 +189,7 @@ func (e *errand) ended(a *attempt) {
 func (e *errand) lastAnswer(err error) (outcome, error) {
 	for len(e.outcomes) > 0 {
 		o := <-e.outcomes
-		if !o.silent && o.err == nil {
+		if !o.warning && o.err == nil {
 			e.ended(o.attempt)
 			return o, nil
 		}

@@ -34,9 +34,10 @@ type ClientOptions struct {
 	// those that have room for a call, at least one, sorted by address, each
 	// time another slice; it isn't asked for calls that had to wait until some
 	// server had room, nor for those that go to another server because the
-	// first is silent or slow. One call at a time is made of it, with a lock
-	// held: it must return at once, and not use the Client. The default takes
-	// the server that owes fewer replies, of two that chance has chosen.
+	// first is silent or slow. It is not called concurrently, but with a lock
+	// held: it must return at once, and not use the Client. Call panics if
+	// there is no server with that index. The default takes the server that
+	// owes fewer replies, of two that chance has chosen.
 	Choose func(servers []ServerStats) int
 }
 
@@ -50,7 +51,7 @@ func (o *ClientOptions) mayRunTwice(method string) bool {
 // lookInterval returns the time between two looks at a server that owes
 // replies.
 func (o *ClientOptions) lookInterval() time.Duration {
-	return cmp.Or(o.Silence, silence) / looks
+	return cmp.Or(o.Silence, silence) / maxQuiet
 }
 
 func (o *ClientOptions) dial(ctx context.Context, addr string) (net.Conn, error) {
@@ -67,7 +68,7 @@ type ServerStats struct {
 	Addr        string
 	Outstanding int   // calls that it has not answered, those included whose callers have left
 	Answered    int64 // calls whose callers have its reply; the client's own pings count, too
-	Failed      int64 // calls that it was given in vain: it refused, broke the connection, or was silent
+	Failed      int64 // calls that it has not answered: it refused, broke the connection, or was silent
 	SetAside    bool  // it gets no calls at the moment, because it has failed or is silent
 }
 
@@ -94,16 +95,16 @@ func (r *remote) stats() ServerStats {
 		Outstanding: int(r.outstanding.Load()),
 		Answered:    r.answers.Load(),
 		Failed:      r.losses.Load(),
-		SetAside:    r.silent.Load() || r.aside.Load() != 0,
+		SetAside:    r.silent.Load() || r.avoidUntil.Load() != 0,
 	}
 }
 
-// pickChosen is pick for a program that chooses itself. The caller holds the
-// lock.
+// pickChosen is pick for a program that chooses itself. The caller must hold
+// b.mu.
 func (b *balance) pickChosen() *remote {
 	for _, r := range slices.Clone(b.ready) {
 		if !b.hasRoom(r) {
-			b.unready(r)
+			b.unreadyIfFull(r)
 		}
 	}
 	if len(b.ready) == 0 {

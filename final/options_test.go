@@ -155,7 +155,7 @@ func TestOptionChooseAmongFullServers(t *testing.T) {
 		assert.Equal(t, "a", takeNow(t, b).addr, "the only one with room")
 	}
 
-	_, ticket, err := b.take()
+	_, ticket, err := b.take(nil)
 	require.NoError(t, err)
 	require.NotNil(t, ticket)
 	answer(b.remotes["a"], 0)

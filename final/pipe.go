@@ -32,9 +32,10 @@ var errAbandoned = errors.New("nobody waits for it any more")
 // hands each reply to the first attempt in sent. A caller that finds nothing
 // under way sends itself what the kernel takes without waiting.
 //
-// An attempt is in queue, or in sent, or has left the pipe. In both they are in
-// the order of the calls. Nothing of those in queue has been written; all in
-// sent may have been, and the server owes their replies.
+// It ends in three ways. retire lets it finish what callers wait for. breakOff
+// ends it at once, for any reason, and tells everyone who waits; shut is the
+// first half of that. And leave, which takes one attempt out, may find that the
+// pipe serves nobody any more.
 type pipe struct {
 	remote  *remote
 	options *ClientOptions
@@ -47,7 +48,9 @@ type pipe struct {
 	direct *directWriter // nil while connecting, and if it is no plain TCP connection
 	err    error         // why it broke; nil: it didn't
 
-	// The attempts.
+	// An attempt is in queue, or in sent, or has left the pipe. Both are in the
+	// order of the calls. Of those in queue nothing has been written. All in
+	// sent may have been written, and the server owes their replies.
 	queue   []*attempt
 	sent    []*attempt
 	bytes   uint64 // in all frames that were ever moved to sent
@@ -59,17 +62,17 @@ type pipe struct {
 
 	// When the server is silent, or no longer listed, the pipe ends as soon as
 	// nobody waits.
-	silent  bool
+	silent  bool // remote.silent says the same, without a lock
 	retired bool
 
 	// Whether the server makes progress, which silence.go finds out. All but
-	// looking are the reader's alone.
-	looking  bool   // the reader will wake up for a look
-	now      int64  // when the last bytes came, by clock
-	moved    bool   // there was progress since the last look
-	received int    // bytes since the last progress
-	acked    uint64 // bytes acknowledged at the last look with progress
-	quiet    int    // looks without it, in a row
+	// deadlineSet are the reader's alone.
+	deadlineSet bool   // the reader will wake up for a look
+	now         int64  // when the last bytes came, by clock
+	moved       bool   // there was progress since the last look
+	received    int    // bytes since the last progress
+	acked       uint64 // bytes acknowledged at the last look with progress
+	quiet       int    // looks without progress, in a row
 }
 
 // newPipe returns a pipe to be run.
@@ -95,8 +98,8 @@ func (p *pipe) send(a *attempt) {
 
 	p.waiting++
 	p.remote.outstanding.Add(1)
-	if p.conn != nil && !p.looking {
-		p.lookLater()
+	if p.conn != nil && !p.deadlineSet {
+		p.scheduleLook()
 	}
 
 	if p.sendNow(a) {
@@ -110,7 +113,7 @@ func (p *pipe) send(a *attempt) {
 
 // sendNow writes as much of the attempt's frame as the kernel takes, if nothing
 // else is under way, and puts the attempt where it belongs then. It reports
-// whether there is nothing left to write. The caller holds the lock.
+// whether there is nothing left to write. The caller must hold p.mu.
 func (p *pipe) sendNow(a *attempt) (isDone bool) {
 	taken := 0
 	isFree := len(p.queue)+len(p.sent)+len(p.rest) == 0 && !p.writing // a server may answer what has not left yet
@@ -127,8 +130,8 @@ func (p *pipe) sendNow(a *attempt) (isDone bool) {
 	return len(p.rest) == 0
 }
 
-// moveToSent notes that an attempt's frame is on its way. The caller holds the
-// lock, and has taken the attempt out of the queue.
+// moveToSent notes that an attempt's frame is on its way. The caller must hold
+// p.mu, and take the attempt out of the queue.
 func (p *pipe) moveToSent(a *attempt) {
 	p.bytes += uint64(len(a.frame))
 	a.frameEnd = p.bytes
@@ -142,7 +145,8 @@ func (p *pipe) moveToSent(a *attempt) {
 
 // leave notes that an attempt's caller has left. An attempt that was not
 // written is taken back. Another keeps its place, because its reply still
-// comes. It reports whether the pipe is of no use to anybody now.
+// comes. It reports whether the pipe is of no use to anybody since then; false
+// if this caller had left, or had its outcome, before.
 func (p *pipe) leave(a *attempt) (isAbandoned bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,8 +166,8 @@ func (p *pipe) leave(a *attempt) (isAbandoned bool) {
 	return p.isAbandoned()
 }
 
-// isAbandoned reports whether the pipe is of no use to anybody. The caller
-// holds the lock.
+// isAbandoned reports whether the pipe is of no use to anybody. The caller must
+// hold p.mu.
 func (p *pipe) isAbandoned() bool {
 	return p.waiting == 0 && (p.silent || p.retired)
 }
@@ -172,7 +176,7 @@ func (p *pipe) isAbandoned() bool {
 func (p *pipe) run() {
 	conn, err := p.options.dial(p.ctx, p.remote.addr)
 	if err != nil {
-		p.fail(err)
+		p.breakOff(err)
 		return
 	}
 	defer conn.Close()
@@ -183,7 +187,7 @@ func (p *pipe) run() {
 	if ok {
 		p.direct = newDirectWriter(tcp)
 	}
-	p.lookLater()
+	p.scheduleLook()
 	p.mu.Unlock()
 
 	go p.read(conn)
@@ -209,7 +213,7 @@ func (p *pipe) write(conn net.Conn) {
 
 		_, err := conn.Write(frames)
 		if err != nil {
-			p.fail(err)
+			p.breakOff(err)
 			return
 		}
 		if cap(frames) > 2*maxWrite {
@@ -235,7 +239,7 @@ func (p *pipe) take(dst []byte) []byte {
 		n++
 	}
 
-	p.queue = slices.Delete(p.queue, 0, n)
+	p.queue = slices.Delete(p.queue, 0, n) // moves the rest to the front: its memory is used again
 	p.writing = len(dst) > 0
 	return dst
 }
@@ -258,7 +262,7 @@ func (p *pipe) read(conn net.Conn) {
 		}
 
 		if err != nil {
-			p.fail(fmt.Errorf("connection lost: %w", err))
+			p.breakOff(fmt.Errorf("connection lost: %w", err))
 			return
 		}
 	}
@@ -295,21 +299,21 @@ func (p *pipe) answer(body []byte) error {
 	a := p.sent[0]
 	p.sent[0] = nil
 	p.sent = p.sent[1:]
-	p.remote.place.adapt(p.remote.outstanding.Add(-1)+1, p.now-a.began)
+	p.remote.standing.adapt(p.remote.outstanding.Add(-1)+1, time.Duration(p.now-a.began))
 
 	p.remote.praise()
 	p.progress()
-	p.end(a, outcome{reply: reply, written: true}) // its caller may use the attempt again now
+	p.settle(a, outcome{reply: reply, written: true}) // its caller may use the attempt again now
 	p.remote.answered()
 	if p.isAbandoned() {
-		return errRetired
+		return errRetired // progress has just ended a silence
 	}
 	return nil
 }
 
-// end gives an attempt's caller the final outcome, unless he has left. Who
-// calls it holds the lock.
-func (p *pipe) end(a *attempt, o outcome) {
+// settle gives an attempt's caller the final outcome, unless that caller has
+// left. The caller of settle must hold p.mu.
+func (p *pipe) settle(a *attempt, o outcome) {
 	if a.caller == callerWaits {
 		p.waiting--
 		a.end(o)
@@ -324,18 +328,19 @@ func (p *pipe) retire() {
 	p.mu.Unlock()
 
 	if isAbandoned {
-		p.fail(errRetired)
+		p.breakOff(errRetired)
 	}
 }
 
-// fail breaks the pipe, whoever notices first that it must end: everyone who
-// waits is told.
-func (p *pipe) fail(err error) {
+// breakOff ends the pipe, whoever notices first that it must end: everyone who
+// waits is told. By then the server is without a pipe, or with another, for who
+// is told tries again, and must not be given this one.
+func (p *pipe) breakOff(err error) {
 	queue, sent, isFirst := p.shut(err)
 	if !isFirst {
 		return
 	}
-	p.remote.forget(p) // before they try again
+	p.remote.forget(p)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -343,17 +348,17 @@ func (p *pipe) fail(err error) {
 	var long *FrameTooLongError
 	isTooLong := errors.As(err, &long) // the reply that was to come next
 	for _, a := range sent {
-		p.end(a, outcome{err: err, written: true, tooLong: isTooLong})
+		p.settle(a, outcome{err: err, written: true, tooLong: isTooLong})
 		isTooLong = false
 	}
 	for _, a := range queue {
-		p.end(a, outcome{err: err})
+		p.settle(a, outcome{err: err})
 	}
 }
 
 // shut closes the connection and takes all attempts out. It sets the server
-// aside if it is to blame: that a connection ends which owes nothing, as when a
-// server closes idle ones, says nothing against it.
+// aside if it owed replies, was silent, or could not be connected to. That an
+// idle connection ends says nothing against the server.
 func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

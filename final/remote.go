@@ -17,6 +17,10 @@ const (
 	firstAside   = 100 * time.Millisecond // how long to avoid a server after its first failure
 	maxAside     = 5 * time.Second
 	maxDoublings = 10 // of firstAside: more than reach maxAside
+
+	// recently is how long after it made progress we trust that a server is
+	// there.
+	recently = time.Second
 )
 
 var errRetired = errors.New("no longer listed")
@@ -28,27 +32,26 @@ type remote struct {
 
 	// Whether it is a good choice for a new call, which is asked without a
 	// lock.
-	silent      atomic.Bool  // its connection is
+	silent      atomic.Bool  // its connection owes replies and makes no progress
 	outstanding atomic.Int32 // calls that it has not answered, abandoned ones too
-	failures    atomic.Int32 // since it was last good for a while
-	failed      atomic.Int64 // when it last did, by clock
-	aside       atomic.Int64 // leave it alone until then, by clock; 0: trust it
-	lively      atomic.Int64 // when it was last seen to make progress, by clock
-	place       place        // among the servers that calls are balanced over
+	failures    atomic.Int32 // failures since it was last good for a while
+	lastFailure atomic.Int64 // when it last failed, by clock; 0: never
+	avoidUntil  atomic.Int64 // when its time aside is over, by clock; 0: it is trusted
+	lively      atomic.Int64 // when it was last seen to make progress, by clock; 0: never
+	standing    standing     // among the servers that calls are balanced over
 
 	// For the statistics.
 	answers atomic.Int64 // calls whose callers have its reply
 	losses  atomic.Int64 // calls that it was given in vain
 
-	// Who needs this lock and its pipe's takes this one first; the balance's
-	// comes last.
+	// Lock order: remote.mu, pipe.mu, balance.mu.
 	mu      sync.Mutex
 	pipe    *pipe // nil: none yet, or it broke
 	retired bool
 }
 
-// epoch is when the clock stood at 0: so long ago that nothing can have
-// happened at that time.
+// epoch is when the clock stood at 0: an hour before we began, so that 0 can
+// mean never.
 var epoch = time.Now().Add(-time.Hour)
 
 // clock is the time in nanoseconds, counted so that setting the machine's clock
@@ -57,7 +60,7 @@ func clock() int64 { return int64(time.Since(epoch)) }
 
 // start sends a call to the server, without waiting. The frame must stay as it
 // is until the attempt has ended or is dropped. Outcomes must have room for
-// two: perhaps a silent one, and one more.
+// two, a warning and the final one: they are sent with locks held.
 func (r *remote) start(frame []byte, outcomes chan<- outcome) *attempt {
 	a := &attempt{frame: frame, outcomes: outcomes}
 	r.begin(a)
@@ -110,34 +113,34 @@ func (r *remote) forget(p *pipe) {
 // changed tells the balance that the server may be a better choice than before,
 // or a worse one.
 func (r *remote) changed() {
-	if r.place.balance != nil {
-		r.place.balance.changed(r)
+	if r.standing.balance != nil {
+		r.standing.balance.changed(r)
 	}
 }
 
 // answered is changed for a server that has just answered.
 func (r *remote) answered() {
-	if r.place.balance != nil {
-		r.place.balance.answered(r)
+	if r.standing.balance != nil {
+		r.standing.balance.answered(r)
 	}
 }
 
-// claim reports whether a new call may go to this server.
-func (r *remote) claim() bool {
-	return !r.silent.Load() && r.aside.Load() == 0 && r.outstanding.Load() < r.place.width()
+// isAvailable reports whether the server is neither silent nor set aside.
+func (r *remote) isAvailable() bool {
+	return !r.silent.Load() && r.avoidUntil.Load() == 0
 }
 
 // isLively reports whether the server has just answered others.
 func (r *remote) isLively() bool {
-	return r.aside.Load() == 0 && clock()-r.lively.Load() < int64(recently)
+	return r.avoidUntil.Load() == 0 && clock()-r.lively.Load() < int64(recently)
 }
 
 // blame sets the server aside: it has failed.
 func (r *remote) blame() {
 	r.failures.Add(1)
-	r.failed.Store(clock())
-	r.aside.Store(clock() + r.pause())
-	r.place.window.Store(1)
+	r.lastFailure.Store(clock())
+	r.avoidUntil.Store(clock() + r.pause())
+	r.standing.window.Store(1)
 	r.changed()
 }
 
@@ -149,8 +152,8 @@ func (r *remote) praise() {
 		return
 	}
 
-	r.aside.Store(0)
-	if clock()-r.failed.Load() > int64(maxAside) {
+	r.avoidUntil.Store(0)
+	if clock()-r.lastFailure.Load() > int64(maxAside) {
 		r.failures.Store(0)
 	}
 }

@@ -1,6 +1,6 @@
 // Silence: a machine that hangs neither refuses nor resets. All that shows is
-// that it owes replies and nothing moves. So the reader wakes up now and then
-// while replies are owed, and looks.
+// that it owes replies and nothing moves. So while replies are owed the read
+// deadline is set, and each time when it is over the reader looks.
 
 package rpc
 
@@ -13,44 +13,47 @@ const (
 	// silence is about how long a server may owe replies without any progress,
 	// if its client has no other Silence.
 	silence = 2 * time.Second
-	// looks is in how many looks we count that. A client that was itself
-	// stopped for a while has not looked, and blames nobody.
-	looks = 8
-	// minProgress is how much of a long message must arrive meanwhile, in
-	// bytes.
+	// maxQuiet is how many looks in a row may find no progress: a server is
+	// silent at the next one. We count looks and not time, because a client
+	// that was itself stopped for a while has not looked, and blames nobody.
+	maxQuiet = 8
+	// minProgress is how much of a long message is progress, in bytes.
 	minProgress = 4 << 10
 )
 
 var errSilent = errors.New("the server is silent")
 
-// lookLater has the reader wake up some time from now. The caller holds the
-// lock.
-func (p *pipe) lookLater() {
-	p.looking = true
+// scheduleLook sets the read deadline, at which the reader wakes up. The caller
+// must hold p.mu, and p.conn must be there.
+func (p *pipe) scheduleLook() {
+	p.deadlineSet = true
 	_ = p.conn.SetReadDeadline(time.Now().Add(p.options.lookInterval()))
 }
 
 // look finds out whether the server is silent: it owes replies, and for a
-// number of looks there was no progress. An error says that the pipe is to
-// break.
+// number of looks there was no progress. It stays silent at the looks after
+// that, until there is progress. An error says that the pipe is to break.
 func (p *pipe) look() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	if len(p.sent)+len(p.queue) == 0 { // it owes nothing: the next call looks again
-		p.looking, p.moved, p.quiet = false, false, 0
+	if len(p.sent)+len(p.queue) == 0 { // nobody calls: the next call sets the deadline again
+		p.deadlineSet = false
+		p.moved = false
+		p.quiet = 0
 		return p.conn.SetReadDeadline(time.Time{})
 	}
-	p.lookLater()
+	p.scheduleLook()
 
 	p.warnOverdue()
-	if p.hasMoved() {
+	moved := p.takeStock()
+	if moved {
 		p.quiet = 0
 		p.remote.lively.Store(clock())
 		return nil
 	}
 	p.quiet++
-	if p.quiet <= looks {
+	if p.quiet <= maxQuiet {
 		return nil
 	}
 
@@ -61,24 +64,26 @@ func (p *pipe) look() error {
 	return nil
 }
 
-// hasMoved reports whether there was progress since the last look: a whole
-// reply came, or much of a long one, or much of the request that is to be
-// answered next arrived there. The caller holds the lock.
-func (p *pipe) hasMoved() bool {
+// takeStock reports whether there was progress since the last look, and begins
+// to count anew. Progress is a whole reply, or much of a long one, or that much
+// of the request that is to be answered next has arrived. The caller must hold
+// p.mu.
+func (p *pipe) takeStock() (moved bool) {
 	acked := acknowledged(p.conn)
-	isLeaving := len(p.sent) > 0 && p.sent[0].frameEnd > p.acked
-	if p.received >= minProgress || isLeaving && acked >= p.acked+minProgress {
+	isUnderWay := len(p.sent) > 0 && p.sent[0].frameEnd > p.acked
+	if p.received >= minProgress || (isUnderWay && acked >= p.acked+minProgress) {
 		p.progress()
 	}
 
 	if !p.moved {
 		return false
 	}
-	p.moved, p.acked = false, acked
+	p.moved = false
+	p.acked = acked
 	return true
 }
 
-// progress notes that the server is not silent. The caller holds the lock.
+// progress notes that the server is not silent. The caller must hold p.mu.
 func (p *pipe) progress() {
 	p.moved, p.received = true, 0
 	if p.silent {
@@ -90,7 +95,7 @@ func (p *pipe) progress() {
 
 // warnOverdue warns callers who have waited for half of their time. Their
 // server may not be silent, but it is too slow for them: another would still
-// have the other half. The caller holds the lock.
+// have the other half. The caller must hold p.mu.
 func (p *pipe) warnOverdue() {
 	now := clock()
 	for _, a := range p.sent {
@@ -100,16 +105,17 @@ func (p *pipe) warnOverdue() {
 	}
 }
 
-// suspect makes the pipe a silent one, which gets no new calls. Attempts that
-// were not written move, and those that were may go elsewhere, too. But nothing
-// is thrown away that could still be answered. The caller holds the lock.
+// suspect makes the pipe a silent one, which gets no new calls. A call that was
+// not written moves to another server. One that was written stays, because it
+// could still be answered, and its caller is warned: it may ask another server,
+// too. The caller must hold p.mu.
 func (p *pipe) suspect() {
 	p.silent = true
 	p.remote.silent.Store(true)
 
 	for _, a := range p.queue {
 		p.remote.outstanding.Add(-1)
-		p.end(a, outcome{err: errSilent})
+		p.settle(a, outcome{err: errSilent})
 	}
 	p.queue = nil
 	for _, a := range p.sent {

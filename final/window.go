@@ -1,6 +1,9 @@
 // Windows: how many calls a server is given at once. That follows from how fast
 // it answers, as TCP's window does from acknowledgements: one more for a quick
-// answer when it was full, half as many after a slow one.
+// answer when it was full, half as many after a slow one. TCP halves once per
+// round trip, and we for each slow answer: a server that has too much to do is
+// soon down to one, which costs it nothing, because a server works on one call
+// of a connection at a time.
 
 package rpc
 
@@ -15,45 +18,46 @@ const (
 	firstWindow = 8
 	// slowAnswer is what a server takes for an answer when it has more to do
 	// than it should have.
-	slowAnswer = int64(time.Second)
+	slowAnswer = time.Second
 )
 
-// A place is one server's in the balance.
-type place struct {
+// A standing is what the balance knows of one server: how many calls it may
+// have, and where the balance keeps it.
+type standing struct {
 	balance *balance     // nil: there is none
 	window  atomic.Int32 // how many calls it may be given at once; 0: firstWindow
-	isReady atomic.Bool  // it is in ready
 
-	// What follows is guarded by the balance's lock.
-	promised int  // calls that will be sent, by callers who waited
-	gone     bool // it is no longer listed
+	// What follows changes with balance.mu held only.
+	isReady    atomic.Bool // it is in balance.ready, at readyIndex
+	readyIndex int
+	isAside    bool // it is in balance.aside, at asideIndex
+	asideIndex int
 
-	// Where it is.
-	ready      int   // its index there
-	aside      int   // its index there
-	isAside    bool  // it is there
-	due        int64 // when it is to be tried again, by clock
-	knownAside int64 // remote.aside when due was set from it
-	probing    bool  // a ping is under way
+	promised int   // calls that will be sent, by callers who waited
+	gone     bool  // it is no longer listed
+	probing  bool  // a ping is under way
+	due      int64 // when it is to be pinged, by clock
+	dueFrom  int64 // remote.avoidUntil when due was last set to it
 }
 
 // width returns how many calls the server may be given at once.
-func (p *place) width() int32 {
-	w := p.window.Load()
+func (s *standing) width() int32 {
+	w := s.window.Load()
 	if w == 0 {
 		return firstWindow
 	}
 	return w
 }
 
-// adapt makes the window fit, after an answer that took so long when so many
-// calls were outstanding. One goroutine at a time may call it.
-func (p *place) adapt(outstanding int32, took int64) {
-	w := p.width()
+// adapt makes the window fit, after an answer: how many calls were outstanding
+// then, that one included, and how long it took. One goroutine at a time may
+// call it.
+func (s *standing) adapt(outstanding int32, took time.Duration) {
+	w := s.width()
 	switch {
 	case took > slowAnswer:
-		p.window.Store(max(1, w/2))
+		s.window.Store(max(1, w/2))
 	case outstanding >= w && w < maxOutstanding:
-		p.window.Store(w + 1)
+		s.window.Store(w + 1)
 	}
 }

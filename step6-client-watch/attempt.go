@@ -25,13 +25,13 @@ const (
 )
 
 // An outcome is what became of an attempt. The final one comes once, unless its
-// caller has left. A silent one may come before it.
+// caller has left. A warning may come before it.
 type outcome struct {
 	attempt *attempt
 	reply   Reply
 	err     error
 	written bool // the server may have got the request
-	silent  bool // none yet, but the server is silent: another comes if it speaks again
+	warning bool // not final: the server is silent; another outcome comes if it speaks again
 }
 
 // drop tells that the caller has left. A connection on which nothing moves, and
@@ -43,24 +43,24 @@ func (a *attempt) drop() {
 
 	isAbandoned := a.pipe.leave(a)
 	if isAbandoned {
-		a.pipe.fail(errAbandoned)
+		a.pipe.breakOff(errAbandoned)
 	}
 }
 
-// end gives the caller, who waits, the final outcome. Who calls it holds the
-// pipe's lock, if there is a pipe.
+// end gives the attempt's caller, who must be waiting, the final outcome. The
+// caller of end must hold the pipe's mu, if there is a pipe.
 func (a *attempt) end(o outcome) {
 	a.caller = callerServed
 	o.attempt = a
 	a.outcomes <- o
 }
 
-// warn tells the caller, once, that the server is silent. Who calls it
-// holds the pipe's lock.
+// warn tells the attempt's caller, once, that the server is silent. The caller
+// of warn must hold the pipe's mu.
 func (a *attempt) warn() {
 	if a.warned || a.caller == callerLeft {
 		return
 	}
 	a.warned = true
-	a.outcomes <- outcome{attempt: a, written: true, silent: true}
+	a.outcomes <- outcome{attempt: a, written: true, warning: true}
 }

@@ -72,7 +72,7 @@ func (c *Client) Close() {
 
 	c.cancel()
 	<-c.done
-	c.update(Snapshot{})
+	c.update(Snapshot{}) // which also wakes those who wait for a list
 }
 
 // Wait blocks until it is known which servers there are and there are at least
@@ -166,7 +166,7 @@ func (c *Client) Call(ctx context.Context, method string, params any) (reply Rep
 		return Reply{}, "", fmt.Errorf("%s: %w", method, err)
 	}
 
-	e := errand{client: c, method: method, frame: frame, outcomes: make(chan outcome, 4*maxAttempts), anyone: true}
+	e := errand{client: c, method: method, frame: frame, outcomes: make(chan outcome, 2*maxAttempts)}
 	o, err := e.run(ctx)
 	if o.attempt != nil {
 		server = o.attempt.remote.addr

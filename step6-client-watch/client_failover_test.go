@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -98,7 +97,7 @@ func TestServersAllSetAsideAreAllTried(t *testing.T) {
 		for range 10 {
 			r.blame()
 		}
-		require.Greater(t, time.Duration(r.aside.Load()-clock()), 2*time.Second)
+		require.Greater(t, time.Duration(r.avoidUntil.Load()-clock()), 2*time.Second)
 	}
 
 	began := time.Now()
@@ -106,60 +105,6 @@ func TestServersAllSetAsideAreAllTried(t *testing.T) {
 	_, _, err := client.Call(in5s(t), "ping", 1)
 	require.NoError(t, err)
 	assert.Less(t, time.Since(began), 2*time.Second, "nobody waits for a server that is set aside")
-}
-
-// What a server may owe is limited, also when no other will do.
-func TestNoServerIsGivenMoreThanItMayOwe(t *testing.T) {
-	client, _ := newClient(t, refused(t), harness.StartStub(t, "", deaf).Addr)
-	failed, full := remotes(client)[0], remotes(client)[1]
-	for range maxDoublings {
-		failed.blame()
-	}
-	full.outstanding.Store(maxOutstanding)
-	e := &errand{client: client, anyone: true}
-
-	for range 20 {
-		r := e.pick(remotes(client))
-		require.True(t, r == failed, "the one that is set aside has room")
-	}
-	failed.outstanding.Store(maxOutstanding)
-	assert.True(t, e.pick(remotes(client)) == nil, "both are full")
-	assert.Empty(t, others(remotes(client), nil), "not even a ping")
-}
-
-// A server can speak twice, as when it is silent and then breaks. The others
-// are waited for all the same.
-func TestPingOfEachServerIsWaitedFor(t *testing.T) {
-	var servers []*remote
-	for range 2 {
-		r := &remote{addr: refused(t)}
-		r.pipe = unstarted(t, r)
-		servers = append(servers, r)
-	}
-	breaks, ok := servers[0].pipe, servers[1].pipe
-
-	found := make(chan *remote, 1)
-	go func() { found <- firstToAnswer(t.Context(), servers) }()
-	harness.Eventually(t, 10*time.Second, "a ping for each", func() (bool, string) {
-		n := 0
-		for _, r := range servers {
-			n += int(r.outstanding.Load())
-		}
-		return n == len(servers), fmt.Sprint(n)
-	})
-	breaks.take(nil)
-	ok.take(nil)
-
-	breaks.mu.Lock()
-	breaks.suspect()
-	breaks.end(breaks.sent[0], outcome{err: io.EOF, written: true}) // before the first one has been dealt with
-	breaks.mu.Unlock()
-	harness.Eventually(t, 10*time.Second, "both of its outcomes dealt with", func() (bool, string) {
-		return len(breaks.sent[0].outcomes) == 0, fmt.Sprint(len(breaks.sent[0].outcomes))
-	})
-
-	require.NoError(t, ok.answer([]byte(`{"out":"pong","result":1}`)))
-	assert.True(t, <-found == servers[1], "the one that has answered")
 }
 
 // The promise: an idempotent call with 5 s succeeds as long as one of the

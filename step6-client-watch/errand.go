@@ -12,14 +12,11 @@ import (
 )
 
 const (
-	// maxAttempts is how many servers work on one call at most: each of them
-	// but the last is silent.
+	// maxAttempts is how many servers work on one call at most: another is
+	// asked when all so far are silent.
 	maxAttempts = 4
 	// maxGuesses is how often chance is asked before all servers are looked at.
 	maxGuesses = 3
-	// recently is how long after its last answer we trust that a server is
-	// there.
-	recently = time.Second
 )
 
 // An errand is one call under way. It belongs to the caller's goroutine.
@@ -27,12 +24,13 @@ type errand struct {
 	client   *Client
 	method   string
 	frame    []byte
-	outcomes chan outcome // has room for all that its attempts can have at once
-	open     []*attempt   // those without a final outcome
+	outcomes chan outcome // has room for two of each attempt in open
+	open     []*attempt   // the attempts without a final outcome
+	lost     error        // why the last server failed
 
-	anyone bool         // a server that is set aside will do, too, if all are
-	found  chan *remote // delivers one that answers, while we look for it; nil: we don't
-	lost   error        // why the last server failed
+	isNeeded bool         // another server is
+	anyone   bool         // a server that is set aside will do, too, if all are
+	found    chan *remote // delivers a server that answers, while find looks for one; nil: it doesn't
 }
 
 // run has servers work on the request until one has answered it: then the
@@ -43,44 +41,69 @@ func (e *errand) run(ctx context.Context) (outcome, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends what find does for us
 	defer cancel()
 
-	isNeeded := true // another server
+	e.isNeeded = true
+	e.anyone = true
 	for ctx.Err() == nil {
 		var pause <-chan time.Time
-		if isNeeded {
-			servers, err := e.client.servers()
-			if err != nil && len(e.open) == 0 {
+		if e.isNeeded {
+			err := e.askOne()
+			if err != nil {
 				return outcome{}, withLast(err, e.lost)
 			}
-			r := e.pick(servers)
-			if r != nil {
-				e.start(r)
-				isNeeded, e.anyone = false, false
-			} else { // all have failed: begin again, but not in a hurry
+			if e.isNeeded { // none may have the call now: begin again, but not in a hurry
 				pause = time.After(firstAside)
 			}
 		}
 
-		select {
-		case o := <-e.outcomes:
-			if o.silent {
-				e.lookForAnother(ctx)
-				continue
-			}
-			isFinal, err := e.judge(o)
-			if isFinal {
-				return o, err
-			}
-			isNeeded = len(e.open) == 0 || e.found == nil
-		case r := <-e.found:
-			e.found = nil
-			e.start(r)
-		case <-pause:
-			e.anyone = true
-		case <-ctx.Done():
+		o, isFinal, err := e.await(ctx, pause)
+		if isFinal {
+			return o, err
 		}
 	}
 
 	return outcome{}, withLast(ctx.Err(), e.lost)
+}
+
+// askOne sends the request to a server that may have it, if there is one. The
+// error says that no server is listed, and none works on the call.
+func (e *errand) askOne() error {
+	servers, err := e.client.servers()
+	if err != nil && len(e.open) == 0 {
+		return err
+	}
+
+	r := e.pick(servers)
+	if r != nil {
+		e.start(r)
+		e.isNeeded = false
+		e.anyone = false
+	}
+	return nil
+}
+
+// await blocks until something happens: to an attempt, a server is found, the
+// pause is over, or ctx ends. It reports whether that decides the call.
+func (e *errand) await(ctx context.Context, pause <-chan time.Time) (o outcome, isFinal bool, err error) {
+	select {
+	case o = <-e.outcomes:
+		if o.warning {
+			e.lookForAnother(ctx)
+			return o, false, nil
+		}
+
+		isFinal, err = e.judge(o)
+		e.isNeeded = len(e.open) == 0 || e.found == nil // or else find looks for one already
+
+	case r := <-e.found:
+		e.found = nil
+		e.start(r)
+
+	case <-pause:
+		e.anyone = true
+	case <-ctx.Done():
+	}
+
+	return o, isFinal, err
 }
 
 // pick returns a random server that may have the call, or nil. One that is set
@@ -150,7 +173,7 @@ func withLast(err, lost error) error {
 // them begin its work. It returns when it has found one, or ctx ends.
 func find(ctx context.Context, c *Client, open []*attempt, found chan<- *remote) {
 	for ctx.Err() == nil {
-		servers, _ := c.servers() // perhaps none
+		servers, _ := c.servers() // perhaps none: there may be one soon
 		candidates := others(servers, open)
 		r := anyOf(candidates, (*remote).isLively)
 		if r == nil {
@@ -183,7 +206,7 @@ func firstToAnswer(ctx context.Context, servers []*remote) *remote {
 	for len(waiting) > 0 {
 		select {
 		case o := <-outcomes:
-			if o.err == nil && !o.silent {
+			if o.err == nil && !o.warning {
 				return o.attempt.remote
 			}
 			o.attempt.drop()

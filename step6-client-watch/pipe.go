@@ -28,9 +28,10 @@ var errAbandoned = errors.New("nobody waits for it any more")
 // sends in one write what has gathered since its last. The reader, another,
 // hands each reply to the first attempt in sent.
 //
-// An attempt is in queue, or in sent, or has left the pipe. In both they are in
-// the order of the calls. Nothing of those in queue has been written; all in
-// sent may have been, and the server owes their replies.
+// It ends in three ways. retire lets it finish what callers wait for. breakOff
+// ends it at once, for any reason, and tells everyone who waits; shut is the
+// first half of that. And leave, which takes one attempt out, may find that the
+// pipe serves nobody any more.
 type pipe struct {
 	remote *remote
 	wake   chan struct{}   // holds one token when there is something in queue
@@ -41,7 +42,9 @@ type pipe struct {
 	conn net.Conn // nil while connecting
 	err  error    // why it broke; nil: it didn't
 
-	// The attempts.
+	// An attempt is in queue, or in sent, or has left the pipe. Both are in the
+	// order of the calls. Of those in queue nothing has been written. All in
+	// sent may have been written, and the server owes their replies.
 	queue   []*attempt
 	sent    []*attempt
 	bytes   uint64 // in all frames that were ever moved to sent
@@ -49,16 +52,16 @@ type pipe struct {
 
 	// When the server is silent, or no longer listed, the pipe ends as soon as
 	// nobody waits.
-	silent  bool
+	silent  bool // remote.silent says the same, without a lock
 	retired bool
 
 	// Whether the server makes progress, which silence.go finds out. All but
-	// looking are the reader's alone.
-	looking  bool   // the reader will wake up for a look
-	moved    bool   // there was progress since the last look
-	received int    // bytes since the last progress
-	acked    uint64 // bytes acknowledged at the last look with progress
-	quiet    int    // looks without it, in a row
+	// deadlineSet are the reader's alone.
+	deadlineSet bool   // the reader will wake up for a look
+	moved       bool   // there was progress since the last look
+	received    int    // bytes since the last progress
+	acked       uint64 // bytes acknowledged at the last look with progress
+	quiet       int    // looks without progress, in a row
 }
 
 // newPipe returns a pipe to be run.
@@ -85,8 +88,8 @@ func (p *pipe) send(a *attempt) {
 	p.queue = append(p.queue, a)
 	p.waiting++
 	p.remote.outstanding.Add(1)
-	if p.conn != nil && !p.looking {
-		p.lookLater()
+	if p.conn != nil && !p.deadlineSet {
+		p.scheduleLook()
 	}
 
 	select {
@@ -97,7 +100,8 @@ func (p *pipe) send(a *attempt) {
 
 // leave notes that an attempt's caller has left. An attempt that was not
 // written is taken back. Another keeps its place, because its reply still
-// comes. It reports whether the pipe is of no use to anybody now.
+// comes. It reports whether the pipe is of no use to anybody since then; false
+// if this caller had left, or had its outcome, before.
 func (p *pipe) leave(a *attempt) (isAbandoned bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,8 +120,8 @@ func (p *pipe) leave(a *attempt) (isAbandoned bool) {
 	return p.isAbandoned()
 }
 
-// isAbandoned reports whether the pipe is of no use to anybody. The caller
-// holds the lock.
+// isAbandoned reports whether the pipe is of no use to anybody. The caller must
+// hold p.mu.
 func (p *pipe) isAbandoned() bool {
 	return p.waiting == 0 && (p.silent || p.retired)
 }
@@ -127,14 +131,14 @@ func (p *pipe) run() {
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(p.ctx, "tcp", p.remote.addr)
 	if err != nil {
-		p.fail(err)
+		p.breakOff(err)
 		return
 	}
 	defer conn.Close()
 
 	p.mu.Lock()
 	p.conn = conn
-	p.lookLater()
+	p.scheduleLook()
 	p.mu.Unlock()
 
 	go p.read(conn)
@@ -157,7 +161,7 @@ func (p *pipe) write(conn net.Conn) {
 
 		_, err := conn.Write(frames)
 		if err != nil {
-			p.fail(err)
+			p.breakOff(err)
 			return
 		}
 		if cap(frames) > 2*maxWrite {
@@ -184,7 +188,7 @@ func (p *pipe) take(dst []byte) []byte {
 	}
 
 	p.sent = append(p.sent, p.queue[:n]...)
-	p.queue = slices.Delete(p.queue, 0, n)
+	p.queue = slices.Delete(p.queue, 0, n) // moves the rest to the front: its memory is used again
 	return dst
 }
 
@@ -205,7 +209,7 @@ func (p *pipe) read(conn net.Conn) {
 		}
 
 		if err != nil {
-			p.fail(fmt.Errorf("connection lost: %w", err))
+			p.breakOff(fmt.Errorf("connection lost: %w", err))
 			return
 		}
 	}
@@ -246,16 +250,16 @@ func (p *pipe) answer(body []byte) error {
 
 	p.remote.praise()
 	p.progress()
-	p.end(a, outcome{reply: reply, written: true})
+	p.settle(a, outcome{reply: reply, written: true})
 	if p.isAbandoned() {
-		return errRetired
+		return errRetired // progress has just ended a silence
 	}
 	return nil
 }
 
-// end gives an attempt's caller the final outcome, unless he has left. Who
-// calls it holds the lock.
-func (p *pipe) end(a *attempt, o outcome) {
+// settle gives an attempt's caller the final outcome, unless that caller has
+// left. The caller of settle must hold p.mu.
+func (p *pipe) settle(a *attempt, o outcome) {
 	if a.caller == callerWaits {
 		p.waiting--
 		a.end(o)
@@ -270,33 +274,34 @@ func (p *pipe) retire() {
 	p.mu.Unlock()
 
 	if isAbandoned {
-		p.fail(errRetired)
+		p.breakOff(errRetired)
 	}
 }
 
-// fail breaks the pipe, whoever notices first that it must end: everyone who
-// waits is told.
-func (p *pipe) fail(err error) {
+// breakOff ends the pipe, whoever notices first that it must end: everyone who
+// waits is told. By then the server is without a pipe, or with another, for who
+// is told tries again, and must not be given this one.
+func (p *pipe) breakOff(err error) {
 	queue, sent, isFirst := p.shut(err)
 	if !isFirst {
 		return
 	}
-	p.remote.forget(p) // before they try again
+	p.remote.forget(p)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
 	for _, a := range sent {
-		p.end(a, outcome{err: err, written: true})
+		p.settle(a, outcome{err: err, written: true})
 	}
 	for _, a := range queue {
-		p.end(a, outcome{err: err})
+		p.settle(a, outcome{err: err})
 	}
 }
 
 // shut closes the connection and takes all attempts out. It sets the server
-// aside if it is to blame: that a connection ends which owes nothing, as when a
-// server closes idle ones, says nothing against it.
+// aside if it owed replies, was silent, or could not be connected to. That an
+// idle connection ends says nothing against the server.
 func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

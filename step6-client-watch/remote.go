@@ -12,11 +12,15 @@ import (
 )
 
 const (
-	maxOutstanding = 1024 // calls at one server
+	maxOutstanding = 1024 // calls that one server may owe; some more if many begin at once
 
 	firstAside   = 100 * time.Millisecond // how long to avoid a server after its first failure
 	maxAside     = 5 * time.Second
 	maxDoublings = 10 // of firstAside: more than reach maxAside
+
+	// recently is how long after it made progress we trust that a server is
+	// there.
+	recently = time.Second
 )
 
 var errRetired = errors.New("no longer listed")
@@ -26,22 +30,22 @@ type remote struct {
 	addr string
 
 	// Whether it is a good choice for a new call, which is asked without a
-	// lock.
-	silent      atomic.Bool  // its connection is
+	// lock. Most of this changes with the pipe's lock held.
+	silent      atomic.Bool  // its connection owes replies and makes no progress
 	outstanding atomic.Int32 // calls that it has not answered, abandoned ones too
-	failures    atomic.Int32 // since it was last good for a while
-	failed      atomic.Int64 // when it last did, by clock
-	aside       atomic.Int64 // leave it alone until then, by clock; 0: trust it
-	lively      atomic.Int64 // when it was last seen to make progress, by clock
+	failures    atomic.Int32 // failures since it was last good for a while
+	lastFailure atomic.Int64 // when it last failed, by clock; 0: never
+	avoidUntil  atomic.Int64 // when its time aside is over, by clock; 0: it is trusted
+	lively      atomic.Int64 // when it was last seen to make progress, by clock; 0: never
 
-	// Who needs this lock and its pipe's takes this one first.
+	// Lock order: remote.mu, pipe.mu.
 	mu      sync.Mutex
 	pipe    *pipe // nil: none yet, or it broke
 	retired bool
 }
 
-// epoch is when the clock stood at 0: so long ago that nothing can have
-// happened at that time.
+// epoch is when the clock stood at 0: an hour before we began, so that 0 can
+// mean never.
 var epoch = time.Now().Add(-time.Hour)
 
 // clock is the time in nanoseconds, counted so that setting the machine's clock
@@ -50,7 +54,7 @@ func clock() int64 { return int64(time.Since(epoch)) }
 
 // start sends a call to the server, without waiting. The frame must stay as it
 // is until the attempt has ended or is dropped. Outcomes must have room for
-// two: perhaps a silent one, and one more.
+// two, a warning and the final one: they are sent with locks held.
 func (r *remote) start(frame []byte, outcomes chan<- outcome) *attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,24 +111,24 @@ func (r *remote) claim() bool {
 		return false
 	}
 
-	aside := r.aside.Load()
+	aside := r.avoidUntil.Load()
 	if aside == 0 {
 		return true
 	}
 	now := clock()
-	return aside <= now && r.aside.CompareAndSwap(aside, now+r.pause())
+	return aside <= now && r.avoidUntil.CompareAndSwap(aside, now+r.pause())
 }
 
 // isLively reports whether the server has just answered others.
 func (r *remote) isLively() bool {
-	return r.aside.Load() == 0 && clock()-r.lively.Load() < int64(recently)
+	return r.avoidUntil.Load() == 0 && clock()-r.lively.Load() < int64(recently)
 }
 
 // blame sets the server aside: it has failed.
 func (r *remote) blame() {
 	r.failures.Add(1)
-	r.failed.Store(clock())
-	r.aside.Store(clock() + r.pause())
+	r.lastFailure.Store(clock())
+	r.avoidUntil.Store(clock() + r.pause())
 }
 
 // praise notes that the server has answered. Its failures are forgotten when it
@@ -135,8 +139,8 @@ func (r *remote) praise() {
 		return
 	}
 
-	r.aside.Store(0)
-	if clock()-r.failed.Load() > int64(maxAside) {
+	r.avoidUntil.Store(0)
+	if clock()-r.lastFailure.Load() > int64(maxAside) {
 		r.failures.Store(0)
 	}
 }

@@ -37,7 +37,7 @@ func TestServerThatAnswersEarlyAndHangs(t *testing.T) {
 	next := begin(t, t.Context(), r, ping("next"))
 	next.wantLost(false)
 	harness.Eventually(t, 10*time.Second, "a server that is set aside", func() (bool, string) {
-		return r.aside.Load() > 0, "it is not"
+		return r.avoidUntil.Load() > 0, "it is not"
 	})
 }
 
@@ -76,7 +76,7 @@ func TestIdleConnectionIsNotBroken(t *testing.T) {
 	time.Sleep(silence / 2) // counted from the call, that is not too long
 	conn.reply("2")
 	second.wantPong("2")
-	assert.Zero(t, r.aside.Load(), "it is not set aside")
+	assert.Zero(t, r.avoidUntil.Load(), "it is not set aside")
 }
 
 func TestRetiredRemoteFinishesCallsAndCloses(t *testing.T) {
@@ -142,7 +142,7 @@ func TestRepliesThatNobodyAskedFor(t *testing.T) {
 
 	conn.wantEnd()
 	waitUnconnected(t, r)
-	assert.Zero(t, r.aside.Load(), "a server that answered is not set aside for it")
+	assert.Zero(t, r.avoidUntil.Load(), "a server that answered is not set aside for it")
 
 	next := begin(t, t.Context(), r, ping("3"))
 	conn = peer.accept() // the answer "2" must not be taken for the next call's
@@ -162,7 +162,7 @@ func TestIdleConnectionThatTheServerClosesIsReplaced(t *testing.T) {
 		require.NoError(t, conn.CloseWrite())
 		conn.wantEnd()
 		waitUnconnected(t, r)
-		assert.Zero(t, r.aside.Load(), "it is not set aside for that")
+		assert.Zero(t, r.avoidUntil.Load(), "it is not set aside for that")
 	}
 }
 
@@ -181,21 +181,21 @@ func TestSetAsideLongerAndLonger(t *testing.T) {
 	for i := range 40 {
 		pause := min(firstAside<<min(i, 20), maxAside)
 		r.blame()
-		left := time.Duration(r.aside.Load() - clock())
+		left := time.Duration(r.avoidUntil.Load() - clock())
 		assert.LessOrEqual(t, left, pause, "after %d failures", i+1)
 		assert.Greater(t, left, pause/2-50*time.Millisecond, "after %d failures", i+1)
 	}
 	p := &pipe{remote: r, sent: []*attempt{{remote: r, outcomes: make(chan outcome, 1)}}}
 	require.NoError(t, p.answer([]byte(`{"out":"pong","result":1}`)))
-	assert.Zero(t, r.aside.Load(), "a reply ends it")
+	assert.Zero(t, r.avoidUntil.Load(), "a reply ends it")
 	r.blame()
-	assert.Greater(t, time.Duration(r.aside.Load()-clock()), maxAside/3, "but not what we think of it")
+	assert.Greater(t, time.Duration(r.avoidUntil.Load()-clock()), maxAside/3, "but not what we think of it")
 
-	r.failed.Store(clock() - int64(maxAside) - 1)
+	r.lastFailure.Store(clock() - int64(maxAside) - 1)
 	p.sent = []*attempt{{remote: r, outcomes: make(chan outcome, 1)}}
 	require.NoError(t, p.answer([]byte(`{"out":"pong","result":1}`)))
 	r.blame()
-	assert.Less(t, time.Duration(r.aside.Load()-clock()), firstAside,
+	assert.Less(t, time.Duration(r.avoidUntil.Load()-clock()), firstAside,
 		"when it has been good for a while, a failure is a first one")
 }
 

@@ -100,7 +100,7 @@ func FuzzReplies(f *testing.F) {
 			}
 		}
 
-		require.Equal(t, lost > 0, r.aside.Load() > 0, "it is set aside if it has failed someone")
+		require.Equal(t, lost > 0, r.avoidUntil.Load() > 0, "it is set aside if it has failed someone")
 		require.Zero(t, r.outstanding.Load(), "calls not answered")
 		require.Nil(t, r.pipe, "the next call gets a new connection")
 		require.ErrorIs(t, p.ctx.Err(), context.Canceled, "the writer ends")

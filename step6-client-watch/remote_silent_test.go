@@ -45,7 +45,7 @@ func (w observed) next() outcome {
 func (w observed) wantSilence() {
 	w.t.Helper()
 	o := w.next()
-	require.True(w.t, o.silent, "the server is silent, not %+v", o)
+	require.True(w.t, o.warning, "the server is silent, not %+v", o)
 }
 
 func TestSilentServerIsWaitedFor(t *testing.T) {
@@ -61,7 +61,7 @@ func TestSilentServerIsWaitedFor(t *testing.T) {
 	second.wantSilence()
 	assert.InDelta(t, silence.Seconds(), time.Since(began).Seconds(), 1, "seconds until then")
 
-	assert.False(t, r.claim(), "it gets no new calls")
+	assert.True(t, r.silent.Load(), "it gets no new calls")
 	o := observe(t, r, ping("3")).next()
 	assert.ErrorIs(t, o.err, errSilent, "not even one that chose it before")
 	assert.False(t, o.written)
@@ -70,7 +70,7 @@ func TestSilentServerIsWaitedFor(t *testing.T) {
 	o = first.next()
 	require.NoError(t, o.err)
 	assert.Equal(t, `"1"`, string(o.reply.Result))
-	assert.True(t, r.claim(), "it is as good as any")
+	assert.False(t, r.silent.Load(), "it is as good as any")
 	conn.reply("2")
 	require.NoError(t, second.next().err)
 }
@@ -89,7 +89,7 @@ func TestSilentConnectionThatNobodyWaitsForIsReset(t *testing.T) {
 	first.drop()
 	_, err := conn.Read(make([]byte, 1))
 	assert.ErrorIs(t, err, syscall.ECONNRESET, "so that it stops working for nobody")
-	assert.Positive(t, r.aside.Load(), "it is set aside")
+	assert.Positive(t, r.avoidUntil.Load(), "it is set aside")
 	assert.Zero(t, r.outstanding.Load())
 	again := observe(t, r, ping("3"))
 	conn = peer.accept()
@@ -174,7 +174,7 @@ func TestIdleConnectionIsNotSilent(t *testing.T) {
 
 	conn.reply("2")
 	require.NoError(t, second.next().err)
-	assert.Zero(t, r.aside.Load(), "it is not set aside")
+	assert.Zero(t, r.avoidUntil.Load(), "it is not set aside")
 }
 
 func TestAnotherCallGivesNoRespite(t *testing.T) {
@@ -229,7 +229,7 @@ func TestLongRequestOverASlowLinkIsNoSilence(t *testing.T) {
 
 	conn.reply("1")
 	o := call.next()
-	require.False(t, o.silent)
+	require.False(t, o.warning)
 	require.NoError(t, o.err)
 }
 
@@ -262,7 +262,7 @@ func TestLongReplyOverASlowLinkIsNoSilence(t *testing.T) {
 	}
 
 	o := call.next()
-	require.False(t, o.silent)
+	require.False(t, o.warning)
 	require.NoError(t, o.err)
 }
 
@@ -299,9 +299,9 @@ func TestTimeInWhichTheClientWasStoppedIsNoSilence(t *testing.T) {
 	p.mu.Unlock()
 
 	o := call.next()
-	require.False(t, o.silent)
+	require.False(t, o.warning)
 	require.NoError(t, o.err)
-	assert.Zero(t, r.aside.Load())
+	assert.Zero(t, r.avoidUntil.Load())
 }
 
 // Callers with little patience come and go: what they leave behind is bounded.

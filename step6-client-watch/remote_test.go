@@ -122,7 +122,7 @@ func call(ctx context.Context, r *remote, frame []byte) outcome {
 	for {
 		select {
 		case o := <-outcomes:
-			if !o.silent {
+			if !o.warning {
 				return o
 			}
 		case <-ctx.Done():
@@ -219,7 +219,7 @@ func TestCallsThatWaitLeaveInOneWrite(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, len(frames), n, "of the first read")
 	assert.Equal(t, frames, first[:n])
-	p.fail(errRetired)
+	p.breakOff(errRetired)
 }
 
 func TestAbandonedCallsReplyIsConsumedInItsPlace(t *testing.T) {
@@ -255,7 +255,7 @@ func TestRefusedConnectionCountsThoughNobodyWaits(t *testing.T) {
 	peer.listener.Close()
 	p := unstarted(t, r)
 	p.run() // faster than the call that wanted it
-	assert.Positive(t, r.aside.Load(), "it is set aside")
+	assert.Positive(t, r.avoidUntil.Load(), "it is set aside")
 	outcomes := make(chan outcome, 2)
 	p.send(&attempt{remote: r, pipe: p, frame: ping("1"), outcomes: outcomes})
 	assert.ErrorIs(t, (<-outcomes).err, syscall.ECONNREFUSED)

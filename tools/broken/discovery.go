@@ -127,10 +127,10 @@ var discovery = []Program{
 	return nil
 }
 
-// hasMoved`, `	return errSilent
+// takeStock`, `	return errSilent
 }
 
-// hasMoved`}},
+// takeStock`}},
 		Quick: []string{"6.15", "6.21"},
 		Why:   "no other server needs so long for an answer",
 	},
