@@ -53,6 +53,13 @@ func TestSpec1(t *testing.T) {
 			c.SendRequest("ping", json.RawMessage(params))
 			c.WantEcho(params)
 		}
+
+		harness.Usually(t, "a request is any JSON object: its members come in any order, those that you don't know "+
+			`are to be ignored, and what is echoed is the value of "params" alone`)
+		for _, body := range spec1Spellings {
+			c.SendFrame(body)
+			c.WantEcho(`["a",1]`)
+		}
 	})
 
 	t.Run("1.4 pi is computed from n+1 terms", func(t *testing.T) {
@@ -157,6 +164,13 @@ func TestSpec1(t *testing.T) {
 			c.WantError()
 			c.SendRequest("ping", i)
 			c.WantPong(fmt.Sprint(i))
+		}
+
+		harness.Usually(t, "n is a whole number, written as one: look at the text, "+
+			"for a JSON parser may make the same 1 of 1.0 and of 1e0")
+		for _, n := range []string{"1.0", "1e2", "1E2", "100e-2", "0.0", "5.00"} {
+			c.SendRequest("pi", json.RawMessage(n))
+			c.WantError()
 		}
 	})
 
@@ -292,6 +306,18 @@ var spec1Echoes = []string{
 	`"ü € 😀"`, `"\u00fc \u20ac \ud83d\ude00 \/ \b"`, "\"\u2028\u2029\"",
 	`{"a":1,"a":2,"":0}`,
 	strings.Repeat("[", 200) + strings.Repeat("]", 200),
+}
+
+// spec1Spellings are requests that all say the same: ping, with the params
+// ["a",1].
+var spec1Spellings = []string{
+	`{"in":"ping","params":["a",1]}`,
+	`{"params":["a",1],"in":"ping"}`,
+	`{"in":"ping","params":["a",1],"id":7}`,
+	`{"id":7,"in":"ping","params":["a",1]}`,
+	`{"in":"ping","more":{"in":"pi","params":5},"params":["a",1],"trace":["}",{}]}`,
+	`{"params":["a",1],"more":null,"in":"ping"}`,
+	" {\t\"in\" :\r\n\"ping\" , \"params\"\n:\t[\"a\",1] } ",
 }
 
 // spec1Bad are bodies that must be answered with an error.

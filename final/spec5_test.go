@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -223,6 +224,24 @@ func TestSpec5(t *testing.T) {
 		s.WaitWorkers(t, soon, 4, workers[:2]...)
 		s.WaitServing(t, 4)
 		registry.Want(node)
+
+		harness.Usually(t, "the node was withdrawn as soon as no worker was left: one that is replaced at once "+
+			"is no reason to send all clients away, so wait for a second "+
+			`→ step5 README, "Only while a worker serves"`)
+		// It counts when the next worker is there in half of that second.
+		for range 3 {
+			killed := time.Now()
+			s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
+			answers(t, s.Addr)
+			if time.Since(killed) > 500*time.Millisecond {
+				node = registry.WaitOne(soon, s.Addr)
+				continue
+			}
+			for time.Since(killed) < time.Second {
+				registry.Want(node)
+			}
+			break
+		}
 	})
 
 	t.Run("5.8 other nodes under the same root are left alone", func(t *testing.T) {
@@ -413,6 +432,21 @@ func TestSpec5(t *testing.T) {
 		s.WaitPortFree(t, 0)
 		again := s.Restart(t)
 		registry.WaitOne(soon, again.Addr)
+
+		harness.Usually(t, "the node of the server that was killed, with the same data, was taken for one's own: "+
+			"it goes with that server's session, so look at who owns it "+
+			`→ step5 README, "A session can end"`)
+		o.Session = theServer.Settle("session", 20*time.Second, 6*time.Second)
+		s = theServer.Serve(t, o)
+		nodes := registry.Wait(soon, "a node of "+s.Addr, func(nodes []zktest.Node) bool { return len(nodes) == 2 })
+		old := nodes[slices.IndexFunc(nodes, func(n zktest.Node) bool { return n.Addr() == s.Addr })]
+		s.Signal(syscall.SIGKILL)
+		s.Wait(soon)
+		s.WaitPortFree(t, time.Second)
+		s = s.Restart(t)
+		registry.Wait(soon, fmt.Sprintf("a node of %s, and not only %s", s.Addr, old.Name), func(nodes []zktest.Node) bool {
+			return slices.ContainsFunc(nodes, func(n zktest.Node) bool { return n.Addr() == s.Addr && n != old })
+		})
 	})
 
 	t.Run("5.19 with no worker alive for long the node goes, and it comes back with the first one", func(t *testing.T) {

@@ -59,13 +59,20 @@ func TestSpec2(t *testing.T) {
 	})
 
 	t.Run("2.3 hundreds of clients at once", func(t *testing.T) {
-		harness.Usually(t, "what belongs to one connection is shared by all: a buffer, a decoder")
+		harness.Usually(t, "the queue for new connections is short (the backlog that listen is given): "+
+			"when it is full the kernel drops handshakes, and a client tries again after a second")
 		s := start(t)
 		conns := make([]*harness.Conn, 400)
+		const some, limit = 64, 2 * time.Second
+		begin := time.Now()
 		for i := range conns {
 			conns[i] = s.Dial(t)
+			took := time.Since(begin)
+			harness.Check(t, i >= some || took < limit,
+				fmt.Sprintf("%d connections made within %v", some, limit), "%v for %d", took, i+1)
 		}
 
+		harness.Usually(t, "what belongs to one connection is shared by all: a buffer, a decoder")
 		for round := range 3 {
 			for i, c := range conns {
 				c.SendRequest("ping", []int{round, i})
@@ -74,6 +81,30 @@ func TestSpec2(t *testing.T) {
 				c.WantPong(fmt.Sprintf("[%d,%d]", round, i))
 			}
 		}
+
+		harness.Usually(t, "with too many files open accept fails, and again and again until somebody leaves: "+
+			"that must not end the loop that accepts")
+		s = theServer.Serve(t, harness.Options{Workers: 1, Files: 200})
+		conns = conns[:300]
+		for i := range conns {
+			conns[i] = s.Dial(t)
+			conns[i].SendRequest("ping", i)
+		}
+		answered := 0
+		for _, c := range conns {
+			c.Timeout = time.Second
+			_, err := c.TryReply()
+			if err != nil {
+				break // it waits for a place, or was sent away
+			}
+			answered++
+		}
+		harness.Check(t, answered >= 50, "50 of 300 clients answered, by a server that may have 200 files open",
+			"%d", answered)
+		for _, c := range conns {
+			c.Close()
+		}
+		ping(t, s.Dial(t))
 	})
 
 	t.Run("2.4 a client that sends 10,000 requests before it reads gets 10,000 replies, in order", func(t *testing.T) {
@@ -221,12 +252,21 @@ func TestSpec2(t *testing.T) {
 			"writability armed with nothing to write, or a timeout of 0 "+
 			`→ step2 README, "Let go of the dead"`)
 		s := start(t)
+		idle := s.Dial(t)
+		ping(t, idle)
+		idleSince := time.Now()
 		for range 50 {
 			ping(t, s.Dial(t))
 			s.Dial(t).Send([]byte{30, 0, 0, 0, '{'})
 			s.Dial(t).Send([]byte{30})
 		}
 		s.WantIdle(t)
+
+		harness.Usually(t, "connections that are idle for a second or two are ended: clients keep them")
+		harness.Eventually(t, 10*time.Second, "3s to pass", func() (bool, string) {
+			return time.Since(idleSince) > 3*time.Second, "not yet"
+		})
+		ping(t, idle)
 	})
 
 	t.Run("2.11 nothing is left of clients that vanish", func(t *testing.T) {
@@ -267,13 +307,16 @@ func TestSpec2(t *testing.T) {
 		harness.Usually(t, "the loop ends at the signal: stop accepting, answer what was read, "+
 			"end each connection, then end")
 		s := start(t)
-		idle, busy := s.Dial(t), s.Dial(t)
+		idle, busy, half := s.Dial(t), s.Dial(t), s.Dial(t)
 		ping(t, idle)
+		request := harness.Frame(`{"in":"ping","params":"the rest"}`)
+		half.Send(request[:10])
 		idle.Timeout = 3 * time.Second // to be ended now, not when a grace period is over
 
 		work := theServer.Work(t, s, 300*time.Millisecond)
 		busy.Send(append(work.Frames, spec2Pings(100)...))
 		s.WaitRead(t, busy)
+		s.WaitRead(t, half)
 
 		s.SignalGroup(syscall.SIGINT)
 		busy.WantDone(work)
@@ -284,6 +327,16 @@ func TestSpec2(t *testing.T) {
 		busy.Close()
 		idle.WantEOF()
 		idle.Close()
+
+		harness.Usually(t, "a request of which only a part had come in at the signal was begun, too: "+
+			"its rest may come until the grace period is over")
+		half.Send(request[10:])
+		half.WantPong(`"the rest"`)
+		half.WantEOF()
+		half.Close()
+
+		harness.Usually(t, "the program ends before its last connection has, or not at all: "+
+			"end the loop when nothing is watched any more")
 
 		code := s.Wait(5 * time.Second)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)

@@ -50,6 +50,13 @@ func TestSpec3(t *testing.T) {
 			all := s.Processes(t)
 			harness.Check(t, len(all) == 1+n, fmt.Sprintf("%d processes", 1+n), "%d", len(all))
 		}
+
+		harness.Usually(t, "Go's garbage collector, which GOMEMLIMIT=1 has run all the time, closes a file that nobody "+
+			"refers to any more: the lifeline of a worker, if its master has kept no more than a pid "+
+			`→ step3 README, "The lifeline"`)
+		s := theServer.Serve(t, harness.Options{Workers: 3, Env: []string{"GOMEMLIMIT=1"}})
+		s.WaitServing(t, 3)
+		s.WaitWorkers(t, 5*time.Second, 3)
 	})
 
 	t.Run("3.3 all workers answer at the same time", func(t *testing.T) {
@@ -58,6 +65,22 @@ func TestSpec3(t *testing.T) {
 			`→ step3 README, "What a worker inherits"`)
 		s := start(t, 4)
 		s.WaitServing(t, 4)
+
+		held := map[int]*harness.Conn{}
+		harness.Eventually(t, 10*time.Second, "connections held by four processes", func() (bool, string) {
+			c := s.Dial(t)
+			held[s.Owners(t, c)[0]] = c
+			return len(held) == 4, fmt.Sprint(len(held))
+		})
+		for round := range 50 {
+			newcomer := s.Dial(t) // it wakes all of them, and one takes it
+			s.Owners(t, newcomer)
+			for _, c := range held {
+				c.SendRequest("ping", round)
+				c.WantPong(fmt.Sprint(round))
+			}
+			newcomer.Close()
+		}
 
 		for round := range 3 {
 			var conns []*harness.Conn
@@ -256,6 +279,16 @@ func TestSpec3(t *testing.T) {
 			s.WaitPortFree(t, time.Second)
 			s = s.Restart(t)
 		}
+
+		harness.Usually(t, "a worker that hangs has the listening socket open, too, and callers wait in it for ever: "+
+			"an orphan must not only close the socket but shut it down for all "+
+			`→ step3 README, "The lifeline"`)
+		s.WaitServing(t, 2)
+		s.Freeze(s.Workers(t)[0])
+		s.Signal(syscall.SIGKILL)
+		s.Wait(5 * time.Second)
+		s.WaitRefused(t, 2*time.Second)
+		s.Restart(t)
 	})
 
 	t.Run("3.12 an empty marker in the environment makes no difference", func(t *testing.T) {

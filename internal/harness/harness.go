@@ -41,6 +41,7 @@ type Options struct {
 	Env     []string // more environment, as "NAME=value"
 	Flags   []string // more flags
 	Ignored string   // a signal that it is started with ignored, such as "HUP"
+	Files   int      // how many descriptors each of its processes may have open; 0: as many as the test
 	Output  *os.File // where output and log go, if not into what Stdout and Stderr return
 }
 

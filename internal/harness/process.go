@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,7 +57,7 @@ func startIn(t testing.TB, l *launch, env []string) *Program {
 	}
 
 	t.Cleanup(p.cleanup)
-	did(t, "started %s, pid %d", l, p.PID)
+	did(t, "started %s, pid %d", strings.Join(append(slices.Clone(env), l.String()), " "), p.PID)
 	tell(t, func(s *story) { s.bombs = append(s.bombs, p.bomb) })
 	Scene(t, p.scene)
 	return p
@@ -81,11 +82,11 @@ func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string
 func start(t testing.TB, l *launch, input string, env []string) (*Program, error) {
 	p := &Program{t: t}
 	p.cmd = exec.Command(l.bin, l.args...)
-	if l.ignored != "" {
+	if before := l.before(); before != "" {
 		// A shell does it: we couldn't undo it, and others are started
 		// meanwhile.
-		ignore := []string{"-c", "trap '' " + l.ignored + ` && exec "$@"`, "sh", l.bin}
-		p.cmd = exec.Command("/bin/sh", append(ignore, l.args...)...)
+		shell := []string{"-c", before + `exec "$@"`, "sh", l.bin}
+		p.cmd = exec.Command("/bin/sh", append(shell, l.args...)...)
 	}
 	p.cmd.Dir = l.cwd
 	mark := markOf(t)

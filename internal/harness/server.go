@@ -34,7 +34,7 @@ type Server struct {
 
 // StartServer starts the program bin with the arguments that args returns for
 // a host and a free port, and waits until it accepts a connection. Of the
-// options it uses Env, Output and Ignored; args must see to the others. The
+// options it uses how it is started; args must see to the others. The
 // port stays reserved until the end of the test, so that the server can be
 // started there again.
 func StartServer(t testing.TB, bin string, args func(host, port string) []string, o Options) *Server {
@@ -45,7 +45,8 @@ func StartServer(t testing.TB, bin string, args func(host, port string) []string
 		t.Fatal(err)
 	}
 	t.Cleanup(release)
-	l := &launch{bin: bin, args: args("127.0.0.1", strconv.Itoa(port)), output: o.Output, ignored: o.Ignored}
+	l := &launch{bin: bin, args: args("127.0.0.1", strconv.Itoa(port)),
+		output: o.Output, ignored: o.Ignored, files: o.Files}
 	s := newServer(l, port, o.Env)
 	Given(t, func() { s.start(t) })
 	return s

@@ -61,7 +61,7 @@ func (p ServerProgram) launch(t testing.TB, o Options, host, port string) *launc
 	args := append(o.Args(p.Flags...), host, port)
 
 	l := p.role().mustFind(t, args, values, append([]string{"host", "port"}, required...))
-	l.output, l.ignored = o.Output, o.Ignored
+	l.output, l.ignored, l.files = o.Output, o.Ignored, o.Files
 	return l
 }
 

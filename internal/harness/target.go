@@ -102,14 +102,27 @@ type launch struct {
 
 	output  *os.File // for both kinds of output; nil: they are kept
 	ignored string   // the signal that is ignored; "" for none
+	files   int      // how many descriptors each process may have open; 0: as many as the test
+}
+
+// before is what a shell does before it becomes the program: commands, each
+// with the "&&" that follows it.
+func (l *launch) before() (commands string) {
+	if l.ignored != "" {
+		commands += "trap '' " + l.ignored + " && "
+	}
+	if l.files != 0 {
+		commands += fmt.Sprintf("ulimit -n %d && ", l.files)
+	}
+	return commands
 }
 
 // String is how a report names it.
 func (l *launch) String() string {
 	if len(l.args) == 2 && l.args[0] == "-c" {
-		return strings.TrimPrefix(l.args[1], "exec ")
+		return l.before() + strings.TrimPrefix(l.args[1], "exec ")
 	}
-	return strings.TrimSpace(filepath.Base(l.bin) + " " + strings.Join(l.args, " "))
+	return strings.TrimSpace(l.before() + filepath.Base(l.bin) + " " + strings.Join(l.args, " "))
 }
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)

@@ -35,6 +35,35 @@ var discovery = []Program{
 		Why:   "in no other milestone is a node taken away",
 	},
 	{
+		Name:    "withdrawn-at-once",
+		Mistake: "withdraws its node as soon as no worker is left, also when the next one is there in a moment",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{{"supervise.go", `	quietPeriod  = time.Second `, `	quietPeriod  = 0 `}},
+		Quick: []string{"5.2", "5.7", "5.19"},
+		Why:   "in the other milestones a worker is always there",
+	},
+	{
+		Name:    "predecessor-adopted",
+		Mistake: "takes a node with its own data for its own, which the server before it has left",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{
+			{"register.go", `		mine:    make(map[int64]bool),
+	}
+`, `		mine:    make(map[int64]bool),
+		doubt:   true,
+	}
+`},
+			{"register.go", `	case owner == sessionID && r.node == "":
+`, `	case owner != 0 && r.node == "":
+`},
+			{"register.go", `	ours := err == nil && found.owner == sessionID
+`, `	ours := err == nil
+`},
+		},
+		Quick: []string{"5.2", "5.18"},
+		Why:   "in the other milestones no node is there at the start",
+	},
+	{
 		Name:    "two-nodes",
 		Mistake: "registers again after an error, although the first time may have worked and only the answer was lost",
 		Step:    "step5-discovery", Spec: 5,

@@ -87,6 +87,31 @@ var processes = []Program{
 		By:     "how far the server has ended when it is called",
 	},
 	{
+		Name:    "blocking-listener",
+		Mistake: "leaves the shared listening socket blocking: who comes too late waits in accept, and answers nobody",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"server.go", `	return fd, ln.Addr().(*net.TCPAddr), err
+`, `	return fd, ln.Addr().(*net.TCPAddr), errors.Join(err, unix.SetNonblock(fd, false))
+`}},
+	},
+	{
+		Name:    "lifeline-collected",
+		Mistake: "keeps a worker's pid, and leaves the lifeline to the garbage collector, which closes it some day",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"prefork.go", `	w := &Worker{lifeline: lifeline, ready: ready}
+`, `	w := &Worker{ready: ready}
+	_ = lifeline
+`}},
+	},
+	{
+		Name:    "orphans-keep-the-port",
+		Mistake: "closes an orphan's listening socket, and doesn't shut it down for a sibling that hangs",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"prefork.go", `	shutDown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
+`, `	shutDown := func() { _ = listener }
+`}},
+	},
+	{
 		Name:    "orphans",
 		Mistake: "lets its workers inherit the write ends of lifelines, too, so that these never end",
 		Step:    "step3-prefork", Spec: 3,
@@ -133,6 +158,29 @@ var processes = []Program{
 `, ``}},
 		Quick: []string{"4.1", "4.7", "4.15", "4.16"},
 		Why:   "4.2 to 4.4 would wait for 20 s more, for what 4.1 has told",
+	},
+	{
+		Name:    "backoff-never-reset",
+		Mistake: "waits longer after each death of a worker, however long that has lived",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	if slot.ready && time.Since(slot.started) > stablePeriod {
+		slot.failures = 0
+	}
+`, ``}},
+		Quick: []string{"4.1", "4.15"},
+		Why:   "in no other milestone does a worker die at an old age",
+	},
+	{
+		Name:    "queue-dropped",
+		Mistake: "closes the listening socket at a stop, with those in its queue who have connected and asked",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"server.go", `func (s *Server) drain() {
+	for {
+`, `func (s *Server) drain() {
+	for false {
+`}},
+		Quick: []string{"4.5", "4.10", "4.11"},
+		Why:   "in the other milestones nobody is in the queue at a stop",
 	},
 	{
 		Name:    "stop-waits-for-ever",

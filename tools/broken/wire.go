@@ -135,6 +135,63 @@ var wire = []Program{
 		},
 	},
 	{
+		Name:    "in-before-params",
+		Mistake: "looks for \"params\" behind \"in\" only, although the members of an object have no order",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"message.go", `		return r, fmt.Errorf("bad request: %w", err)
+	}
+`, `		return r, fmt.Errorf("bad request: %w", err)
+	}
+	in, params := bytes.Index(body, []byte("\"in\"")), bytes.Index(body, []byte("\"params\""))
+	if params < in {
+		r.Params = nil
+	}
+`}},
+	},
+	{
+		Name:    "echoes-the-rest",
+		Mistake: "takes all that follows \"params\" for its value, up to the last brace",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"message.go", `		return r, fmt.Errorf("bad request: %w", err)
+	}
+`, `		return r, fmt.Errorf("bad request: %w", err)
+	}
+	_, rest, ok := bytes.Cut(body, []byte("\"params\":"))
+	if ok {
+		r.Params = bytes.TrimSpace(rest[:bytes.LastIndexByte(rest, '}')])
+	}
+`}},
+	},
+	{
+		Name:    "strict-about-members",
+		Mistake: "refuses a request that has one more member than it knows",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"message.go", `	err := json.Unmarshal(body, into)
+`, `	err := json.Unmarshal(body, into)
+	if err == nil {
+		strict := json.NewDecoder(bytes.NewReader(body))
+		strict.DisallowUnknownFields()
+		err = strict.Decode(into)
+	}
+`}},
+	},
+	{
+		Name:    "pi-of-a-fraction",
+		Mistake: "reads pi's params as a floating point number, and asks whether that is whole",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{
+			{"service.go", `	var n *int // a pointer, because null is no number: into an int it would pass as 0
+`, `	var n *float64
+`},
+			{"service.go", `n == nil || *n < 0 || *n > MaxPiTerms {
+`, `n == nil || *n != math.Trunc(*n) || *n < 0 || *n > MaxPiTerms {
+`},
+			{"service.go", `	return *n, nil
+`, `	return int(*n), nil
+`},
+		},
+	},
+	{
 		Name:    "multiple-of-the-buffer",
 		Mistake: "reads again after a full buffer, and takes \"nothing there yet\" for the end of the connection",
 		Step:    "step2-asyncserver", Spec: 1,
@@ -223,6 +280,52 @@ func (c *Conn) endWhenIdle() {
 `, `	maxAccepts = 1
 `},
 		},
+	},
+	{
+		Name:    "short-queue",
+		Mistake: "lets one client wait in the queue for new connections: listen(1), as the tutorial has it",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"server.go", `	return fd, ln.Addr().(*net.TCPAddr), err
+`, `	return fd, ln.Addr().(*net.TCPAddr), errors.Join(err, unix.Listen(fd, 1))
+`}},
+		Quick: []string{"2.2", "2.3", "2.4"},
+		Why:   "in 2.15 it takes a minute until hundreds of clients are connected",
+	},
+	{
+		Name:    "accepts-until-an-error",
+		Mistake: "stops accepting at the first error, such as too many open files",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"server.go", `		return troublePause // the usual cause, too many open files, needs others to close some
+`, `		return -1
+`}},
+	},
+	{
+		Name:    "idle-clients-thrown-out",
+		Mistake: "ends a connection on which nothing has come for two seconds",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"conn.go", `	err := c.write()
+
+	switch {
+`, `	err := c.write()
+	c.lingering.Stop()
+
+	switch {
+`}, {"conn.go", `		c.linger()
+	default:
+		c.watch(Readable)
+`, `		c.linger()
+	default:
+		c.lingering = c.server.loop.AfterFunc(2*time.Second, c.linger)
+		c.watch(Readable)
+`}},
+	},
+	{
+		Name:    "half-a-request-dropped",
+		Mistake: "ends a connection in a stop although half a request has come, instead of waiting for the rest",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"conn.go", `		return min(chunkSize, c.decoder.Missing())
+`, `		return 0
+`}},
 	},
 	{
 		Name: "one-client-at-a-time",
