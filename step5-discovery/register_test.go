@@ -187,6 +187,21 @@ func TestRegistrar(t *testing.T) {
 		registry.Want(different, persistent, nodes[3])
 	})
 
+	t.Run("a create in a session that is not the one we asked for leaves a doubt", func(t *testing.T) {
+		registry := zktest.NewRegistry(t, zookeeper, "/changed")
+		r := inDoubt(t, registry.Root)
+		r.doubt = false
+		now := r.session.Conn().SessionID()
+		require.ErrorIs(t, r.create(now-1), zk.ErrSessionExpired, "as if it had ended since we looked")
+		require.Empty(t, r.node)
+		require.True(t, r.doubt)
+
+		require.NoError(t, r.reconcile())
+		node := registry.WaitOne(0, hereAddr)
+		require.Equal(t, r.node, registry.Root+"/"+node.Name)
+		require.Equal(t, r.owner, now)
+	})
+
 	t.Run("what ZooKeeper refused doesn't leave a doubt", func(t *testing.T) {
 		registry := zktest.NewRegistry(t, zookeeper, "/refusing")
 		registry.Plant("leaf", "", true) // an ephemeral znode can't have children
@@ -267,6 +282,18 @@ func TestRegistrar(t *testing.T) {
 		waitQuiet(t)
 		require.LessOrEqual(t, openFiles(t), before)
 	})
+}
+
+// What goes wrong after all was well for a while is new: it begins with short
+// pauses again.
+func TestTroubleIsForgotten(t *testing.T) {
+	tr := trouble{failures: 7, last: time.Now().Add(-calm / 2)}
+	tr.log(zk.ErrNoAuth, true)
+	assert.Equal(t, 7, tr.failures, "it goes on")
+
+	tr.last = time.Now().Add(-calm - time.Second)
+	tr.log(zk.ErrNoAuth, true)
+	assert.Zero(t, tr.failures)
 }
 
 // registrarInDoubt returns a registrar without its goroutine, so that a test

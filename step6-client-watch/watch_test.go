@@ -309,6 +309,32 @@ func TestWatch(t *testing.T) {
 		w.wait(false, "h:1", "h:2")
 	})
 
+	// A ZooKeeper, or something on the way to it, that opens sessions and answers
+	// nothing. Each session that is won or lost is news.
+	t.Run("what fails is tried again after a pause, whatever the session does", func(t *testing.T) {
+		t.Parallel()
+		w := newLookout(t, zookeeper, "/failing")
+		proxy := netproxy.StartT(t, zookeeper.Addr())
+		var lists atomic.Int64
+		var cut func()
+		cut = func() {
+			lists.Add(1)
+			proxy.OnRequest(w.root, cut)
+			proxy.Reset()
+		}
+		proxy.OnRequest(w.root, cut)
+		z := w.watch(proxy.Addr(), session)
+		harness.Eventually(t, 10*time.Second, "a list that fails", func() (bool, string) {
+			return lists.Load() > 0, fmt.Sprint(z.Err())
+		})
+
+		before := lists.Load()
+		time.Sleep(2500 * time.Millisecond) // the length of what is counted
+		asked := lists.Load() - before
+		assert.Positive(t, asked)
+		assert.LessOrEqual(t, asked, int64(26), "a pause of at least 0.1 s before each")
+	})
+
 	t.Run("says why there is no set yet", func(t *testing.T) {
 		w := newLookout(t, zookeeper, "/why")
 		w.create("rpc0", at(1))
