@@ -280,11 +280,13 @@ func TestSpec3(t *testing.T) {
 			s = s.Restart(t)
 		}
 
-		harness.Usually(t, "a worker that hangs has the listening socket open, too, and callers wait in it for ever: "+
-			"an orphan must not only close the socket but shut it down for all "+
+		harness.Usually(t, "an orphan that is busy has the listening socket open, too, and callers wait in it: "+
+			"each worker must not only close the socket but shut it down for all "+
 			`→ step3 README, "The lifeline"`)
 		s.WaitServing(t, 2)
-		s.Freeze(s.Workers(t)[0])
+		busy := s.Dial(t)
+		busy.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 20)) // seconds of work
+		s.WaitRead(t, busy)
 		s.Signal(syscall.SIGKILL)
 		s.Wait(5 * time.Second)
 		s.WaitRefused(t, 2*time.Second)

@@ -105,11 +105,13 @@ var processes = []Program{
 	},
 	{
 		Name:    "orphans-keep-the-port",
-		Mistake: "closes an orphan's listening socket, and doesn't shut it down for a sibling that hangs",
+		Mistake: "closes an orphan's listening socket, and doesn't shut it down for a sibling that is busy",
 		Step:    "step3-prefork", Spec: 3,
 		Edits: []Edit{{"prefork.go", `	shutDown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
 `, `	shutDown := func() { _ = listener }
 `}},
+		Quick: []string{"3.8", "3.11"},
+		Why:   "in the other milestones no worker outlives its master for long",
 	},
 	{
 		Name:    "orphans",
