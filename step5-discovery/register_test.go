@@ -287,13 +287,13 @@ func TestRegistrar(t *testing.T) {
 // What goes wrong after all was well for a while is new: it begins with short
 // pauses again.
 func TestTroubleIsForgotten(t *testing.T) {
-	tr := trouble{failures: 7, last: time.Now().Add(-calm / 2)}
+	tr := trouble{retries: 7, last: time.Now().Add(-calm / 2)}
 	tr.log(zk.ErrNoAuth, true)
-	assert.Equal(t, 7, tr.failures, "it goes on")
+	assert.Equal(t, 7, tr.retries, "it goes on")
 
 	tr.last = time.Now().Add(-calm - time.Second)
 	tr.log(zk.ErrNoAuth, true)
-	assert.Zero(t, tr.failures)
+	assert.Zero(t, tr.retries)
 }
 
 // registrarInDoubt returns a registrar without its goroutine, so that a test

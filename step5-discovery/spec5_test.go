@@ -228,20 +228,15 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "the node was withdrawn as soon as no worker was left: one that is replaced at once "+
 			"is no reason to send all clients away, so wait for a second "+
 			`→ step5 README, "Only while a worker serves"`)
-		// It counts when the next worker is there in half of that second.
-		for range 3 {
-			killed := time.Now()
-			s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
-			answers(t, s.Addr)
-			if time.Since(killed) > 500*time.Millisecond {
-				node = registry.WaitOne(soon, s.Addr)
-				continue
-			}
-			for time.Since(killed) < time.Second {
-				registry.Want(node)
-			}
-			break
+		const soonest = 500 * time.Millisecond
+		killed := time.Now()
+		s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
+		for nodes := registry.Now(); time.Since(killed) < soonest; nodes = registry.Now() {
+			harness.Check(t, slices.Contains(nodes, node),
+				fmt.Sprintf("the node of %s for %v after the last worker's death, and longer", s.Addr, soonest), "%v", nodes)
 		}
+		registry.WaitOne(soon, s.Addr)
+		answers(t, s.Addr)
 	})
 
 	t.Run("5.8 other nodes under the same root are left alone", func(t *testing.T) {
