@@ -244,6 +244,22 @@ func TestWorkerSeesToThePortIfItsMasterDiesInAStop(t *testing.T) {
 	}
 }
 
+// A master that has said the word may hang: at the end of the grace period the
+// port is closed all the same.
+func TestWorkerSeesToThePortIfItsMasterHangsInAStop(t *testing.T) {
+	c := newCrew(t, "serve")
+	t.Setenv(graceVar, itoa(100))
+	w := c.spawnReady()
+	w.Tell(wordStop)
+	assert.Equal(t, "exit 0", c.wantEnd(w))
+
+	conn, err := net.DialTimeout("tcp", c.addr, patience)
+	if err == nil {
+		conn.Close()
+	}
+	require.ErrorIs(t, err, unix.ECONNREFUSED, "this test holds the listening socket, as the master does")
+}
+
 // The word and the end of the lifeline may come at once, to a worker that has
 // nothing to do. It sees to the port, whichever it reads first.
 func TestWorkerSeesToThePortIfTheWordIsTheMastersLast(t *testing.T) {

@@ -215,6 +215,20 @@ func TestSupervisorRefusesWhileWorkersEnd(t *testing.T) {
 	assert.Empty(t, c.ended, "the worker is still there")
 }
 
+// Those who have connected, and whom nobody has accepted yet, are not cut off
+// by the master: its workers have a moment to take them.
+func TestSupervisorLeavesTheQueueToItsWorkers(t *testing.T) {
+	c := newCrew(t, 1, "deaf")
+	c.runUntilReady()
+	c.on(func() {
+		c.drain()
+		assert.GreaterOrEqual(t, c.listener, 0, "the socket is open, just after the workers were told")
+	})
+	c.eventually("the socket closed", func() bool { return c.listener < 0 })
+	c.on(c.kill)
+	assert.NoError(t, c.wait())
+}
+
 // Giving up means now: what hangs is killed, and a signal that comes meanwhile
 // changes nothing.
 func TestSupervisorGivesUpAtOnce(t *testing.T) {
