@@ -233,7 +233,8 @@ func TestSpec5(t *testing.T) {
 		s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
 		for nodes := registry.Now(); time.Since(killed) < soonest; nodes = registry.Now() {
 			harness.Check(t, slices.Contains(nodes, node),
-				fmt.Sprintf("the node of %s for %v after the last worker's death, and longer", s.Addr, soonest), "%v", nodes)
+				fmt.Sprintf("the node of %s, for %v and longer after the last worker's death", s.Addr, soonest),
+				"%v", nodes)
 		}
 		registry.WaitOne(soon, s.Addr)
 		answers(t, s.Addr)
@@ -439,9 +440,9 @@ func TestSpec5(t *testing.T) {
 		s.Wait(soon)
 		s.WaitPortFree(t, time.Second)
 		s = s.Restart(t)
-		registry.Wait(soon, fmt.Sprintf("a node of %s, and not only %s", s.Addr, old.Name), func(nodes []zktest.Node) bool {
-			return slices.ContainsFunc(nodes, func(n zktest.Node) bool { return n.Addr() == s.Addr && n != old })
-		})
+		own := func(n zktest.Node) bool { return n.Addr() == s.Addr && n != old }
+		registry.Wait(soon, fmt.Sprintf("a node of %s, and not only %s", s.Addr, old.Name),
+			func(nodes []zktest.Node) bool { return slices.ContainsFunc(nodes, own) })
 	})
 
 	t.Run("5.19 with no worker alive for long the node goes, and it comes back with the first one", func(t *testing.T) {

@@ -51,8 +51,8 @@ func TestSpec3(t *testing.T) {
 			harness.Check(t, len(all) == 1+n, fmt.Sprintf("%d processes", 1+n), "%d", len(all))
 		}
 
-		harness.Usually(t, "Go's garbage collector, which GOMEMLIMIT=1 has run all the time, closes a file that nobody "+
-			"refers to any more: the lifeline of a worker, if its master has kept no more than a pid "+
+		harness.Usually(t, "Go's garbage collector, which GOMEMLIMIT=1 has run all the time, closes a file "+
+			"that nobody refers to any more: the lifeline of a worker, if its master has kept no more than a pid "+
 			`→ step3 README, "The lifeline"`)
 		s := theServer.Serve(t, harness.Options{Workers: 3, Env: []string{"GOMEMLIMIT=1"}})
 		s.WaitServing(t, 3)

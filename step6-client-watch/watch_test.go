@@ -309,8 +309,8 @@ func TestWatch(t *testing.T) {
 		w.wait(false, "h:1", "h:2")
 	})
 
-	// A ZooKeeper, or something on the way to it, that opens sessions and answers
-	// nothing. Each session that is won or lost is news.
+	// A ZooKeeper, or something on the way to it, that opens sessions and
+	// answers nothing. Each session that is won or lost is news.
 	t.Run("what fails is tried again after a pause, whatever the session does", func(t *testing.T) {
 		t.Parallel()
 		w := newLookout(t, zookeeper, "/failing")

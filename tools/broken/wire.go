@@ -295,9 +295,7 @@ func (c *Conn) endWhenIdle() {
 		Name:    "accepts-until-an-error",
 		Mistake: "stops accepting at the first error, such as too many open files",
 		Step:    "step2-asyncserver", Spec: 2,
-		Edits: []Edit{{"server.go", `		return troublePause // the usual cause, too many open files, needs others to close some
-`, `		return -1
-`}},
+		Edits: []Edit{{"server.go", `		return troublePause // the usual cause,`, `		return -1 // the usual cause,`}},
 	},
 	{
 		Name:    "idle-clients-thrown-out",
