@@ -285,7 +285,7 @@ func TestSpec3(t *testing.T) {
 			`→ step3 README, "The lifeline"`)
 		s.WaitServing(t, 2)
 		busy := s.Dial(t)
-		busy.Send(slices.Repeat(harness.Frame(harness.Request("pi", 100_000_000)), 20)) // seconds of work
+		busy.Send(theServer.Work(t, s, 4*time.Second).Frames)
 		s.WaitRead(t, busy)
 		s.Signal(syscall.SIGKILL)
 		s.Wait(5 * time.Second)

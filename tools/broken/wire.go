@@ -295,7 +295,8 @@ func (c *Conn) endWhenIdle() {
 		Name:    "accepts-until-an-error",
 		Mistake: "stops accepting at the first error, such as too many open files",
 		Step:    "step2-asyncserver", Spec: 2,
-		Edits: []Edit{{"server.go", `		return troublePause // the usual cause,`, `		return -1 // the usual cause,`}},
+		Edits: []Edit{{"server.go", `		return troublePause // the usual cause,`,
+			`		return -1 // the usual cause,`}},
 	},
 	{
 		Name:    "idle-clients-thrown-out",
