@@ -1,4 +1,4 @@
-// Tests of how long a session waits: not for ever where the library would, and
+// Tests of how long a session waits: not forever where the library would, and
 // not too short either.
 
 package main
