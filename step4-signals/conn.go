@@ -52,7 +52,7 @@ type Conn struct {
 	// The way of a request.
 	decoder    *Decoder // spent when no more requests are taken
 	unanswered bool     // the handler has a request and has not replied yet
-	processing bool     // process is on the stack
+	processing bool     // the requests after this one are taken when the handler has returned
 	waiting    []byte   // a long request that is here, and unanswered, but not handled yet
 	out        []byte   // replies not yet sent
 

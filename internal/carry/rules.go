@@ -79,7 +79,7 @@ func Workbook() Rules {
 				{Part: given, Statements: 160, Files: []string{
 					"poller.go", "poller_epoll.go", "poller_poll.go", "process.go", "sys_*.go",
 				}},
-				{Part: "written", Statements: 400},
+				{Part: "written", Statements: 430},
 			},
 			3: {{Part: "written", Statements: 190}},
 			4: {{Part: "written", Statements: 270}},
