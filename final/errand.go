@@ -197,12 +197,9 @@ func (e *errand) lastAnswer(err error) (outcome, error) {
 	return outcome{}, err
 }
 
-// kinds has what the replies of the methods that we know are called. A reply of
-// another kind belongs to another call: the server has sent one too many, or
-// one too few.
-var kinds = map[string]string{"ping": "pong", "pi": "pi_r"}
-
-// check returns an error if a reply can't be the one to a call of method.
+// check returns an error if a reply can't be the one to a call of method: it
+// belongs to another call then, and the server has sent one too many, or one
+// too few.
 func check(method string, reply Reply) error {
 	want := kinds[method]
 	if want == "" || reply.Kind == want || reply.Kind == "error" {

@@ -39,6 +39,15 @@ type point struct {
 
 type blob []byte
 
+// To a method without a kind a client takes any reply.
+func TestKindsOfTheService(t *testing.T) {
+	for method := range NewService() {
+		assert.NotEmpty(t, kinds[method], method)
+		assert.Error(t, check(method, NewReply("other", nil)), method)
+	}
+	assert.Len(t, kinds, len(NewService()))
+}
+
 func TestHandleDecodesParams(t *testing.T) {
 	for _, c := range []struct {
 		method Method

@@ -33,6 +33,10 @@ func Idempotent(method string) bool {
 	return method == "ping" || method == "pi"
 }
 
+// kinds has what the replies to the methods of NewService are called, for
+// clients to notice a reply of another kind.
+var kinds = map[string]string{"ping": "pong", "pi": "pi_r"}
+
 // Answer returns the reply to one request body. Whatever is wrong with the
 // request, there is a reply, and it says what. It may share the body's memory.
 func (s Service) Answer(body []byte) Reply {
