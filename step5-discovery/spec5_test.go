@@ -321,6 +321,8 @@ func TestSpec5(t *testing.T) {
 
 		gate.Reset()
 		gate.Delay(0)
+		harness.Did(t, "cut the server's connection to ZooKeeper while the answer to its create was on its way, "+
+			"and let it connect again")
 		back := fmt.Sprintf("sid=%#x,", node.Session)
 		harness.Eventually(t, soon, "the server's session "+back+
 			" back among ZooKeeper's connections", func() (bool, string) {
@@ -352,7 +354,7 @@ func TestSpec5(t *testing.T) {
 		for range 2 { // the second time shows what came of the first
 			zktest.Kill(t, zookeeper)
 			answers(t, s.Addr)
-			must(t, zookeeper.Restart())
+			zktest.Restart(t, zookeeper)
 			back := fmt.Sprintf("sid=%#x,", node.Session)
 			harness.Eventually(t, 2*soon, "the server's session "+back+
 				" back among ZooKeeper's connections", func() (bool, string) {
@@ -369,7 +371,7 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
 		node := registry.WaitOne(soon, s.Addr)
-		must(t, zookeeper.Wipe())
+		zktest.Wipe(t, zookeeper)
 		registry.WaitOne(2*soon, s.Addr, node)
 	})
 
@@ -383,7 +385,7 @@ func TestSpec5(t *testing.T) {
 		answers(t, other.Addr)
 		stop(t, other.Program, 3*time.Second)
 		s.WantIdle(t)
-		must(t, zookeeper.Restart())
+		zktest.Restart(t, zookeeper)
 		registry.WaitOne(soon, s.Addr)
 	})
 
@@ -393,10 +395,9 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		s := theServer.Serve(t, o)
 		registry.WaitOne(soon, s.Addr)
-		zookeeper.Pause()
-		defer zookeeper.Resume()
+		zktest.Pause(t, zookeeper)
 		stop(t, s.Program, 5*time.Second)
-		zookeeper.Resume()
+		zktest.Resume(t, zookeeper)
 		registry.WaitNone(expired)
 	})
 
@@ -536,6 +537,8 @@ func TestSpec5(t *testing.T) {
 				must(t, second.Heal())
 				first.Refuse()
 				first.Reset()
+				harness.Did(t, "cut the server off from its member of ZooKeeper, which had just asked the leader "+
+					"for the server's znode, and let it connect to the other one")
 			})
 		}
 		both := first.Addr() + "," + second.Addr()

@@ -265,6 +265,7 @@ func TestSpec6(t *testing.T) {
 		s.registry.Remove(nodes[slices.IndexFunc(nodes, func(n zktest.Node) bool { return n.Addr() == leaves.Addr })])
 
 		answer()
+		harness.Did(t, "deleted the znode of the server on %s, and let it answer the call that it had then", leaves.Addr)
 		client.WaitAnswers(50, stays.Addr)
 		harness.Eventually(t, soon6, "no connection to "+leaves.Addr, func() (bool, string) {
 			return leaves.Open() == 0, fmt.Sprint(leaves.Open())
@@ -295,6 +296,7 @@ func TestSpec6(t *testing.T) {
 
 		s.registry.Remove(planted...)
 		gate.Delay(0)
+		harness.Did(t, "deleted two znodes between the client's list and its look at them")
 		client.WaitAnswers(20, server.Addr)
 		s.interrupt(client)
 	})
@@ -487,17 +489,16 @@ func TestSpec6(t *testing.T) {
 
 		short.WaitAnswers(10, "")
 		callsGoOn()
-		own.Pause()
+		zktest.Pause(t, own)
 		callsGoOn()
 
 		asked := time.Now()
 		s.interrupt(short)
 		harness.Check(t, time.Since(asked) < 3*time.Second, "an end within 3s of SIGINT", "%v", time.Since(asked))
 
-		own.Kill()
+		zktest.Kill(t, own)
 		callsGoOn()
-		err := own.Restart()
-		harness.Check(t, err == nil, "ZooKeeper to start again", "%v", err)
+		zktest.Restart(t, own)
 		s.waitNodes(2)
 		servers = append(servers, s.server(session))
 		callsGoOn()
@@ -518,8 +519,7 @@ func TestSpec6(t *testing.T) {
 
 		client.Freeze(client.PID) // so that it finds the end of all this, with znodes of the same names as before
 		dies.Kill()
-		err := own.Wipe()
-		harness.Check(t, err == nil, "ZooKeeper to start again", "%v", err)
+		zktest.Wipe(t, own)
 		s.waitNodes(1)
 
 		joins := s.server(session)

@@ -65,7 +65,7 @@ func DialSmall(t testing.TB, addr string) *Conn {
 
 func dial(t testing.TB, addr string, dialer net.Dialer) *Conn {
 	t.Helper()
-	did(t, "dialed %s", addr)
+	Did(t, "dialed %s", addr)
 	dialer.Deadline = until(t, 10*time.Second)
 	conn, err := dialer.Dial("tcp", addr)
 	if err != nil {
@@ -103,7 +103,7 @@ func Request(method string, params any) string {
 // Send sends these bytes and nothing else, in one write.
 func (c *Conn) Send(b []byte) {
 	c.t.Helper()
-	did(c.t, "sent %d bytes: %s", len(b), clip(fmt.Sprintf("%q", b[:min(len(b), 200)])))
+	Did(c.t, "sent %d bytes: %s", len(b), clip(fmt.Sprintf("%q", b[:min(len(b), 200)])))
 	if err := c.TrySend(b); err != nil {
 		fail(c.t, fmt.Sprintf("the server to take %d bytes", len(b)), err.Error())
 	}
@@ -200,7 +200,7 @@ func (c *Conn) TryReply() (Reply, error) {
 		return Reply{}, fmt.Errorf(`a reply without "out" or "result": %s`, clip(string(body)))
 	}
 
-	saw(c.t, "received %v", reply)
+	Saw(c.t, "received %v", reply)
 	gotReply(c.t)
 	return reply, nil
 }
@@ -276,7 +276,7 @@ func (c *Conn) WantEOF() {
 	case err != nil:
 		fail(c.t, fmt.Sprintf("the end of the connection, within %v", c.Timeout), err.Error())
 	}
-	saw(c.t, "the connection has ended")
+	Saw(c.t, "the connection has ended")
 }
 
 // WantSilence checks that nothing has arrived from the server so far.
@@ -293,7 +293,7 @@ func (c *Conn) WantSilence() {
 // and can still answer.
 func (c *Conn) CloseWrite() {
 	c.t.Helper()
-	did(c.t, "ended the sending direction of a connection")
+	Did(c.t, "ended the sending direction of a connection")
 	if err := c.tcp.CloseWrite(); err != nil {
 		fail(c.t, "a connection to end", err.Error())
 	}
@@ -303,7 +303,7 @@ func (c *Conn) CloseWrite() {
 // hasn't read is lost, and the server's next write to it fails.
 func (c *Conn) Reset() {
 	c.t.Helper()
-	did(c.t, "reset a connection")
+	Did(c.t, "reset a connection")
 	_ = c.tcp.SetLinger(0)
 	c.Close()
 }

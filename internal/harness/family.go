@@ -83,7 +83,7 @@ func (p *Program) Gone(pids ...int) bool {
 // gone already don't matter.
 func (p *Program) SignalEach(sig syscall.Signal, pids ...int) {
 	p.t.Helper()
-	did(p.t, "%s to %s", unix.SignalName(sig), pidsPhrase(pids))
+	Did(p.t, "%s to %s", unix.SignalName(sig), pidsPhrase(pids))
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
 			p.t.Fatalf("send %v to %d: %v", sig, pid, err)

@@ -107,7 +107,7 @@ func TestArgs(t *testing.T) {
 func TestEventuallyReports(t *testing.T) {
 	calls := 0
 	log := mustFail(t, func(t testing.TB) {
-		did(t, "sent 3 bytes")
+		Did(t, "sent 3 bytes")
 		Eventually(t, 300*time.Millisecond, "three answers", func() (bool, string) {
 			calls++
 			return false, "two answers\nand a half"

@@ -35,7 +35,7 @@ func StartLoad(t testing.TB, addr string, callers int) *Load {
 		l.callers.Go(func() { l.run(caller) })
 	}
 	t.Cleanup(l.end)
-	did(t, "started %d callers of %s", callers, addr)
+	Did(t, "started %d callers of %s", callers, addr)
 	return l
 }
 

@@ -57,7 +57,7 @@ func startIn(t testing.TB, l *launch, env []string) *Program {
 	}
 
 	t.Cleanup(p.cleanup)
-	did(t, "started %s, pid %d", strings.Join(append(slices.Clone(env), l.String()), " "), p.PID)
+	Did(t, "started %s, pid %d", strings.Join(append(slices.Clone(env), l.String()), " "), p.PID)
 	tell(t, func(s *story) { s.bombs = append(s.bombs, p.bomb) })
 	Scene(t, p.scene)
 	return p
@@ -74,7 +74,7 @@ func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string
 		t.Fatalf("run %s: %v", bin, err)
 	}
 	t.Cleanup(p.cleanup)
-	did(t, "ran %s %s", filepath.Base(bin), strings.Join(args, " "))
+	Did(t, "ran %s %s", filepath.Base(bin), strings.Join(args, " "))
 	exitCode = p.Wait(30 * time.Second)
 	return p.Stdout(), p.Stderr(), exitCode
 }
@@ -121,7 +121,7 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 
 	if l.output == nil {
 		if tracing() {
-			p.stderr.tell = func(line string) { saw(t, "%d stderr: %s", p.PID, clip(line)) }
+			p.stderr.tell = func(line string) { Saw(t, "%d stderr: %s", p.PID, clip(line)) }
 		}
 		go p.stdout.follow()
 		go p.stderr.follow()
@@ -129,7 +129,7 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 
 	go func() {
 		<-p.group.Done()
-		saw(t, "pid %d ended with exit code %d", p.PID, p.exitCode())
+		Saw(t, "pid %d ended with exit code %d", p.PID, p.exitCode())
 	}()
 	return p, nil
 }
@@ -184,7 +184,7 @@ func environment() []string {
 // several.
 func (p *Program) Signal(sig syscall.Signal) {
 	p.t.Helper()
-	did(p.t, "%s to pid %d", unix.SignalName(sig), p.PID)
+	Did(p.t, "%s to pid %d", unix.SignalName(sig), p.PID)
 	if err := p.group.Signal(sig); err != nil {
 		fail(p.t, fmt.Sprintf("process %d alive to receive the signal", p.PID), err.Error())
 	}
@@ -194,7 +194,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 // a terminal does.
 func (p *Program) SignalGroup(sig syscall.Signal) {
 	p.t.Helper()
-	did(p.t, "%s to process group %d", unix.SignalName(sig), p.PID)
+	Did(p.t, "%s to process group %d", unix.SignalName(sig), p.PID)
 	if err := p.group.SignalAll(sig); err != nil {
 		fail(p.t, fmt.Sprintf("process group %d alive to receive the signal", p.PID), err.Error())
 	}
@@ -204,7 +204,7 @@ func (p *Program) SignalGroup(sig syscall.Signal) {
 // and returns when they are gone. A program that is gone already stays so.
 func (p *Program) Kill() {
 	p.t.Helper()
-	did(p.t, "SIGKILL to process group %d", p.PID)
+	Did(p.t, "SIGKILL to process group %d", p.PID)
 	if err := p.group.Kill(); err != nil {
 		fail(p.t, "no process of the program left", err.Error())
 	}

@@ -88,8 +88,11 @@ func hasBuilt(t testing.TB, took time.Duration) {
 	})
 }
 
-// did notes what a verb is about to do, for the report of a failure.
-func did(t testing.TB, format string, args ...any) {
+// Did notes what the test is about to do, or has just done, to whatever the
+// program under test has to do with: a phrase for the report, in the past tense.
+// The latest one is shown as what the test did. It may be called on any
+// goroutine while the test runs.
+func Did(t testing.TB, format string, args ...any) {
 	tell(t, func(s *story) {
 		s.begin(t)
 		s.last, s.lastAt = fmt.Sprintf(format, args...), time.Since(s.start)
@@ -97,9 +100,9 @@ func did(t testing.TB, format string, args ...any) {
 	})
 }
 
-// saw notes what came of it, for the trace only. It may be called on any
+// Saw notes what came of it, for the trace only. It may be called on any
 // goroutine, also after the test's end.
-func saw(t testing.TB, format string, args ...any) {
+func Saw(t testing.TB, format string, args ...any) {
 	stories.Lock()
 	defer stories.Unlock()
 	if s := stories.of[t]; s != nil {
@@ -108,7 +111,7 @@ func saw(t testing.TB, format string, args ...any) {
 	}
 }
 
-// gotReply counts a reply. It may be called like saw.
+// gotReply counts a reply. It may be called like Saw.
 func gotReply(t testing.TB) {
 	stories.Lock()
 	defer stories.Unlock()

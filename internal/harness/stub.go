@@ -40,7 +40,7 @@ func StartStub(t testing.TB, addr string, serve func(conn net.Conn, body []byte)
 	}
 
 	s := &Stub{Addr: listener.Addr().String(), listener: listener, open: map[net.Conn]bool{}}
-	did(t, "started a stub server on %s", s.Addr)
+	Did(t, "started a stub server on %s", s.Addr)
 	s.serving.Go(func() { s.accept(serve) })
 	t.Cleanup(s.Close)
 	return s

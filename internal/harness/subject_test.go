@@ -40,7 +40,7 @@ func TestReportOfAMilestone(t *testing.T) {
 			Usually(t, "one wait4 per SIGCHLD")
 			Scene(t, func() string { return "" })
 			Scene(t, func() string { return "5119 master" })
-			did(t, "SIGKILL to pids 5120–5135")
+			Did(t, "SIGKILL to pids 5120–5135")
 			Check(t, false, "16 workers", "%d", 9)
 		})
 	}

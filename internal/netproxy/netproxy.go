@@ -29,6 +29,11 @@ const (
 	Both = ToServer | ToClient
 )
 
+// String is "to the server", for example.
+func (d Direction) String() string {
+	return map[Direction]string{ToServer: "to the server", ToClient: "to the client", Both: "in both directions"}[d]
+}
+
 // Proxy passes connections on to one address. It starts without a fault; each
 // method adds one, all may be active at once, and Heal ends them. All methods
 // are safe for concurrent use. A fault holds for everything that the proxy
@@ -44,7 +49,8 @@ type Proxy struct {
 	group   sync.WaitGroup // every goroutine of the proxy
 
 	mutex    sync.Mutex
-	listener *listener // nil while refusing
+	tell     func(what string) // see Tell; nil for nobody
+	listener *listener         // nil while refusing
 	pairs    map[*pair]struct{}
 	faults   faults
 	triggers []trigger
@@ -106,6 +112,25 @@ func StartT(t testing.TB, target string) *Proxy {
 	return p
 }
 
+// Tell has each fault told of, and the end of the faults, in words such as
+// "reset all connections": tell is called after the fact, on the goroutine that
+// asked for it.
+func (p *Proxy) Tell(tell func(what string)) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.tell = tell
+}
+
+// say tells of a fault, unless it is part of Close.
+func (p *Proxy) say(format string, args ...any) {
+	p.mutex.Lock()
+	tell := p.tell
+	p.mutex.Unlock()
+	if tell != nil && p.ctx.Err() == nil {
+		tell(fmt.Sprintf(format, args...))
+	}
+}
+
 // Addr is the "127.0.0.1:port" to connect to instead of the target.
 func (p *Proxy) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
 
@@ -136,16 +161,14 @@ func (p *Proxy) Refuse() {
 		l.Close()
 		<-l.done // so that a Reset that follows finds everything that was accepted
 	}
+	p.say("refused new connections")
 }
 
 // Reset cuts all connections the hard way, with RST on both sides: reads and
 // writes fail. New ones are welcome.
 func (p *Proxy) Reset() {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	for c := range p.pairs {
-		c.reset()
-	}
+	p.eachPair((*pair).reset)
+	p.say("reset all connections")
 }
 
 // Cut ends all connections the polite way, with FIN to both sides: each reads
@@ -153,31 +176,48 @@ func (p *Proxy) Reset() {
 // connection is forgotten when both sides have closed theirs. New ones are
 // welcome.
 func (p *Proxy) Cut() {
+	p.eachPair((*pair).finish)
+	p.say("ended all connections")
+}
+
+func (p *Proxy) eachPair(do func(*pair)) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	for c := range p.pairs {
-		c.finish()
+		do(c)
 	}
 }
 
 // Partition holds back everything that travels in the given direction, bytes
 // and closes alike; what is held arrives after Heal. New connections are
 // accepted (only the kernel says so: the target hears of them after Heal).
-func (p *Proxy) Partition(way Direction) { p.change(func(f *faults) { f.held |= way }) }
+func (p *Proxy) Partition(way Direction) {
+	p.change(func(f *faults) { f.held |= way })
+	p.say("held back what goes %v", way)
+}
 
 // Delay lets every chunk of bytes wait for d before it passes, in each
 // direction: a round trip takes at least 2 d. Chunks don't overlap, so a byte
 // behind a waiting chunk takes up to 2 d for its way. Zero ends the delay.
-func (p *Proxy) Delay(d time.Duration) { p.change(func(f *faults) { f.delay = d }) }
+func (p *Proxy) Delay(d time.Duration) {
+	p.change(func(f *faults) { f.delay = d })
+	p.say("delayed what passes by %v", d)
+}
 
 // Bandwidth limits every connection to so many bytes per second in each
 // direction. Zero ends the limit.
-func (p *Proxy) Bandwidth(bytesPerSecond int) { p.change(func(f *faults) { f.rate = bytesPerSecond }) }
+func (p *Proxy) Bandwidth(bytesPerSecond int) {
+	p.change(func(f *faults) { f.rate = bytesPerSecond })
+	p.say("limited connections to %d bytes per second, 0 being no limit", bytesPerSecond)
+}
 
 // DropReplies swallows what servers send. Their streams then have a hole, so
 // Heal resets the connections that lost something; to lose one reply, wait
 // until Dropped grows or the request's effect is seen, then Reset or Heal.
-func (p *Proxy) DropReplies() { p.change(func(f *faults) { f.drop = true }) }
+func (p *Proxy) DropReplies() {
+	p.change(func(f *faults) { f.drop = true })
+	p.say("dropped what servers send")
+}
 
 // OnRequest calls do, once, when a client has sent bytes that contain part, and
 // before they travel on: the moment to lose the reply to them, or to hold them
@@ -218,7 +258,9 @@ func (p *Proxy) Heal() error {
 			}
 		}
 	})
-	return p.listen()
+	err := p.listen()
+	p.say("let everything pass again")
+	return err
 }
 
 // Close resets all connections, gives up the port, and returns when no

@@ -437,3 +437,27 @@ func TestConcurrentUse(t *testing.T) {
 	require.NoError(t, p.Heal())
 	talk(t, dial(t, p.Addr()))
 }
+
+func TestFaultsAreTold(t *testing.T) {
+	p := StartT(t, "127.0.0.1:1")
+	p.Reset() // nobody listens
+	var told []string
+	p.Tell(func(what string) { told = append(told, what) })
+
+	p.Refuse()
+	p.Reset()
+	p.Cut()
+	p.Partition(ToClient)
+	p.Partition(Both)
+	p.Delay(time.Second)
+	p.Bandwidth(1000)
+	p.DropReplies()
+	require.NoError(t, p.Heal())
+	p.Close()
+	assert.Equal(t, []string{
+		"refused new connections", "reset all connections", "ended all connections",
+		"held back what goes to the client", "held back what goes in both directions", "delayed what passes by 1s",
+		"limited connections to 1000 bytes per second, 0 being no limit", "dropped what servers send",
+		"let everything pass again",
+	}, told, "and nothing of the end")
+}

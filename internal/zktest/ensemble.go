@@ -38,8 +38,10 @@ func StartLinkedEnsemble(t testing.TB) *Ensemble {
 	t.Helper()
 	var links []*netproxy.Proxy
 	e, err := zkdev.StartLinkedEnsemble(t.Context(), func(addr string) string {
-		links = append(links, netproxy.StartT(t, addr))
-		return links[len(links)-1].Addr()
+		link := netproxy.StartT(t, addr)
+		link.Tell(func(what string) { harness.Saw(t, "link to the ZooKeeper on %s: %s", addr, what) })
+		links = append(links, link)
+		return link.Addr()
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
 	"example.com/rpcworkbook/internal/zkdev"
 )
@@ -24,6 +25,7 @@ import (
 // that is given the gate's Addr instead of ZooKeeper's.
 type Gate struct {
 	*netproxy.Proxy
+	t         testing.TB
 	zookeeper string
 
 	mutex    sync.Mutex
@@ -44,13 +46,15 @@ var errLost = errors.New("connection lost")
 // NewGate starts a gate to s, and closes it at the test's end.
 func NewGate(t testing.TB, s *zkdev.Server) *Gate {
 	t.Helper()
-	g := &Gate{zookeeper: s.Addr()}
+	g := &Gate{t: t, zookeeper: s.Addr()}
 	proxy, err := netproxy.NewTapped(g.zookeeper, func() io.Writer { return &sniffer{gate: g} })
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.Proxy = proxy
 	t.Cleanup(g.Close)
+	harness.Did(t, "put a gate, %s, in front of ZooKeeper on %s", g.Addr(), g.zookeeper)
+	g.Tell(func(what string) { harness.Did(t, "gate to ZooKeeper: %s", what) })
 	return g
 }
 
@@ -100,7 +104,9 @@ func (g *Gate) Expire() error {
 			err = errors.Join(err, fmt.Errorf("expire session %#x: %w", s.id, closeErr))
 		}
 	}
-	return errors.Join(err, g.Heal())
+	err = errors.Join(err, g.Heal())
+	harness.Did(g.t, "had ZooKeeper end the %d sessions that were opened through the gate", len(sessions))
+	return err
 }
 
 // closeSession tries until ZooKeeper has confirmed that the session is gone: a

@@ -37,6 +37,7 @@ type Registry struct {
 	conn    *zk.Conn // nil until the next look
 	line    *line    // what conn speaks through
 	watches bool     // part of what a report shows
+	seen    string   // the nodes of the latest look
 }
 
 // Node is one child of the root.
@@ -125,23 +126,30 @@ func (r *Registry) watchers() string {
 // Nodes returns what is registered at the moment, in the order of names; no
 // node if there is no root. It tries for 2 seconds.
 func (r *Registry) Nodes() ([]Node, error) {
-	return do(r, lookLimit, func(c *zk.Conn) (nodes []Node, err error) {
-		names, _, err := c.Children(r.Root)
-		if errors.Is(err, zk.ErrNoNode) {
-			return nil, nil
-		}
+	nodes, err := do(r, lookLimit, r.look)
+	if seen := list(nodes); err == nil && seen != r.seen {
+		r.seen = seen
+		harness.Saw(r.t, "under %s: %s", r.Root, seen)
+	}
+	return nodes, err
+}
 
-		slices.Sort(names)
-		for _, name := range names {
-			data, stat, getErr := c.Get(r.Root + "/" + name)
-			if getErr == nil {
-				nodes = append(nodes, Node{name, string(data), stat.EphemeralOwner})
-			} else if !errors.Is(getErr, zk.ErrNoNode) { // else it has just gone
-				err = getErr
-			}
+func (r *Registry) look(c *zk.Conn) (nodes []Node, err error) {
+	names, _, err := c.Children(r.Root)
+	if errors.Is(err, zk.ErrNoNode) {
+		return nil, nil
+	}
+
+	slices.Sort(names)
+	for _, name := range names {
+		data, stat, getErr := c.Get(r.Root + "/" + name)
+		if getErr == nil {
+			nodes = append(nodes, Node{name, string(data), stat.EphemeralOwner})
+		} else if !errors.Is(getErr, zk.ErrNoNode) { // else it has just gone
+			err = getErr
 		}
-		return nodes, err
-	})
+	}
+	return nodes, err
 }
 
 // Now is Nodes for a ZooKeeper that is known to serve: it goes on trying, and
@@ -217,6 +225,7 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	if err != nil {
 		r.t.Fatalf("plant %s under %s: %v", name, r.Root, err)
 	}
+	harness.Did(r.t, "planted the znode %s under %s: %s", node.Name, r.Root, node.Data)
 	return node
 }
 

@@ -19,6 +19,7 @@ func (r *Registry) MakeRoot() {
 	if _, err := do(r, sureLimit, func(c *zk.Conn) (any, error) { return nil, r.makeRoot(c) }); err != nil {
 		r.t.Fatalf("make %s: %v", r.Root, err)
 	}
+	harness.Did(r.t, "made the root %s", r.Root)
 }
 
 // Remove deletes these nodes, whoever owns them. Those that are gone already
@@ -35,6 +36,7 @@ func (r *Registry) Remove(nodes ...Node) {
 		if err != nil {
 			r.t.Fatalf("remove %s under %s: %v", node.Name, r.Root, err)
 		}
+		harness.Did(r.t, "deleted the znode %s under %s: %s", node.Name, r.Root, node.Data)
 	}
 }
 
@@ -57,4 +59,5 @@ func (r *Registry) RemoveRoot(within time.Duration) {
 		})
 		return err == nil, fmt.Sprint(err)
 	})
+	harness.Did(r.t, "deleted the root %s, with all that was below it", r.Root)
 }

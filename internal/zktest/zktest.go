@@ -8,6 +8,7 @@ package zktest
 import (
 	"testing"
 
+	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
 )
 
@@ -38,6 +39,40 @@ func Kill(t testing.TB, s *zkdev.Server) {
 		}
 	})
 	s.Kill()
+	harness.Did(t, "killed ZooKeeper")
+}
+
+// Restart starts s again on its data, see zkdev.Server.Restart.
+func Restart(t testing.TB, s *zkdev.Server) {
+	t.Helper()
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Did(t, "started ZooKeeper again")
+}
+
+// Wipe is Restart without the data.
+func Wipe(t testing.TB, s *zkdev.Server) {
+	t.Helper()
+	if err := s.Wipe(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Did(t, "started ZooKeeper again, with no znode and no session left")
+}
+
+// Pause freezes s, until the test resumes it, or else until the test's end.
+func Pause(t testing.TB, s *zkdev.Server) {
+	t.Helper()
+	t.Cleanup(s.Resume)
+	s.Pause()
+	harness.Did(t, "froze ZooKeeper: its connections stay, and nothing is answered")
+}
+
+// Resume ends a Pause.
+func Resume(t testing.TB, s *zkdev.Server) {
+	t.Helper()
+	s.Resume()
+	harness.Did(t, "let ZooKeeper go on")
 }
 
 // stopAfter stops s at the test's end.
