@@ -265,7 +265,8 @@ func TestSpec6(t *testing.T) {
 		s.registry.Remove(nodes[slices.IndexFunc(nodes, func(n zktest.Node) bool { return n.Addr() == leaves.Addr })])
 
 		answer()
-		harness.Did(t, "deleted the znode of the server on %s, and let it answer the call that it had then", leaves.Addr)
+		harness.Did(t, "deleted the znode of the server on %s, and let it answer the call that it had then",
+			leaves.Addr)
 		client.WaitAnswers(50, stays.Addr)
 		harness.Eventually(t, soon6, "no connection to "+leaves.Addr, func() (bool, string) {
 			return leaves.Open() == 0, fmt.Sprint(leaves.Open())

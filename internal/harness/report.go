@@ -89,8 +89,8 @@ func hasBuilt(t testing.TB, took time.Duration) {
 }
 
 // Did notes what the test is about to do, or has just done, to whatever the
-// program under test has to do with: a phrase for the report, in the past tense.
-// The latest one is shown as what the test did. It may be called on any
+// program under test has to do with: a phrase for the report, in the past
+// tense. The latest one is shown as what the test did. It may be called on any
 // goroutine while the test runs.
 func Did(t testing.TB, format string, args ...any) {
 	tell(t, func(s *story) {

@@ -127,7 +127,8 @@ func (r *Registry) watchers() string {
 // node if there is no root. It tries for 2 seconds.
 func (r *Registry) Nodes() ([]Node, error) {
 	nodes, err := do(r, lookLimit, r.look)
-	if seen := list(nodes); err == nil && seen != r.seen {
+	seen := list(nodes)
+	if err == nil && seen != r.seen {
 		r.seen = seen
 		harness.Saw(r.t, "under %s: %s", r.Root, seen)
 	}
