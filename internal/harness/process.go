@@ -89,6 +89,9 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 		p.cmd = exec.Command("/bin/sh", append(shell, l.args...)...)
 	}
 	p.cmd.Dir = l.cwd
+	if id := uint32(targets.user); id != 0 {
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id}}
+	}
 	mark := markOf(t)
 	p.cmd.Env = append(append(environment(), mark), env...)
 

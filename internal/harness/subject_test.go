@@ -28,6 +28,7 @@ func aim(t *testing.T, program string) {
 	before := targets
 	t.Cleanup(func() { targets = before })
 	targets.program, targets.server, targets.client, targets.again = program, "", "", ""
+	targets.in, targets.user = "", 0
 	starts.proven, starts.failed, starts.lost, starts.bomb = nil, nil, nil, ""
 	starts.slow, starts.slowness = 0, ""
 }
@@ -94,12 +95,12 @@ func TestAnotherProgram(t *testing.T) {
 	_, file, _, _ := runtime.Caller(0)
 	dir := filepath.Join(filepath.Dir(file), "testdata", "server")
 	for _, program := range []string{"testdata/server", "internal/harness/testdata/server", dir} {
-		found, err := findDir(program)
+		found, err := findProgram(program)
 		require.NoError(t, err)
 		assert.Equal(t, dir, found)
 	}
-	_, err := findDir("no/such")
-	require.ErrorContains(t, err, "there is no directory no/such in "+filepath.Dir(file)+" or in the module's root")
+	_, err := findProgram("no/such")
+	require.ErrorContains(t, err, "there is no directory or program no/such in "+filepath.Dir(file)+" or in the module's root")
 
 	bin := Build(t, "testdata/server")
 	// Its path may have a space, where the temporary directory's has.
@@ -112,6 +113,36 @@ func TestAnotherProgram(t *testing.T) {
 	again := s.Restart(t)
 	assert.Equal(t, "pong 2", again.Call(t, "ping", 2).String())
 	assert.Equal(t, []int{again.PID}, again.Owners(t, again.Dial(t)), "the shell has become the program")
+}
+
+func TestAProgramThatHasBeenBuilt(t *testing.T) {
+	bin := Build(t, "testdata/server")
+	found, err := findProgram(bin)
+	require.NoError(t, err)
+	aim(t, found)
+	assert.Equal(t, "pong 1", little.Serve(t, Options{}).Call(t, "ping", 1).String())
+}
+
+func TestWhereACommandRunsAndAsWhom(t *testing.T) {
+	aim(t, "pwd -P # {host} {port}")
+	targets.in = t.TempDir()
+	p := ServerProgram{}.Start(t, Options{}, "127.0.0.1", "0")
+	p.Wait(10 * time.Second)
+	where, err := filepath.EvalSymlinks(targets.in)
+	require.NoError(t, err)
+	Eventually(t, 10*time.Second, "the directory", func() (bool, string) {
+		return p.Stdout() == where+"\n", p.Stdout()
+	})
+
+	if os.Getuid() != 0 {
+		return
+	}
+	aim(t, "echo $(id -u) $(id -g) $(id -G) # {host} {port}")
+	targets.in, targets.user = "/", 60123
+	p = ServerProgram{}.Start(t, Options{}, "127.0.0.1", "0")
+	Eventually(t, 10*time.Second, "the user and the groups", func() (bool, string) {
+		return p.Stdout() == "60123 60123 60123\n", p.Stdout()
+	})
 }
 
 func TestCommandsThatCanNotBe(t *testing.T) {

@@ -20,10 +20,12 @@ import (
 // use this package, too.
 var targets struct {
 	program, server, client string // as given; "" is the step's own
-	again                   string
+	again, in               string
+	user                    int // 0: the test's own
 }
 
 const targetUsage = "a `DIR` with a Go program, relative to the package or to the module's root, " +
+	"such a program that has been built, " +
 	"or a command such as 'python3 server.py {host} {port} {workers}'"
 
 // parseFlags adds our flags to those of package testing and parses all of
@@ -36,6 +38,9 @@ func parseFlags() error {
 		"the same for the client alone, such as 'python3 client.py {zk} {root} {n} {interval}'")
 	flag.StringVar(&targets.again, "again", "",
 		"what a report names as the command that tries a milestone again, without the milestone's number")
+	flag.StringVar(&targets.in, "in", "", "the `DIR` in which a command is run, instead of the module's root")
+	flag.IntVar(&targets.user, "user", 0,
+		"the number of the user, and of the group, as whom programs run: only root can ask for that")
 	flag.Parse()
 
 	if targets.program == "" && targets.server == "" && targets.client == "" {
@@ -46,11 +51,11 @@ func parseFlags() error {
 		if *target == "" || isCommand(*target) {
 			continue
 		}
-		dir, err := findDir(*target)
+		path, err := findProgram(*target)
 		if err != nil {
 			return err
 		}
-		*target = dir
+		*target = path
 	}
 
 	if flag.Lookup("test.run").Value.String() == "" {
@@ -59,12 +64,13 @@ func parseFlags() error {
 	return nil
 }
 
-// isCommand tells a command from a directory: it has placeholders.
+// isCommand tells a command from a path: it has placeholders.
 func isCommand(target string) bool { return strings.Contains(target, "{") }
 
-// findDir finds a directory relative to the working directory, which is the
-// package's, or to the module's root, where people type commands.
-func findDir(name string) (string, error) {
+// findProgram finds a directory, or a program, relative to the working
+// directory, which is the package's, or to the module's root, where people type
+// commands.
+func findProgram(name string) (string, error) {
 	tried := []string{name}
 	if !filepath.IsAbs(name) {
 		root, err := carry.FindRoot()
@@ -74,14 +80,15 @@ func findDir(name string) (string, error) {
 		tried = append(tried, filepath.Join(root, name))
 	}
 
-	for _, dir := range tried {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
-			return filepath.Abs(dir)
+	for _, path := range tried {
+		info, err := os.Stat(path)
+		if err == nil && (info.IsDir() || info.Mode()&0o111 != 0) {
+			return filepath.Abs(path)
 		}
 	}
 
 	here, _ := os.Getwd()
-	return "", fmt.Errorf("there is no directory %s in %s or in the module's root; "+
+	return "", fmt.Errorf("there is no directory or program %s in %s or in the module's root; "+
 		"a command must have placeholders such as {port}", name, here)
 }
 
@@ -142,21 +149,24 @@ func (r role) template() string {
 }
 
 // find returns the role's program. Of a command, values fill the placeholders;
-// required are those that it must have. Of a directory the program is built
-// and gets args.
+// required are those that it must have. Of a directory the program is built,
+// unless it is one that has been built already, and gets args.
 func (r role) find(args []string, values map[string]string, required []string) (*launch, error) {
 	if command := r.template(); command != "" {
 		filled, err := fill(command, values, required)
 		if err != nil {
 			return nil, fmt.Errorf("-%s: %w", r.flagName(), err)
 		}
-		root, err := carry.FindRoot()
+		cwd := targets.in
+		if cwd == "" {
+			cwd, err = carry.FindRoot()
+		}
 		if err != nil {
 			return nil, err
 		}
 		// The shell knows how to split words. It becomes the program, so that
 		// signals reach that.
-		return &launch{bin: "/bin/sh", args: []string{"-c", "exec " + filled}, cwd: root}, nil
+		return &launch{bin: "/bin/sh", args: []string{"-c", "exec " + filled}, cwd: cwd}, nil
 	}
 
 	dir, alone := r.dir, r.alone
@@ -170,11 +180,21 @@ func (r role) find(args []string, values map[string]string, required []string) (
 		args = append([]string{r.word}, args...)
 	}
 
-	bin, err := buildOnce(dir)
+	bin, err := builtFrom(dir)
 	if err != nil {
 		return nil, err
 	}
 	return &launch{bin: bin, args: args}, nil
+}
+
+// builtFrom returns the program of a directory, or the path itself if a program
+// is there.
+func builtFrom(path string) (bin string, err error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() {
+		return path, nil
+	}
+	return buildOnce(path)
 }
 
 // flagName is the flag that named the program.
