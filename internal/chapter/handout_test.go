@@ -169,7 +169,7 @@ func TestHandoutsOfTheWorkbook(t *testing.T) {
 			}
 			handout, _ := open(t, out, carry.Workbook())
 			require.Len(t, handout.chapters, c.Number)
-			_, err = handout.milestones(c)
+			_, err = handout.Milestones(c)
 			assert.NoError(t, err)
 
 			problems, err := handout.tree.Check()

@@ -32,13 +32,13 @@ func TestMilestones(t *testing.T) {
 	write(t, root, small)
 	write(t, root, map[string]string{"step2-b/spec2_test.go": spec2, "step3-c/spec3_test.go": "package"})
 	b, _ := open(t, root, smallRules)
-	got, err := b.milestones(b.chapters[1])
+	got, err := b.Milestones(b.chapters[1])
 	require.NoError(t, err)
-	assert.Equal(t, []milestone{{"2.1", `the first, "quoted"`}, {"2.2", "the second, raw"}, {"2.10", "the last"}}, got)
+	assert.Equal(t, []Milestone{{"2.1", `the first, "quoted"`}, {"2.2", "the second, raw"}, {"2.10", "the last"}}, got)
 
-	_, err = b.milestones(b.chapters[0])
+	_, err = b.Milestones(b.chapters[0])
 	assert.ErrorContains(t, err, "no milestone in step1-a/spec1_test.go")
-	_, err = b.milestones(b.chapters[2])
+	_, err = b.Milestones(b.chapters[2])
 	assert.ErrorContains(t, err, "look for the milestones of chapter 3")
 }
 
@@ -51,7 +51,7 @@ func TestOnly(t *testing.T) {
 	c, m, err := b.only(b.chapters[2], "2.10") // an earlier chapter's
 	require.NoError(t, err)
 	assert.Equal(t, "step2-b", c.Dir)
-	assert.Equal(t, "the last", m.sentence)
+	assert.Equal(t, "the last", m.Sentence)
 
 	for only, want := range map[string]string{
 		"2.3": "there is no milestone ONLY=2.3: chapter 2 has 2.1 to 2.10",
@@ -70,11 +70,11 @@ func TestOnly(t *testing.T) {
 func TestMilestonesOfTheWorkbook(t *testing.T) {
 	b, _ := workbook(t)
 	for _, c := range b.chapters {
-		all, err := b.milestones(c)
+		all, err := b.Milestones(c)
 		require.NoError(t, err)
 		assert.Greater(t, len(all), 5, c.Dir)
 		for i, m := range all {
-			assert.Equal(t, fmt.Sprintf("%d.%d", c.Number, i+1), m.number)
+			assert.Equal(t, fmt.Sprintf("%d.%d", c.Number, i+1), m.Number)
 		}
 	}
 }

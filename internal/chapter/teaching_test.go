@@ -42,7 +42,7 @@ func TestTeachingTable(t *testing.T) {
 		isAboutRight(t, lines["written"], rows[i][3], "%s: lines to write", c.Dir)
 		isAboutRight(t, lines["given"], rows[i][4], "%s: lines given", c.Dir)
 
-		milestones, err := b.milestones(c)
+		milestones, err := b.Milestones(c)
 		require.NoError(t, err)
 		want := []string{fmt.Sprint(c.Number), rows[i][2], rows[i][3], rows[i][4], fmt.Sprint(len(milestones))}
 

@@ -39,13 +39,13 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 		return false, nil
 	}
 
-	target, milestones := c, []milestone(nil)
+	target, milestones := c, []Milestone(nil)
 	if how.Only == "" {
-		milestones, err = b.milestones(c)
+		milestones, err = b.Milestones(c)
 	} else {
-		var only milestone
+		var only Milestone
 		target, only, err = b.only(c, how.Only)
-		milestones = []milestone{only}
+		milestones = []Milestone{only}
 	}
 	if err != nil {
 		return false, err
@@ -73,7 +73,7 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 		if earlier.Number == c.Number {
 			break
 		}
-		milestones, err := b.milestones(earlier)
+		milestones, err := b.Milestones(earlier)
 		if err != nil {
 			return false, err
 		}
@@ -113,7 +113,7 @@ type trial struct {
 
 // run runs the milestones of one specification, prints one line as they end,
 // and the report of the first that is red.
-func (t *trial) run(ctx context.Context, chapter int, milestones []milestone) (green bool, err error) {
+func (t *trial) run(ctx context.Context, chapter int, milestones []Milestone) (green bool, err error) {
 	one, stop := context.WithCancel(ctx)
 	defer stop()
 	run := fmt.Sprintf("^TestSpec%d$", chapter)
@@ -164,8 +164,8 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []milestone) (g
 
 	t.end("✓", milestones)
 	for _, m := range milestones { // green must mean all of it
-		if !t.tried[m.number] {
-			return false, fmt.Errorf("milestone %s was not run by go %s", m.number, strings.Join(args, " "))
+		if !t.tried[m.Number] {
+			return false, fmt.Errorf("milestone %s was not run by go %s", m.Number, strings.Join(args, " "))
 		}
 	}
 	return true, nil
@@ -188,7 +188,7 @@ func (t *trial) show(test, action string) {
 }
 
 // end ends the line.
-func (t *trial) end(sign string, milestones []milestone) {
+func (t *trial) end(sign string, milestones []Milestone) {
 	if t.brief {
 		t.b.say(" %s", sign)
 	}
@@ -199,16 +199,16 @@ func (t *trial) end(sign string, milestones []milestone) {
 }
 
 // report returns what there is to say about a failure.
-func (t *trial) report(s *stream, complaint string, milestones []milestone) string {
+func (t *trial) report(s *stream, complaint string, milestones []Milestone) string {
 	text, ok := s.report(t.how.Full)
 	if ok {
 		return text
 	}
 	text = strings.TrimSpace(text + "\n" + complaint)
 	for _, m := range milestones {
-		if m.number == numberOf(s.failed) { // it failed in words of its own
-			again := fmt.Sprintf("%-9s %s%s", "again", t.again(), m.number)
-			text = mark + m.number + " " + m.sentence + "\n  " + strings.ReplaceAll(text+"\n"+again, "\n", "\n  ")
+		if m.Number == numberOf(s.failed) { // it failed in words of its own
+			again := fmt.Sprintf("%-9s %s%s", "again", t.again(), m.Number)
+			text = mark + m.Number + " " + m.Sentence + "\n  " + strings.ReplaceAll(text+"\n"+again, "\n", "\n  ")
 		}
 	}
 	return text
