@@ -100,7 +100,8 @@ func TestAnotherProgram(t *testing.T) {
 		assert.Equal(t, dir, found)
 	}
 	_, err := findProgram("no/such")
-	require.ErrorContains(t, err, "there is no directory or program no/such in "+filepath.Dir(file)+" or in the module's root")
+	require.ErrorContains(t, err,
+		"there is no directory or program no/such in "+filepath.Dir(file)+" or in the module's root")
 
 	bin := Build(t, "testdata/server")
 	// Its path may have a space, where the temporary directory's has.
