@@ -67,6 +67,16 @@ func TestSpec5(t *testing.T) {
 		return port
 	}
 
+	// registered starts a server and returns it, and its node, when it is
+	// registered.
+	registered := func(t *testing.T, registry *zktest.Registry, o harness.Options) (*harness.Server, zktest.Node) {
+		t.Helper()
+		s := theServer.Serve(t, o)
+		var node zktest.Node
+		harness.Given(t, func() { node = registry.WaitOne(soon, s.Addr) })
+		return s, node
+	}
+
 	// stop ends the server with SIGTERM and expects a clean end.
 	stop := func(t *testing.T, p *harness.Program, within time.Duration) {
 		t.Helper()
@@ -217,8 +227,7 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "each worker registers: only the master may")
 		registry, o := begin(t)
 		o.Workers = 4
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 		workers := s.WaitServing(t, 4)
 		s.SignalEach(syscall.SIGKILL, workers[:2]...)
 		s.WaitWorkers(t, soon, 4, workers[:2]...)
@@ -260,8 +269,7 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		gate := zktest.NewGate(t, zookeeper)
 		o.ZK = gate.Addr()
-		s := theServer.Serve(t, o)
-		registry.WaitOne(soon, s.Addr)
+		s, _ := registered(t, registry, o)
 
 		gate.Partition(netproxy.ToClient) // the server doesn't hear yet that its node is gone
 		s.Signal(syscall.SIGTERM)
@@ -294,8 +302,7 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		gate := zktest.NewGate(t, zookeeper)
 		o.ZK = gate.Addr()
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 
 		for range 3 {
 			must(t, gate.Expire())
@@ -348,8 +355,7 @@ func TestSpec5(t *testing.T) {
 		// Longer than ZooKeeper is down, and than a handshake may hang with one
 		// that only starts.
 		o.Session = 15 * time.Second
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 
 		for range 2 { // the second time shows what came of the first
 			zktest.Kill(t, zookeeper)
@@ -369,8 +375,7 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "a ZooKeeper that lost its data turns the old session away without a word: make a new one "+
 			`→ step5 README, "A session can end"`)
 		registry, o := begin(t)
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 		zktest.Wipe(t, zookeeper)
 		registry.WaitOne(2*soon, s.Addr, node)
 	})
@@ -393,8 +398,7 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "closing the session waits for an answer that does not come "+
 			`→ step5 README, "Every wait is bounded"`)
 		registry, o := begin(t)
-		s := theServer.Serve(t, o)
-		registry.WaitOne(soon, s.Addr)
+		s, _ := registered(t, registry, o)
 		zktest.Pause(t, zookeeper)
 		stop(t, s.Program, 5*time.Second)
 		zktest.Resume(t, zookeeper)
@@ -408,8 +412,7 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		gate := zktest.NewGate(t, zookeeper)
 		o.ZK = gate.Addr()
-		s := theServer.Serve(t, o)
-		registry.WaitOne(soon, s.Addr)
+		s, _ := registered(t, registry, o)
 		gate.Partition(netproxy.Both)
 		stop(t, s.Program, 5*time.Second)
 		registry.WaitNone(expired)
@@ -420,8 +423,7 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "the znode is not ephemeral, or the workers hold the session or the port")
 		t.Parallel()
 		registry, o := begin(t)
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 		s.Signal(syscall.SIGKILL)
 		s.Wait(soon)
 		registry.Want(node)
@@ -451,8 +453,7 @@ func TestSpec5(t *testing.T) {
 			`→ step5 README, "Only while a worker serves"`)
 		t.Parallel()
 		registry, o := begin(t)
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 		registry.Wait(2*soon, "no node while every worker is killed at once,", func(nodes []zktest.Node) bool {
 			s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
 			return len(nodes) == 0
@@ -466,8 +467,7 @@ func TestSpec5(t *testing.T) {
 			`→ step5 README, "A session can end"`)
 		t.Parallel()
 		registry, o := begin(t)
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 		s.Freeze(s.PID)
 		registry.WaitNone(expired)
 		answers(t, s.Addr)
@@ -482,8 +482,7 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		gate := zktest.NewGate(t, zookeeper)
 		o.ZK = gate.Addr()
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 
 		gate.Partition(netproxy.Both)
 		registry.WaitNone(expired)
@@ -497,8 +496,7 @@ func TestSpec5(t *testing.T) {
 			`→ step5 README, "Look after your znode"`)
 		t.Parallel()
 		registry, o := begin(t)
-		s := theServer.Serve(t, o)
-		node := registry.WaitOne(soon, s.Addr)
+		s, node := registered(t, registry, o)
 
 		for range 2 { // the second time shows what came of the first
 			registry.Remove(node)

@@ -11,7 +11,7 @@ import (
 // How many lines a report shows of a text that has more. What explains an end
 // may be said first, as in Go and Node, or last, as in Python.
 const (
-	excerptFirst = 6
+	excerptFirst = 5
 	excerptLast  = 3
 	excerptLine  = 300 // bytes of a line
 )

@@ -19,8 +19,8 @@ func TestExcerpt(t *testing.T) {
 	}
 
 	log := mustFail(t, func(t testing.TB) { Check(t, false, "none", "%s", strings.Join(lines, "\n")) })
-	want := `line 5
-            … (1091 lines more; -v shows more of them)
+	want := `line 4
+            … (1092 lines more; -v shows more of them)
             line 1097
             line 1098
             line 1099
@@ -32,7 +32,7 @@ func TestExcerpt(t *testing.T) {
 
 	targets.again = "make try STEP=4 ONLY="
 	assert.Equal(t, tracing(), whereMore() != "; V=1 shows more of them")
-	ten := strings.Join(lines[:10], "\n")
-	assert.Equal(t, ten, excerpt(ten), "a note would take as much")
+	nine := strings.Join(lines[:9], "\n")
+	assert.Equal(t, nine, excerpt(nine), "a note would take as much")
 	assert.Equal(t, strings.Repeat("x", 300)+"… (1000 bytes)", excerpt(strings.Repeat("x", 1000)))
 }
