@@ -99,7 +99,7 @@ test: ## run all tests but those of the next targets (installs ZooKeeper when it
 	$(GOTEST) $$race $(OTHERS) $$(go list ./... | grep -Ev '$(JVM)|internal/carry$$'); \
 	test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $(OTHERS) $$(go list ./... | grep -E '$(JVM)'); \
 	if test -d tools; then (cd tools; \
-		$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|/broken$$'); \
+		$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|/(broken|right)$$'); \
 		test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $$(go list ./... | grep -E '$(JVM)')); fi; \
 	if test -d exercise-etcd; then (cd exercise-etcd; $(GOTEST) $$race -p 1 $(OTHERS) ./...); fi; \
 	test -n "$$zookeeper" || { echo 'not tested, for want of ZooKeeper (see above): chapters 5 and 6, final, and what stands on them' >&2; exit 1; }
@@ -164,6 +164,11 @@ handout: whole chapter ## for teachers: write the repository of a class for chap
 .PHONY: prove
 prove: whole install ## ask the specifications of programs that are wrong in one way each
 	@cd tools; $(GOTEST) ./broken
+
+.PHONY: right
+right: whole install ## ask them of programs that are right, and written in other ways than ours
+	@command -v python3 >/dev/null || echo 'not asked, for want of python3: the server in Python'
+	@cd tools; $(GOTEST) ./right
 
 .PHONY: check
 check: whole ## formatting, vet, staticcheck, how the code looks, and builds for the other systems

@@ -230,7 +230,7 @@ func TestSpec3(t *testing.T) {
 
 	t.Run("3.9 master killed with SIGKILL: a busy worker still answers, and then ends", func(t *testing.T) {
 		harness.Usually(t, `the worker ends at once, instead of when it has answered → step3 README, "The lifeline"`)
-		grace := theServer.Settle("grace", 20*time.Second, 5*time.Second)
+		grace := theServer.Settle("grace", 20*time.Second)
 		s := theServer.Serve(t, harness.Options{Workers: 2, Grace: grace})
 		s.WaitServing(t, 2)
 		workers := s.Workers(t)

@@ -26,7 +26,7 @@ import (
 
 func TestSpec5(t *testing.T) {
 	const soon = 10 * time.Second // for what happens at once, on a busy machine
-	session := theServer.Settle("session", time.Second, 6*time.Second)
+	session := theServer.Settle("session", time.Second)
 	expired := session + 4*time.Second // by then ZooKeeper has ended a session that it has not heard of
 	zookeeper := zktest.Start(t)
 	var roots atomic.Int64
@@ -212,6 +212,7 @@ func TestSpec5(t *testing.T) {
 
 	t.Run("5.6 an address that nobody can call is refused unless another one is advertised", func(t *testing.T) {
 		harness.Usually(t, "0.0.0.0 and :: mean every address of this machine, and to a client its own")
+		theServer.Needs(t, "advertise")
 		registry, o := begin(t)
 		for _, host := range []string{"0.0.0.0", "::"} {
 			p := run(t, o, host)

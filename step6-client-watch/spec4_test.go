@@ -29,7 +29,7 @@ func TestSpec4(t *testing.T) {
 
 	// A call in progress is to be finished, however slow the machine, before
 	// the grace period is over.
-	grace := theServer.Settle("grace", 20*time.Second, 5*time.Second)
+	grace := theServer.Settle("grace", 20*time.Second)
 	most := grace - 2*time.Second
 
 	// begin returns a connection with calls that take a while.
@@ -157,9 +157,15 @@ func TestSpec4(t *testing.T) {
 		s := start(t, 2, grace)
 		c := s.Dial(t)
 		more := strings.Repeat("more", 250) // short ones would come faster than a busy machine takes them
+		told := make(chan struct{})
 		go func() {
 			frames := slices.Repeat(harness.Frame(harness.Request("ping", more)), 100)
 			for c.TrySend(frames) == nil {
+				select {
+				case <-told: // on and on, but not more than a server discards before it closes
+					time.Sleep(10 * time.Millisecond)
+				default:
+				}
 			}
 		}()
 
@@ -168,6 +174,7 @@ func TestSpec4(t *testing.T) {
 		}
 
 		begin := time.Now()
+		close(told)
 		s.Signal(syscall.SIGTERM)
 		_, err := c.TryReply()
 		for err == nil {
@@ -274,7 +281,7 @@ func TestSpec4(t *testing.T) {
 			"and until then its listener must not keep callers waiting "+
 			`→ step4 README, "The order of a stop"`)
 		t.Parallel() // it mostly waits, as do those below
-		grace := theServer.Settle("grace", 1500*time.Millisecond, 5*time.Second)
+		grace := theServer.Settle("grace", 1500*time.Millisecond)
 		s := start(t, 2, grace)
 		s.Freeze(s.Workers(t)[0])
 
@@ -294,7 +301,7 @@ func TestSpec4(t *testing.T) {
 	t.Run("4.14 clients with half a request, or that never read, get the grace period and no more", func(t *testing.T) {
 		harness.Usually(t, `a drain that waits for its clients has no bound → step4 README, "The order of a stop"`)
 		t.Parallel()
-		grace := theServer.Settle("grace", time.Second, 5*time.Second)
+		grace := theServer.Settle("grace", time.Second)
 		s := start(t, 2, grace)
 		half, deaf := s.Dial(t), harness.DialSmall(t, s.Addr)
 		half.Send([]byte{30, 0, 0, 0, '{'})

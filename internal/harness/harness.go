@@ -19,6 +19,13 @@ import (
 // are.
 const workerMarker = "RPC_WORKER"
 
+// What a program has by itself when nobody tells it: PROTOCOL.md's values.
+const (
+	DefaultGrace   = 5 * time.Second // of a server's stop
+	DefaultSession = 6 * time.Second // with ZooKeeper
+	DefaultTimeout = 5 * time.Second // of a client's call
+)
+
 // What options are by default.
 const (
 	defaultWorkers = 2
@@ -86,7 +93,7 @@ func (o Options) placeholders() map[string]string {
 	o = o.withDefaults()
 	return map[string]string{
 		"workers": strconv.Itoa(o.Workers), "zk": o.ZK, "root": cmp.Or(o.Root, "/demo"), "advertise": o.Advertise,
-		"grace": seconds(cmp.Or(o.Grace, 5*time.Second)), "session": seconds(cmp.Or(o.Session, 6*time.Second)),
+		"grace": seconds(cmp.Or(o.Grace, DefaultGrace)), "session": seconds(cmp.Or(o.Session, DefaultSession)),
 	}
 }
 

@@ -5,6 +5,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -104,13 +105,13 @@ func (p ServerProgram) kind(o Options) string {
 	return strings.Join(flags, " ")
 }
 
-// Settle returns want if the program can be told its value of a duration
-// option, and otherwise the value that it has by itself, the protocol's.
-func (p ServerProgram) Settle(option string, want, otherwise time.Duration) time.Duration {
+// Settle returns want if the program can be told its value of an option,
+// "grace" or "session", and otherwise the value that it must have by itself.
+func (p ServerProgram) Settle(option string, want time.Duration) time.Duration {
 	if p.role().can(option) && (p.role().template() != "" || slices.Contains(p.Flags, option)) {
 		return want
 	}
-	return otherwise
+	return map[string]time.Duration{"grace": DefaultGrace, "session": DefaultSession}[option]
 }
 
 // Needs skips a milestone about an option that the command under test leaves
@@ -168,7 +169,7 @@ func (p ClientProgram) Start(t testing.TB, o ClientOptions) *Client {
 
 	values := map[string]string{
 		"zk": o.ZK, "root": o.Root, "session": seconds(o.Session), "n": strconv.Itoa(o.Rounds),
-		"interval": seconds(o.Interval), "wait": seconds(o.Wait), "timeout": seconds(o.Timeout),
+		"interval": seconds(o.Interval), "wait": seconds(o.Wait), "timeout": seconds(cmp.Or(o.Timeout, DefaultTimeout)),
 	}
 	args := []string{"-zk", o.ZK, "-root", o.Root, "-session", o.Session.String(),
 		"-n", strconv.Itoa(o.Rounds), "-interval", o.Interval.String(), "-wait", o.Wait.String()}

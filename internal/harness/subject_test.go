@@ -240,11 +240,11 @@ func TestServerOnAnotherPort(t *testing.T) {
 func TestOptionsThatACommandLeavesNoPlaceFor(t *testing.T) {
 	p := ServerProgram{Flags: []string{"grace"}}
 	aim(t, "")
-	assert.Equal(t, time.Second, p.Settle("grace", time.Second, 5*time.Second))
-	assert.Equal(t, 5*time.Second, p.Settle("session", time.Second, 5*time.Second))
+	assert.Equal(t, time.Second, p.Settle("grace", time.Second))
+	assert.Equal(t, DefaultSession, p.Settle("session", time.Second))
 	aim(t, "server {host} {port} {session}")
-	assert.Equal(t, 5*time.Second, p.Settle("grace", time.Second, 5*time.Second))
-	assert.Equal(t, time.Second, p.Settle("session", time.Second, 5*time.Second))
+	assert.Equal(t, DefaultGrace, p.Settle("grace", time.Second))
+	assert.Equal(t, time.Second, p.Settle("session", time.Second))
 	t.Run("needs", func(t *testing.T) {
 		p.Needs(t, "session")
 		defer func() { assert.True(t, t.Skipped()) }()
