@@ -436,7 +436,7 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "the node of the server that was killed, with the same data, was taken for one's own: "+
 			"it goes with that server's session, so look at who owns it "+
 			`→ step5 README, "A session can end"`)
-		o.Session = theServer.Settle("session", 20*time.Second, 6*time.Second)
+		o.Session = theServer.Settle("session", 20*time.Second)
 		s = theServer.Serve(t, o)
 		nodes := registry.Wait(soon, "a node of "+s.Addr, func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 		old := nodes[slices.IndexFunc(nodes, func(n zktest.Node) bool { return n.Addr() == s.Addr })]
