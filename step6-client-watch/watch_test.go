@@ -309,30 +309,39 @@ func TestWatch(t *testing.T) {
 		w.wait(false, "h:1", "h:2")
 	})
 
-	// A ZooKeeper, or something on the way to it, that opens sessions and
-	// answers nothing. Each session that is won or lost is news.
 	t.Run("what fails is tried again after a pause, whatever the session does", func(t *testing.T) {
-		t.Parallel()
-		w := newLookout(t, zookeeper, "/failing")
-		proxy := netproxy.StartT(t, zookeeper.Addr())
-		var lists atomic.Int64
-		var cut func()
-		cut = func() {
-			lists.Add(1)
-			proxy.OnRequest(w.root, cut)
-			proxy.Reset()
-		}
-		proxy.OnRequest(w.root, cut)
-		z := w.watch(proxy.Addr(), session)
-		harness.Eventually(t, 10*time.Second, "a list that fails", func() (bool, string) {
-			return lists.Load() > 0, fmt.Sprint(z.Err())
+		session, err := NewSession(zookeeper.Addr(), session)
+		require.NoError(t, err)
+		harness.Eventually(t, 10*time.Second, "a session", func() (bool, string) {
+			return session.Conn() != nil, "none"
 		})
 
-		before := lists.Load()
-		time.Sleep(2500 * time.Millisecond) // the length of what is counted
-		asked := lists.Load() - before
-		assert.Positive(t, asked)
-		assert.LessOrEqual(t, asked, int64(26), "a pause of at least 0.1 s before each")
+		var looks atomic.Int64
+		session.Prepare = func(*zk.Conn) error {
+			looks.Add(1)
+			return errors.New("not today")
+		}
+
+		var done sync.WaitGroup
+		defer done.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done.Go(func() { NewZKDiscovery(session, "/failing").Watch(ctx, func(Snapshot) {}) })
+		done.Go(func() {
+			for ctx.Err() == nil {
+				select {
+				case session.changed <- struct{}{}: // there is always news
+				case <-ctx.Done():
+				}
+			}
+		})
+
+		harness.Eventually(t, 10*time.Second, "three looks", func() (bool, string) {
+			return looks.Load() >= 3, fmt.Sprint(looks.Load())
+		})
+		before := looks.Load()
+		time.Sleep(time.Second) // the length of what is counted
+		assert.LessOrEqual(t, looks.Load()-before, int64(11), "a pause of at least 0.1 s before each")
 	})
 
 	t.Run("says why there is no set yet", func(t *testing.T) {

@@ -43,6 +43,16 @@ var discovery = []Program{
 		Why:   "in the other milestones a worker is always there",
 	},
 	{
+		Name:    "never-withdrawn",
+		Mistake: "stays registered for as long as its master lives, with no worker left to answer",
+		Step:    "step5-discovery", Spec: 5,
+		Edits: []Edit{{"main.go", `OnServing: registrar.SetServing,
+`, `OnServing: func(bool) { registrar.SetServing(true) },
+`}},
+		Quick: []string{"5.2", "5.7", "5.19"},
+		Why:   "in the other milestones a worker is always there",
+	},
+	{
 		Name:    "predecessor-adopted",
 		Mistake: "takes a node with its own data for its own, which the server before it has left",
 		Step:    "step5-discovery", Spec: 5,

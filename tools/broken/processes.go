@@ -173,6 +173,16 @@ var processes = []Program{
 		Why:   "in no other milestone does a worker die at an old age",
 	},
 	{
+		Name:    "backoff-reset-when-ready",
+		Mistake: "forgets the deaths before a worker as soon as that is ready, and not when it has lived for a while",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `		slot.ready, s.proven = true, true
+`, `		slot.ready, s.proven, slot.failures = true, true, 0
+`}},
+		Quick: []string{"4.1", "4.15"},
+		Why:   "in no other milestone do workers die again and again",
+	},
+	{
 		Name:    "queue-dropped",
 		Mistake: "closes the listening socket at a stop, with those in its queue who have connected and asked",
 		Step:    "step4-signals", Spec: 4,

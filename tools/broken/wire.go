@@ -135,6 +135,37 @@ var wire = []Program{
 		},
 	},
 	{
+		Name:    "characters-counted",
+		Mistake: "writes the number of characters in front of a body, instead of the number of bytes",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{
+			{"frame.go", `AppendUint32(dst, uint32(len(body)))`, `AppendUint32(dst, uint32(utf8.RuneCount(body)))`},
+			{"frame.go", `	"encoding/binary"
+`, `	"encoding/binary"
+	"unicode/utf8"
+`},
+		},
+	},
+	{
+		Name:    "pi-from-the-end",
+		Mistake: "adds up the terms of pi from the smallest to the largest, which is more exact, and gives other bits",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"service.go", `		odd := float64(2*i + 1)
+`, `		odd := float64(2*(n-i) + 1)
+`}},
+	},
+	{
+		Name:    "goroutine-per-request",
+		Mistake: "answers each request in a goroutine of its own, so that a reply overtakes the one before it",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"main.go", `			out = AppendReply(out, answer(body))
+`, `			go func() { _, _ = conn.Write(AppendReply(nil, answer(body))) }()
+`}},
+		Sometimes: []string{"1.7", "1.9", "1.11", "1.12", "1.14", "1.15", "1.16"},
+		Varies:    []string{"expected", "got"},
+		By:        "which of several goroutines runs first",
+	},
+	{
 		Name:    "in-before-params",
 		Mistake: "looks for \"params\" behind \"in\" only, although the members of an object have no order",
 		Step:    "step1-framing", Spec: 1,
