@@ -5,8 +5,10 @@ package harness
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,7 +47,7 @@ func (e End) String() string {
 // Ends returns the ends of pipes and the sockets that the server's processes
 // hold: not the listening socket, which is theirs to share, nor what this test
 // process gave them, nor what the master has as standard input, output and
-// error. It needs /proc: without, it skips the test.
+// error. They come by process, and by descriptor. It needs /proc: without, it skips the test.
 func (s *Server) Ends(t testing.TB) []End {
 	t.Helper()
 	shared := s.listeners(t)
@@ -60,7 +62,9 @@ func (s *Server) Ends(t testing.TB) []End {
 
 	var ends []End
 	for _, pid := range s.Processes(t) {
-		for fd, target := range Descriptors(t, pid) {
+		held := Descriptors(t, pid)
+		for _, fd := range slices.Sorted(maps.Keys(held)) {
+			target := held[fd]
 			isEnd := strings.HasPrefix(target, "pipe:") || strings.HasPrefix(target, "socket:")
 			if !isEnd || shared[target] {
 				continue
