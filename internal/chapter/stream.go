@@ -17,6 +17,7 @@ import (
 type stream struct {
 	printed map[string]*strings.Builder // by test, "" for the package as a whole
 	begun   []string                    // milestones
+	running string                      // the milestone that is, or was when the tests died
 	failed  string                      // the test that failed first
 	red     bool                        // there is one
 }
@@ -29,7 +30,7 @@ type event struct {
 }
 
 // follow reads events until there are no more. It calls tell when a test, or
-// the package, begins or ends: the action is "run", "pass", "fail" or "skip".
+// the package, begins or ends: the action is "run", "cont", "pass", "fail" or "skip".
 // What is inside a milestone counts as part of it.
 func (s *stream) follow(from io.Reader, tell func(test, action string)) error {
 	s.printed = map[string]*strings.Builder{}
@@ -62,15 +63,33 @@ func (s *stream) take(line string, tell func(test, action string)) {
 			s.printed[test] = &strings.Builder{}
 		}
 		s.printed[test].WriteString(e.Output)
-	case "run", "pass", "fail", "skip":
+	case "run", "cont", "pass", "fail", "skip":
 		if test != e.Test {
 			return
 		}
-		if e.Action == "fail" && !s.red {
-			s.red, s.failed = true, test
+		if e.Action == "fail" && test == "" && s.running != "" {
+			s.note(s.running, "fail", tell) // the test process died in the middle of it
 		}
-		tell(test, e.Action)
+		s.note(test, e.Action, tell)
 	}
+}
+
+// note takes down that a test, or the package, has begun or ended.
+func (s *stream) note(test, action string, tell func(test, action string)) {
+	switch {
+	case action == "run" || action == "cont":
+		s.running = ""
+		if strings.Contains(test, "/") {
+			s.running = test
+		}
+	case test == s.running:
+		s.running = ""
+	}
+
+	if action == "fail" && !s.red {
+		s.red, s.failed = true, test
+	}
+	tell(test, action)
 }
 
 // outer returns the milestone that a test is, or is inside of. A slash doesn't

@@ -205,6 +205,9 @@ func (t *trial) report(s *stream, complaint string, milestones []Milestone) stri
 		return text
 	}
 	text = strings.TrimSpace(text + "\n" + complaint)
+	if strings.Contains(text, "signal: killed") {
+		text += "\nSomebody killed the tests. They are your program's parent: does it kill that?"
+	}
 	for _, m := range milestones {
 		if m.Number == numberOf(s.failed) { // it failed in words of its own
 			again := fmt.Sprintf("%-9s %s%s", "again", t.again(), m.Number)

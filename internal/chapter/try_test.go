@@ -30,6 +30,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -53,6 +54,9 @@ func can(t *testing.T, number, what string) {
 		time.Sleep(10 * time.Minute)
 	case strings.Contains(string(text), number+" panic"):
 		panic("out of order")
+	case strings.Contains(string(text), number+" kill"):
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
 	case strings.Contains(string(text), number+" skip"):
 		t.Skip()
 	case strings.Contains(string(text), number+" curse"):
@@ -216,6 +220,13 @@ func TestTryFailuresWithoutAReport(t *testing.T) {
 	assert.False(t, green)
 	const want = "1.1 ✓ 1.2 ✗ (2 of 4)\n\n✗ 1.2 two\n  trace of 1.2\n  panic: out of order"
 	assert.True(t, strings.HasPrefix(said, want), said)
+
+	said, green, err = try(t, reader(t, "1.2 kill", nil), "1", How{})
+	require.NoError(t, err)
+	assert.False(t, green)
+	assert.Equal(t, "1.1 ✓ 1.2 ✗ (2 of 4)\n\n✗ 1.2 two\n  trace of 1.2\n  signal: killed\n"+
+		"  Somebody killed the tests. They are your program's parent: does it kill that?\n"+
+		"  again     make try STEP=1 ONLY=1.2\n", said)
 
 	root := reader(t, "", map[string]string{"step1-a/b_test.go": "package main\n\nvar x int = \"\"\n"})
 	said, green, err = try(t, root, "1", How{})
