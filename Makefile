@@ -38,8 +38,8 @@ begin: chapter ## put what you start chapter STEP with into _mine, as in make be
 
 # Chapters 5 and 6 are tried with a real ZooKeeper.
 .PHONY: try
-try: chapter $(if $(filter 5 6,$(STEP)),install) ## test it, up to the first red milestone; ONLY=3.2 tests one, V=1 shows a trace
-	@bin/chapter try $(RACE) $(if $(V),-v) -only "$$ONLY" "$$STEP"
+try: chapter $(if $(filter 5 6,$(STEP)),install) ## test it, up to the first red milestone; ONLY=3.2 tests one, V=1 shows a trace, WATCH=1 repeats it
+	@bin/chapter try $(RACE) $(if $(V),-v) $(if $(filter 0,$(EARLIER)),-alone) $(if $(WATCH),-watch) -only "$$ONLY" "$$STEP"
 
 .PHONY: compare
 compare: chapter ## show what would turn it into ours

@@ -15,14 +15,15 @@ import (
 
 // How says how to try a program.
 type How struct {
-	Race bool   // with the race detector
-	Full bool   // show all that a failed milestone has seen, not just its report
-	Only string // one milestone, such as "3.2"; "" for all
+	Race  bool   // with the race detector
+	Full  bool   // show all that a failed milestone has seen, not just its report
+	Alone bool   // leave out the chapters before
+	Only  string // one milestone, such as "3.2"; "" for all
 }
 
 // Try runs the chapter's specification against the reader's program, up to the
 // first milestone that is red, and then those of the chapters before, which
-// must hold, too. It says how far the program gets, and reports whether it got
+// must hold, too, unless they are left out. It says how far the program gets, and reports whether it got
 // to the end. It blocks for as long as that takes; when ctx ends, everything
 // that was started is stopped, and the error is ctx's.
 func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, err error) {
@@ -70,7 +71,7 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 	}
 
 	for _, earlier := range b.chapters {
-		if earlier.Number == c.Number {
+		if earlier.Number == c.Number || how.Alone {
 			break
 		}
 		milestones, err := b.Milestones(earlier)
@@ -84,6 +85,9 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 	}
 
 	b.praise(c)
+	if how.Alone && c.Number > b.chapters[0].Number {
+		b.field("but", "make try STEP=%d, without EARLIER=0, asks the chapters before, too", c.Number)
+	}
 	return true, nil
 }
 

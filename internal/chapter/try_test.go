@@ -196,6 +196,22 @@ chapter 2 ✗ (3 of 4)
 `, said)
 }
 
+func TestTryWithoutTheEarlierChapters(t *testing.T) {
+	t.Parallel()
+	root := reader(t, "1.4 not", nil)
+	said, green, err := try(t, root, "2", How{Alone: true})
+	require.NoError(t, err)
+	assert.True(t, green)
+	assert.Equal(t, `2.1 ✓ 2.2 ✓ 2.4 ✓ 2.3 ✓ (4 of 4)
+
+Well done: your program does all that chapter 2 asks for.
+
+  compare    make compare STEP=2
+  then       make begin STEP=3
+  but        make try STEP=2, without EARLIER=0, asks the chapters before, too
+`, said)
+}
+
 func TestTryOne(t *testing.T) {
 	t.Parallel()
 	root := reader(t, "3.1 not 2.1 not", nil)

@@ -18,7 +18,7 @@ import (
 )
 
 const usage = `usage: chapter begin STEP
-       chapter try [-race] [-v] [-only MILESTONE] STEP
+       chapter try [-race] [-v] [-alone] [-watch] [-only MILESTONE] STEP
        chapter compare STEP
        chapter handout STEP DIR`
 
@@ -40,11 +40,14 @@ func run(args []string) (green bool, err error) {
 
 	command := args[0]
 	var how chapter.How
+	var watch bool
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what it has to say is in its error
 	if command == "try" {
 		flags.BoolVar(&how.Race, "race", false, "build with the race detector")
 		flags.BoolVar(&how.Full, "v", false, "show all that happened in a milestone that is red")
+		flags.BoolVar(&how.Alone, "alone", false, "leave out the chapters before")
+		flags.BoolVar(&watch, "watch", false, "try again whenever a file is saved")
 		flags.StringVar(&how.Only, "only", "", "try this milestone only")
 	}
 
@@ -71,6 +74,10 @@ func run(args []string) (green bool, err error) {
 	case "try":
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer stop()
+		if watch {
+			book.Watch(ctx, c, how)
+			return true, nil
+		}
 		return book.Try(ctx, c, how)
 	case "compare":
 		return true, book.Compare(c, onTerminal())
