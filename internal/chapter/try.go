@@ -23,9 +23,10 @@ type How struct {
 
 // Try runs the chapter's specification against the reader's program, up to the
 // first milestone that is red, and then those of the chapters before, which
-// must hold, too, unless they are left out. It says how far the program gets, and reports whether it got
-// to the end. It blocks for as long as that takes; when ctx ends, everything
-// that was started is stopped, and the error is ctx's.
+// must hold, too, unless they are left out. It says how far the program gets,
+// and reports whether it got to the end. It blocks for as long as that takes;
+// when ctx ends, everything that was started is stopped, and the error is
+// ctx's.
 func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, err error) {
 	if err := b.wantProgram(c); err != nil {
 		return false, err
@@ -208,6 +209,7 @@ func (t *trial) report(s *stream, complaint string, milestones []Milestone) stri
 	if ok {
 		return text
 	}
+
 	text = strings.TrimSpace(text + "\n" + complaint)
 	if strings.Contains(text, "signal: killed") {
 		text += "\nSomebody killed the tests. They are your program's parent: does it kill that?"

@@ -54,6 +54,7 @@ type fileState struct {
 func (b *Book) files() map[string]fileState {
 	states := map[string]fileState{}
 	entries, _ := os.ReadDir(b.mine) // none yet: it may come
+
 	for _, entry := range entries {
 		name := entry.Name()
 		if filepath.Ext(name) != ".go" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
