@@ -30,8 +30,8 @@ type event struct {
 }
 
 // follow reads events until there are no more. It calls tell when a test, or
-// the package, begins or ends: the action is "run", "cont", "pass", "fail" or "skip".
-// What is inside a milestone counts as part of it.
+// the package, begins, goes on or ends: the action is "run", "cont", "pass",
+// "fail" or "skip". What is inside a milestone counts as part of it.
 func (s *stream) follow(from io.Reader, tell func(test, action string)) error {
 	s.printed = map[string]*strings.Builder{}
 	lines := bufio.NewReader(from)
