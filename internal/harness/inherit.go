@@ -47,7 +47,8 @@ func (e End) String() string {
 // Ends returns the ends of pipes and the sockets that the server's processes
 // hold: not the listening socket, which is theirs to share, nor what this test
 // process gave them, nor what the master has as standard input, output and
-// error. They come by process, and by descriptor. It needs /proc: without, it skips the test.
+// error. They come by process, and by descriptor. It needs /proc: without, it
+// skips the test.
 func (s *Server) Ends(t testing.TB) []End {
 	t.Helper()
 	shared := s.listeners(t)

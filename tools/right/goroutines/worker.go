@@ -29,15 +29,15 @@ const (
 	maxLinger   = time.Minute
 	lingerBytes = 64 << 20
 
-	longTurn = 5 * time.Millisecond
+	longTurn     = 5 * time.Millisecond
+	troublePause = 100 * time.Millisecond
 )
 
 // A pool is the connections of a worker.
 type pool struct {
-	serving sync.WaitGroup
-
 	mu       sync.Mutex
 	conns    map[*conn]bool
+	left     *sync.Cond // one of them has
 	draining bool
 }
 
@@ -59,6 +59,7 @@ func work() error {
 	go hear(words)
 
 	p := &pool{conns: map[*conn]bool{}}
+	p.left = sync.NewCond(&p.mu)
 	go p.accept(ln)
 	say("r")
 
@@ -88,7 +89,7 @@ func work() error {
 
 	ended := make(chan struct{})
 	go func() {
-		p.serving.Wait()
+		p.wait()
 		close(ended)
 	}()
 	select {
@@ -128,8 +129,12 @@ func (p *pool) accept(ln *net.TCPListener) {
 		held := 0
 		for range several {
 			tcp, err := ln.AcceptTCP()
-			if err != nil {
-				return
+			if errors.Is(err, unix.EINVAL) || errors.Is(err, net.ErrClosed) {
+				return // the socket is shut down
+			}
+			if err != nil { // too many open files, perhaps: others must leave first
+				time.Sleep(troublePause)
+				break
 			}
 			held = p.take(tcp)
 		}
@@ -175,13 +180,24 @@ func (p *pool) take(tcp *net.TCPConn) int {
 		c.drain()
 	}
 
-	p.serving.Go(func() {
+	go func() {
 		c.serve()
+
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.conns, c)
-	})
+		p.left.Broadcast()
+	}()
 	return len(p.conns)
+}
+
+// wait returns when there is no connection. One may still come after that.
+func (p *pool) wait() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.conns) > 0 {
+		p.left.Wait()
+	}
 }
 
 func (p *pool) drain() {
