@@ -81,6 +81,8 @@ type progress struct {
 	idle    int // sweeps since it made a request, took some of a reply, or waited for us
 	partial int // sweeps since the request began that has not come in whole; 0: none has
 
+	unacked int // bytes of replies that the peer had yet to take at the last sweep, if some were unsent
+
 	held  int       // bytes of that request that count for MaxUnfinished
 	since time.Time // when held was last 0
 }
@@ -171,11 +173,24 @@ func (c *Conn) grow() {
 	}
 
 	c.progress.idle++
+	if len(c.out) > 0 && c.takesReplies() {
+		c.progress.idle = 0
+	}
 	if c.decoder.Missing() > 0 && len(c.out) == 0 { // with replies unsent we don't read
 		c.progress.partial++
 	} else {
 		c.progress.partial = 0
 	}
+}
+
+// takesReplies reports whether the peer has taken some of its replies since the
+// last sweep. That we could write some tells less: the kernel's buffer may hold
+// megabytes, and is not said to have room until a third of it is empty.
+func (c *Conn) takesReplies() bool {
+	before := c.progress.unacked
+	now, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
+	c.progress.unacked = now
+	return err == nil && now < before
 }
 
 // waitsForUs reports whether a request has come in whole and is not answered
