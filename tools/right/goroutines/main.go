@@ -89,6 +89,7 @@ type (
 		is  byte
 	}
 	death struct{ pid int }
+	calm  struct{}                      // a second after the last child that was ready died
 	start struct{ delay time.Duration } // it is time for another one
 )
 
@@ -99,6 +100,7 @@ type master struct {
 	stopping bool
 	children map[int]*child
 	ready    map[int]bool
+	quiet    time.Time // when the last one that was ready died
 	news     chan any
 
 	setServing func(bool)
@@ -215,6 +217,11 @@ func (m *master) learn(news any) {
 			_, _ = c.lifeline.WriteString("r")
 		}
 
+	case calm:
+		if len(m.ready) == 0 && time.Since(m.quiet) >= time.Second && !m.stopping {
+			m.setServing(false)
+		}
+
 	case death:
 		c := m.children[news.pid]
 		delete(m.children, news.pid)
@@ -224,7 +231,8 @@ func (m *master) learn(news any) {
 			return
 		}
 		if len(m.ready) == 0 {
-			m.setServing(false)
+			m.quiet = time.Now()
+			time.AfterFunc(time.Second, func() { m.news <- calm{} })
 		}
 		delay := time.Duration(0)
 		if time.Since(c.started) < time.Second {
