@@ -85,7 +85,7 @@ func TestProtocolNumbers(t *testing.T) {
 		fmt.Sprintf("after %.0f minutes* in which the client makes no request", byDefault("idle-timeout").Minutes()),
 		"has not come in whole after " + seconds(byDefault("frame-timeout")) + " s*",
 		"makes no progress for " + seconds(silence) + " s* is suspect",
-		"when there has been none for " + seconds(quietPeriod) + " s*",
+		"when there has been none for " + seconds(quietPeriod) + " s+",
 		fmt.Sprintf("goes on serving for %d ms* so that clients notice", noticeTime.Milliseconds()),
 		"from 1 to 65535",
 

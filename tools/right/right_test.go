@@ -109,6 +109,7 @@ func (p program) ask(t *testing.T, chapter int) {
 func reports(said string) string {
 	var kept []string
 	keep := false
+
 	for line := range strings.Lines(said) {
 		switch {
 		case strings.Contains(line, "✗ "):
@@ -120,6 +121,7 @@ func reports(said string) string {
 			kept = append(kept, line)
 		}
 	}
+
 	if kept == nil {
 		return said
 	}

@@ -72,7 +72,8 @@ func work() error {
 		}
 	}
 
-	if said != 'r' { // the whole server stops: what is queued is ours, too
+	_ = ln.SetDeadline(time.Unix(1, 0)) // which ends accept
+	if said != 'r' {                    // the whole server stops: what is queued is ours, too
 		p.takeQueued(ln)
 	}
 	p.drain()
@@ -129,8 +130,8 @@ func (p *pool) accept(ln *net.TCPListener) {
 		held := 0
 		for range several {
 			tcp, err := ln.AcceptTCP()
-			if errors.Is(err, unix.EINVAL) || errors.Is(err, net.ErrClosed) {
-				return // the socket is shut down
+			if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.EINVAL) {
+				return // we drain, or the socket is shut down
 			}
 			if err != nil { // too many open files, perhaps: others must leave first
 				time.Sleep(troublePause)
