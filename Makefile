@@ -45,6 +45,10 @@ try: chapter $(if $(filter 5 6,$(STEP)),install) ## test it, up to the first red
 compare: chapter ## show what would turn it into ours
 	@bin/chapter compare "$$STEP"
 
+.PHONY: progress
+progress: chapter ## show all chapters' milestones, as last tried
+	@bin/chapter progress
+
 .PHONY: zookeeper
 zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
 	@mkdir -p bin

@@ -1,7 +1,7 @@
 // Package chapter lets a reader work through a chapter: it lays out what he
 // starts from, runs the specification against his program, shows how ours
-// differs, and writes what a class gets. The make targets begin, try, compare
-// and handout are its commands.
+// differs, and writes what a class gets. The make targets begin, try, compare,
+// progress and handout are its commands.
 package chapter
 
 import (

@@ -4,6 +4,7 @@ package chapter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -112,8 +113,8 @@ type trial struct {
 	how   How
 	brief bool // show no single milestones
 
-	building *time.Timer     // says why nothing happens
-	tried    map[string]bool // milestones that have ended, by number
+	building *time.Timer       // says why nothing happens
+	tried    map[string]string // milestones that have ended, by number, and their signs
 }
 
 // run runs the milestones of one specification, prints one line as they end,
@@ -136,7 +137,7 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []Milestone) (g
 	args = append(args, "./"+t.c.Dir, "-run", run,
 		"-args", "-program", Mine, "-again", t.again())
 
-	t.tried = map[string]bool{}
+	t.tried = map[string]string{}
 	if t.brief {
 		t.b.say("chapter %d", chapter)
 	}
@@ -154,6 +155,7 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []Milestone) (g
 			}
 		})
 	}, args...)
+	err = errors.Join(err, t.b.remember(t.tried))
 
 	switch {
 	case ctx.Err() != nil:
@@ -169,7 +171,7 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []Milestone) (g
 
 	t.end("✓", milestones)
 	for _, m := range milestones { // green must mean all of it
-		if !t.tried[m.Number] {
+		if t.tried[m.Number] == "" {
 			return false, fmt.Errorf("milestone %s was not run by go %s", m.Number, strings.Join(args, " "))
 		}
 	}
@@ -189,7 +191,7 @@ func (t *trial) show(test, action string) {
 		}
 		t.b.say("%s %s", number, sign)
 	}
-	t.tried[number] = true
+	t.tried[number] = sign
 }
 
 // end ends the line.

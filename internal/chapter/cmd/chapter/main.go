@@ -1,5 +1,5 @@
-// Chapter is what `make begin`, `make try`, `make compare` and `make handout`
-// run. It exits 1 when the program that it tries is red, and when something
+// Chapter is what `make begin`, `make try`, `make compare`, `make progress` and
+// `make handout` run. It exits 1 when the program that it tries is red, and when something
 // else went wrong.
 package main
 
@@ -20,6 +20,7 @@ import (
 const usage = `usage: chapter begin STEP
        chapter try [-race] [-v] [-alone] [-watch] [-only MILESTONE] STEP
        chapter compare STEP
+       chapter progress
        chapter handout STEP DIR`
 
 func main() {
@@ -63,6 +64,10 @@ func run(args []string) (green bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if command == "progress" {
+		return true, book.Progress()
+	}
+
 	c, err := book.Chapter(command, flags.Arg(0))
 	if err != nil {
 		return false, err
