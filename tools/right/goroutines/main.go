@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command goroutines is a server for chapters 1 to 5 in another style than
+// Command goroutines is a server for chapters 1 to 6 in another style than
 // ours: a goroutine for each connection, net.FileListener in each worker, and
 // no event loop. It is held against the specifications, which must find nothing
 // wrong with it. Registering is the reference implementation's.
