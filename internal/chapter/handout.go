@@ -44,7 +44,7 @@ func (b *Book) Handout(c carry.Chapter, out string) error {
 	}
 	defer root.Close()
 
-	h := &handout{b: b, root: root, wanted: map[string]bool{}}
+	h := &handout{b: b, root: root, wanted: map[string]bool{}, there: map[string]bool{}, texts: map[string]string{}}
 	for _, before := range b.chapters {
 		if before.Number < c.Number {
 			h.complete(before.Dir)
@@ -58,8 +58,10 @@ func (b *Book) Handout(c carry.Chapter, out string) error {
 	for _, name := range []string{"AGENTS.md", "Makefile", "LICENSE", ".gitignore", "go.mod", "go.sum"} {
 		h.copy(name, name)
 	}
-	h.pictures()
+	h.all("pictures")
+	h.all("docs")
 	h.readme(c)
+	h.writeTexts()
 
 	if h.err != nil {
 		return fmt.Errorf("write the handout: %w", h.err)
@@ -105,8 +107,10 @@ func emptyDir(out string) (*os.Root, error) {
 // A handout is one being written. After an error its methods do nothing.
 type handout struct {
 	b      *Book
-	root   *os.Root        // nothing is written outside
-	wanted map[string]bool // packages that have been taken, by directory
+	root   *os.Root          // nothing is written outside
+	wanted map[string]bool   // packages that have been taken, by directory
+	there  map[string]bool   // the files taken, and their directories
+	texts  map[string]string // those that are still to be written, by path
 	files  int
 	err    error
 }
@@ -201,23 +205,44 @@ func (h *handout) copy(from, to string) {
 	}
 }
 
-// pictures takes what the README shows.
-func (h *handout) pictures() {
-	entries, err := os.ReadDir(filepath.Join(h.b.root, "pictures"))
+// all takes the files of a directory.
+func (h *handout) all(dir string) {
+	entries, err := os.ReadDir(filepath.Join(h.b.root, dir))
 	h.fail(err)
 	for _, entry := range entries {
-		name := path.Join("pictures", entry.Name())
+		name := path.Join(dir, entry.Name())
 		h.copy(name, name)
 	}
 }
 
-func (h *handout) write(name string, text []byte) {
+// write writes a file. One that is a text waits until it is known which files
+// its links may lead to.
+func (h *handout) write(name string, content []byte) {
 	if h.err != nil {
 		return
 	}
-	h.fail(h.root.MkdirAll(path.Dir(name), 0o755))
-	h.fail(h.root.WriteFile(name, text, 0o644))
+
+	for there := name; !h.there[there]; there = path.Dir(there) {
+		h.there[there] = true
+	}
 	h.files++
+	if path.Ext(name) == ".md" {
+		h.texts[name] = string(content)
+		return
+	}
+
+	h.fail(h.root.MkdirAll(path.Dir(name), 0o755))
+	h.fail(h.root.WriteFile(name, content, 0o644))
+}
+
+// writeTexts writes the texts that have been taken.
+func (h *handout) writeTexts() {
+	for name, text := range h.texts {
+		text, err := forClass(name, text, func(name string) bool { return h.there[name] })
+		h.fail(err)
+		h.fail(h.root.MkdirAll(path.Dir(name), 0o755))
+		h.fail(h.root.WriteFile(name, []byte(text), 0o644))
+	}
 }
 
 func (h *handout) fail(err error) {
@@ -239,12 +264,11 @@ func (h *handout) readme(c carry.Chapter) {
 
 	h.write("README.md", []byte(fmt.Sprintf(`%s
 
-**This is a handout: chapter %d, [%[3]s](%[3]s/README.md), is yours to write.** %s `+"`%[3]s`"+` has
-what you start from, and the specification.
+**This is a handout: chapter %d, [%[3]s](%[3]s/README.md), is yours to write.** %s
+`+"`%[3]s`"+` holds what you start from, and the tests.
 Work in `+"`_mine`"+`, with `+"`make begin STEP=%[2]d` and `make try STEP=%[2]d`"+`,
-or right there, with `+"`go test ./%[3]s -run Spec%[2]d`"+`.
-Later chapters and `+"`final`"+`, of which the text below speaks, are not here,
-nor is what needs them.
+or in that directory itself, with `+"`go test ./%[3]s -run Spec%[2]d`"+`.
+Where the pages name a later chapter or `+"`final`"+`, there is no link: those are not in a handout.
 %[5]s`, title, c.Number, c.Dir, before, rest)))
 }
 

@@ -30,6 +30,7 @@ func whole(t *testing.T, more map[string]string) (root string) {
 		"go.mod": "module example.com/rpcworkbook\n", "go.sum": "\n",
 		".ci/run": "make\n", "bin/x": "x", "_mine/a.go": "package main\n",
 		"pictures/a.svg": "<svg/>", "pictures/demo.txt": "text",
+		"docs/words.md":                          "[one](../step1-a/a.go), [two](../step1-a), [three](../final/README.md), [four](../README.md)\n",
 		"step1-a/testdata/fuzz/a":                "1",
 		"step1-a/a.svg":                          "<svg/>",
 		"step2-b/b.svg":                          "<svg/>",
@@ -78,7 +79,7 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 	said, err := handoutOf2(t, root, out)
 	require.NoError(t, err)
 	want := []string{
-		".gitignore", "AGENTS.md", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
+		".gitignore", "AGENTS.md", "LICENSE", "Makefile", "README.md", "docs/words.md", "go.mod", "go.sum",
 		"internal/carry/carry.go", "internal/carry/cmd/carry/main.go", "internal/carry/gate_test.go",
 		"internal/chapter/cmd/chapter/main.go", "internal/deep/deep.go", "internal/verbs/verbs.go",
 		"internal/zkdev/cmd/zookeeper/main.go", "internal/zkdev/install.sh", "internal/zkdev/zkdev.go",
@@ -92,10 +93,11 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 	maps.DeleteFunc(has, func(name, _ string) bool { return strings.HasPrefix(name, ".git/") })
 	assert.Equal(t, want, slices.Sorted(maps.Keys(has)))
 	assert.Equal(t, small["step1-a/main.go"], has["step2-b/main.go"], "the wiring is that of the step before")
-	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 33 files.\n")
+	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 34 files.\n")
 	const begins = "# The title\n\n**This is a handout: chapter 2, [step2-b](step2-b/README.md)"
 	assert.True(t, strings.HasPrefix(has["README.md"], begins))
 	assert.True(t, strings.HasSuffix(has["README.md"], "\n\nThe text.\n"))
+	assert.Equal(t, "[one](../step1-a/a.go), [two](../step1-a), three, [four](../README.md)\n", has["docs/words.md"])
 
 	if _, err := exec.LookPath("git"); err != nil {
 		assert.Contains(t, said, "There is no git here")

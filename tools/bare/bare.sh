@@ -102,10 +102,10 @@ try_as_user() {
 	chroot "$system" useradd --create-home --shell /bin/bash user
 	as user 'git -c advice.detachedHead=false clone -q /workbook.bundle workbook'
 
-	# What it says without Go, and where Go can't run its tests, is in README's
-	# table of troubles.
+	# What it says without Go, and where Go can't run its tests, is in the page
+	# on troubles.
 	as user 'cd workbook && ! PATH=/usr/bin:/bin make demo 2>~/said'
-	as user 'cat said; grep -qF "$(head -n 1 said)" workbook/README.md'
+	as user 'cat said; grep -qF "$(head -n 1 said)" workbook/docs/troubleshooting.md'
 	as user 'cd workbook && ! go test ./internal/freeport >~/said 2>&1'
 	as user 'cat said; grep -q "^fork/exec /tmp/.*: permission denied" said'
 

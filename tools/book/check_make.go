@@ -59,6 +59,9 @@ func (s *reader) make(args []word) {
 			s.fault("make %s: the Makefile has no such target", target)
 			return
 		}
+		if dir == "." && rules.needs(target, "whole") && !isDir(filepath.Join(s.Root, "final")) {
+			s.fault("make %s needs the whole workbook, and this is a handout", target)
+		}
 		for _, r := range rules.all(target) {
 			for program, pkg := range r.build {
 				s.built[path.Join(dir, program)] = path.Join(dir, pkg)

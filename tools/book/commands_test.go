@@ -151,6 +151,21 @@ func TestCommandsForAReaderWhoHasBegun(t *testing.T) {
 	}
 }
 
+// A handout has no final: what needs it stops there.
+func TestCommandsOfAHandout(t *testing.T) {
+	files := map[string]string{
+		"Makefile": "demo: whole\n\tbin/demo\nlater: demo\n\ttrue\ntest:\n\ttrue\nwhole:\n\ttrue\n",
+	}
+	d := Parse("X.md", ticks("'''sh\nmake demo\nmake later\nmake test\n'''\n"))
+	assert.Equal(t, []string{
+		"X.md:2: make demo needs the whole workbook, and this is a handout",
+		"X.md:3: make later needs the whole workbook, and this is a handout",
+	}, (&Checker{Root: tree(t, files)}).Check(d))
+
+	files["final/rpc.go"] = "package rpc\n"
+	assert.Empty(t, (&Checker{Root: tree(t, files)}).Check(d))
+}
+
 func TestWhereCommandsAre(t *testing.T) {
 	root := tree(t, smallWorkbook)
 	for _, c := range []struct {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -88,4 +89,9 @@ func (m makefile) all(target string) (rules []rule) {
 		rules = append(rules, m.all(need)...)
 	}
 	return rules
+}
+
+// needs reports whether a target needs another one, directly or not.
+func (m makefile) needs(target, other string) bool {
+	return slices.ContainsFunc(m.all(target), func(r rule) bool { return slices.Contains(r.needs, other) })
 }
