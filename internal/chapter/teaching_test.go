@@ -19,6 +19,8 @@ var (
 	// | 2 the event loop | 8–12 | 367 + `main.go` | 159 | 13 | 11 s |
 	teachingRow = regexp.MustCompile("(?m)^\\| ([0-9]) [^|]+ \\| ([0-9]+–[0-9]+) \\| " +
 		"([0-9]+) \\+ `main.go` \\| ([0-9–]+) \\| ([0-9]+) \\|")
+	// | [2 the event loop](step2-asyncserver/README.md) | How …? | 8–12 | chapter 1 |
+	readmeRow = regexp.MustCompile(`(?m)^\| \[([0-9]) [^|]+ \| [^|]+ \| ([0-9]+–[0-9]+) \|`)
 	// In the box on top of a chapter's README.
 	hours = regexp.MustCompile(`\*\*Hours:?\*\*:? *([0-9]+)[^0-9]+([0-9]+)`)
 )
@@ -67,4 +69,21 @@ func isAboutRight(t *testing.T, lines int, shown, about string, args ...any) {
 	n, err := strconv.Atoi(shown)
 	require.NoError(t, err)
 	assert.InEpsilon(t, lines, n, 0.1, append([]any{about}, args...)...)
+}
+
+// The README shows the hours, too.
+func TestHoursOfTheREADME(t *testing.T) {
+	b, _ := workbook(t)
+	hours := func(name string, row *regexp.Regexp) (all []string) {
+		text, err := os.ReadFile(filepath.Join(b.root, name))
+		require.NoError(t, err)
+		for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+			all = append(all, m[1]+": "+m[2])
+		}
+		return all
+	}
+
+	want := hours("TEACHING.md", teachingRow)
+	require.Len(t, want, len(b.chapters))
+	assert.Equal(t, want, hours("README.md", readmeRow))
 }
