@@ -106,13 +106,16 @@ func emptyDir(out string) (*os.Root, error) {
 
 // A handout is one being written. After an error its methods do nothing.
 type handout struct {
-	b      *Book
-	root   *os.Root          // nothing is written outside
-	wanted map[string]bool   // packages that have been taken, by directory
-	there  map[string]bool   // the files taken, and their directories
-	texts  map[string]string // those that are still to be written, by path
+	b    *Book
+	root *os.Root // nothing is written outside
+
+	// What has been taken.
+	wanted map[string]bool   // packages, by directory
+	there  map[string]bool   // files, and their directories
+	texts  map[string]string // files that are still to be written, by path
 	files  int
-	err    error
+
+	err error
 }
 
 // complete takes a chapter with its solution and all its tests.

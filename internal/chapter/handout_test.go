@@ -30,7 +30,7 @@ func whole(t *testing.T, more map[string]string) (root string) {
 		"go.mod": "module example.com/rpcworkbook\n", "go.sum": "\n",
 		".ci/run": "make\n", "bin/x": "x", "_mine/a.go": "package main\n",
 		"pictures/a.svg": "<svg/>", "pictures/demo.txt": "text",
-		"docs/words.md":                          "[one](../step1-a/a.go), [two](../step1-a), [three](../final/README.md), [four](../README.md)\n",
+		"docs/words.md":                          "[one](../step1-a/a.go), [two](../step1-a), [three](../final), [four](../README.md)\n",
 		"step1-a/testdata/fuzz/a":                "1",
 		"step1-a/a.svg":                          "<svg/>",
 		"step2-b/b.svg":                          "<svg/>",

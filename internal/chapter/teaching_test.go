@@ -19,7 +19,7 @@ var (
 	// | 2 the event loop | 8–12 | 367 + `main.go` | 159 | 13 | 11 s |
 	teachingRow = regexp.MustCompile("(?m)^\\| ([0-9]) [^|]+ \\| ([0-9]+–[0-9]+) \\| " +
 		"([0-9]+) \\+ `main.go` \\| ([0-9–]+) \\| ([0-9]+) \\|")
-	// | [2 the event loop](step2-asyncserver/README.md) | How …? | 8–12 | chapter 1 |
+	// | [2 the event loop](step2-a/README.md) | How …? | 8–12 | chapter 1 |
 	readmeRow = regexp.MustCompile(`(?m)^\| \[([0-9]) [^|]+ \| [^|]+ \| ([0-9]+–[0-9]+) \|`)
 	// In the box on top of a chapter's README.
 	hours = regexp.MustCompile(`\*\*Hours:?\*\*:? *([0-9]+)[^0-9]+([0-9]+)`)

@@ -17,7 +17,7 @@ func TestTextsForAClass(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"a link that stays", "See [one](glossary.md#frame), [two](../step1-a).\n", ""},
 		{"links out of the workbook, and within a page", "[a](https://example.com/x), [b](#b)\n", ""},
-		{"a link to what isn't there", "Read [the last](../final/README.md#limits) of all.\n", "Read the last of all.\n"},
+		{"a link to what isn't there", "Read [the last](../final/a.md#b) of all.\n", "Read the last of all.\n"},
 		{"one with code in it", "Read [`final`](../final/README.md), [`x` y](../y).\n", "Read `final`, `x` y.\n"},
 		{"one over two lines", "Read [the\nlast](../final) one.\n", "Read the\nlast one.\n"},
 		{"a picture", "A\n\n![b](../final/b.svg)\n", "A\n\n\n"},
