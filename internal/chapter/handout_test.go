@@ -30,7 +30,7 @@ func whole(t *testing.T, more map[string]string) (root string) {
 		"go.mod": "module example.com/rpcworkbook\n", "go.sum": "\n",
 		".ci/run": "make\n", "bin/x": "x", "_mine/a.go": "package main\n",
 		"pictures/a.svg": "<svg/>", "pictures/demo.txt": "text",
-		"docs/words.md":                          "[one](../step1-a/a.go), [two](../step1-a), [three](../final), [four](../README.md)\n",
+		"docs/words.md":                          "[one](../step1-a), [two](../final), [three](../README.md)\n",
 		"step1-a/testdata/fuzz/a":                "1",
 		"step1-a/a.svg":                          "<svg/>",
 		"step2-b/b.svg":                          "<svg/>",
@@ -97,7 +97,7 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 	const begins = "# The title\n\n**This is a handout: chapter 2, [step2-b](step2-b/README.md)"
 	assert.True(t, strings.HasPrefix(has["README.md"], begins))
 	assert.True(t, strings.HasSuffix(has["README.md"], "\n\nThe text.\n"))
-	assert.Equal(t, "[one](../step1-a/a.go), [two](../step1-a), three, [four](../README.md)\n", has["docs/words.md"])
+	assert.Equal(t, "[one](../step1-a), two, [three](../README.md)\n", has["docs/words.md"])
 
 	if _, err := exec.LookPath("git"); err != nil {
 		assert.Contains(t, said, "There is no git here")
