@@ -19,11 +19,12 @@ func limitMilestones(t *testing.T, most time.Duration) {
 
 func TestMilestoneOfAThousandSlowReplies(t *testing.T) {
 	limitMilestones(t, 500*time.Millisecond)
+	addr := fake(t, "-slow", "20ms").Addr
 	began := time.Now()
 	log := mustFail(t, func(t testing.TB) {
 		t = as{t, "TestSpec2/2.4_many"}
 		Usually(t, "a write took only a part")
-		c := fake(t, "-slow", "20ms").Dial(t)
+		c := Dial(t, addr)
 		for i := range 1000 {
 			c.SendRequest("ping", i)
 			c.WantPong(fmt.Sprint(i))
@@ -31,8 +32,8 @@ func TestMilestoneOfAThousandSlowReplies(t *testing.T) {
 	})
 	assert.Less(t, time.Since(began), 10*time.Second)
 	assert.Regexp(t, `  expected  all of this milestone within 500ms
-  got       0\.[5-9]\ds  after \d+ replies it was still waiting for a reply within 10s:
-            \d of the \d+ bytes`, log)
+  got       \d\.\d\ds  after \d+ replies it was still waiting for .*:
+            .* i/o timeout`, log)
 	assert.NotContains(t, log, "usually")
 }
 
@@ -40,13 +41,14 @@ func TestMilestoneOfAThousandSlowReplies(t *testing.T) {
 // nobody takes.
 func TestLimitEndsEveryWait(t *testing.T) {
 	limitMilestones(t, 200*time.Millisecond)
+	mute, good := fake(t, "-mute").Addr, fake(t).Addr
 	for name, wait := range map[string]func(t testing.TB){
 		"nothing, within 10s": func(t testing.TB) {
 			Eventually(t, 10*time.Second, "nothing", func() (bool, string) { return false, "something" })
 		},
-		"to end within 10s":        func(t testing.TB) { shell(t, "sleep 1000").Wait(10 * time.Second) },
-		"the server to take":       func(t testing.TB) { fake(t, "-mute").Dial(t).Send(make([]byte, 64<<20)) },
-		"the end of the connectio": func(t testing.TB) { fake(t).Dial(t).WantEOF() },
+		"to end within 10s":         func(t testing.TB) { shell(t, "sleep 1000").Wait(10 * time.Second) },
+		"the server to take":        func(t testing.TB) { Dial(t, mute).Send(make([]byte, 64<<20)) },
+		"the end of the connection": func(t testing.TB) { Dial(t, good).WantEOF() },
 	} {
 		began := time.Now()
 		log := mustFail(t, func(t testing.TB) { wait(as{t, "TestSpec2/2.4_many"}) })
