@@ -43,23 +43,31 @@ func TestEveryMilestoneHasAHintAndItsPlaceInTheReadme(t *testing.T) {
 		milestones := hints(t, spec)
 		require.NotEmpty(t, milestones, spec)
 		for i, milestone := range milestones {
-			name, hint := milestone[0], milestone[1]
+			name, first := milestone.name, milestone.first
 			assert.Equal(t, chapter+"."+strconv.Itoa(i+1), name, "the milestones of %s in order", spec)
-			assert.NotEmpty(t, hint, "the first thing that milestone %s says, by harness.Usually", name)
+			assert.NotEmpty(t, first, "the first thing that milestone %s says, by harness.Usually", name)
 
-			m := pointer.FindStringSubmatch(hint)
-			assert.Equal(t, strings.Contains(hint, "README"), m != nil, "the pointer of %s", name)
-			if m != nil {
-				assert.Contains(t, readmes[m[1]], "**"+m[2]+".**", "where milestone %s points", name)
+			for _, hint := range milestone.all {
+				m := pointer.FindStringSubmatch(hint)
+				assert.Equal(t, strings.Contains(hint, "README"), m != nil, "the pointer of %s: %s", name, hint)
+				if m != nil {
+					assert.Contains(t, readmes[m[1]], "**"+m[2]+".**", "where milestone %s points", name)
+				}
 			}
 		}
 	}
 	assert.NotEmpty(t, readmes)
 }
 
-// hints returns the number of each milestone of a specification, and the hint
-// that it begins with.
-func hints(t *testing.T, spec string) (all [][2]string) {
+// A hinting is what one milestone says of its usual causes.
+type hinting struct {
+	name  string   // its number
+	first string   // what it begins with
+	all   []string // a later one stands for what is asked from there on
+}
+
+// hints returns what the milestones of a specification say, in their order.
+func hints(t *testing.T, spec string) (all []hinting) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), spec, nil, 0)
 	require.NoError(t, err)
@@ -73,7 +81,15 @@ func hints(t *testing.T, spec string) (all [][2]string) {
 		run, ok := call.Args[1].(*ast.FuncLit)
 		m := milestoneName.FindStringSubmatch(title)
 		if ok && m != nil {
-			all = append(all, [2]string{m[1], usually(run.Body.List[0])})
+			milestone := hinting{name: m[1], first: usually(run.Body.List[0])}
+			ast.Inspect(run.Body, func(node ast.Node) bool {
+				hint := usually(node)
+				if hint != "" {
+					milestone.all = append(milestone.all, hint)
+				}
+				return true
+			})
+			all = append(all, milestone)
 		}
 		return true
 	})
@@ -81,8 +97,8 @@ func hints(t *testing.T, spec string) (all [][2]string) {
 }
 
 // usually returns the hint of a call of harness.Usually, "" of anything else.
-func usually(s ast.Stmt) string {
-	statement, ok := s.(*ast.ExprStmt)
+func usually(node ast.Node) string {
+	statement, ok := node.(*ast.ExprStmt)
 	if !ok {
 		return ""
 	}
