@@ -106,6 +106,7 @@ func usually(node ast.Node) string {
 	if !ok || types.ExprString(call.Fun) != "harness.Usually" {
 		return ""
 	}
+
 	text, _ := Text(call.Args[1])
 	return text
 }
