@@ -81,15 +81,19 @@ func hints(t *testing.T, spec string) (all []hinting) {
 		run, ok := call.Args[1].(*ast.FuncLit)
 		m := milestoneName.FindStringSubmatch(title)
 		if ok && m != nil {
-			milestone := hinting{name: m[1], first: usually(run.Body.List[0])}
-			ast.Inspect(run.Body, func(node ast.Node) bool {
-				hint := usually(node)
-				if hint != "" {
-					milestone.all = append(milestone.all, hint)
-				}
-				return true
-			})
-			all = append(all, milestone)
+			all = append(all, hinting{m[1], usually(run.Body.List[0]), everyUsually(run.Body)})
+		}
+		return true
+	})
+	return all
+}
+
+// everyUsually returns the hints in a body.
+func everyUsually(body *ast.BlockStmt) (all []string) {
+	ast.Inspect(body, func(node ast.Node) bool {
+		hint := usually(node)
+		if hint != "" {
+			all = append(all, hint)
 		}
 		return true
 	})
