@@ -272,6 +272,7 @@ func (h *handout) readme(c carry.Chapter) {
 Work in `+"`_mine`"+`, with `+"`make begin STEP=%[2]d` and `make try STEP=%[2]d`"+`,
 or in that directory itself, with `+"`go test ./%[3]s -run Spec%[2]d`"+`.
 Where the pages name a later chapter or `+"`final`"+`, there is no link: those are not in a handout.
+`+"`make compare`"+` shows our solution of a chapter once you have the handout of the next one.
 %[5]s`, title, c.Number, c.Dir, before, rest)))
 }
 

@@ -67,11 +67,12 @@ func forClass(name, text string, there func(name string) bool) (string, error) {
 	return out.String(), nil
 }
 
-// withoutWhole returns the text without the parts between the two marks. The
-// empty line after such a part goes with it.
+// withoutWhole returns the text without the parts between the two marks. Of the
+// empty lines before and after such a part one stays.
 func withoutWhole(name, text string) (string, error) {
 	var out strings.Builder
 	inside, after := false, false
+	before := "" // the last line that stays
 	for line := range strings.Lines(text) {
 		bare := strings.TrimSpace(line)
 		switch {
@@ -82,9 +83,10 @@ func withoutWhole(name, text string) (string, error) {
 		case bare == wholeEnds:
 			inside, after = false, true
 			continue
-		case inside, after && bare == "":
+		case inside, after && bare == "" && before == "":
 		default:
 			out.WriteString(line)
+			before = bare
 		}
 		after = false
 	}

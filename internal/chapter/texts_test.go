@@ -24,6 +24,7 @@ func TestTextsForAClass(t *testing.T) {
 		{"code is no link", "Call `all[i](x)`, or [`a`](../x).\n", "Call `all[i](x)`, or `a`.\n"},
 		{"code in a fence", "```go\nall[i](x)\n```\n", ""},
 		{"a part for others", "A\n\n<!-- whole -->\nB\n\nC\n<!-- /whole -->\n\nD\n", "A\n\nD\n"},
+		{"a part at the end of a list", "- A\n<!-- whole -->\n- B\n<!-- /whole -->\n\nC\n", "- A\n\nC\n"},
 		{"a link in such a part", "A\n<!-- whole -->\n[b](../b)\n<!-- /whole -->\nD\n", "A\nD\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
