@@ -93,7 +93,7 @@ func TestProtocolNumbers(t *testing.T) {
 		"of servers and clients | " + seconds(harness.DefaultSession) + " |",
 		"when there is none | 0 |",
 		"to another server | " + seconds(harness.DefaultTimeout) + " |",
-		"accepts connections within 20 seconds",
+		"accepts connections within 20 seconds", "within a second if it has lived for 10,",
 		"may be 0, and the kernel chooses",
 		"In round i, from 0 on,",
 		"Its exit code is 0 after a stop, and 2 when it can't do",
