@@ -1,6 +1,6 @@
 // Chapter is what `make begin`, `make try`, `make compare`, `make progress` and
-// `make handout` run. It exits 1 when the program that it tries is red, and when
-// something else went wrong.
+// `make handout` run. It exits 1 when the program that it tries is red, and
+// when something else went wrong.
 package main
 
 import (
