@@ -276,6 +276,9 @@ func (b *balance) offer(r *remote, queues ...*list.List) {
 	if r.standing.gone {
 		return
 	}
+	if r.standing.isReady.Load() {
+		b.unreadyIfFull(r)
+	}
 	b.setAside(r)
 
 	for b.hasRoom(r) {

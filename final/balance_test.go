@@ -188,6 +188,21 @@ func TestFailedServersAreSetAsideUntilTheyAnswer(t *testing.T) {
 	assert.Nil(t, b.pick(), "and the one that is left is full")
 }
 
+// A server that fails is no longer ready, whether or not a call finds that out,
+// so that its next answer is heard of.
+func TestServerThatFailsAndAnswersIsNoLongerAside(t *testing.T) {
+	b := newBalance("a", "b")
+	a := b.remotes["a"]
+	a.blame()
+	assert.Len(t, b.ready, 1)
+	assert.Len(t, b.aside, 1)
+
+	a.praise() // as when a ping is answered before any call has drawn it
+	a.answered()
+	assert.Len(t, b.ready, 2)
+	assert.Empty(t, b.aside)
+}
+
 // A server that is being pinged comes after the others, whatever else happens
 // meanwhile: they are to have their turns, too.
 func TestServersThatAreAsideArePingedInTurn(t *testing.T) {

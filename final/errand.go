@@ -64,7 +64,7 @@ func (e *errand) run(ctx context.Context) (outcome, error) {
 		}
 	}
 
-	return e.lastAnswer(withLast(contextError(ctx), e.lost))
+	return e.lastAnswer(contextError(ctx))
 }
 
 // askOne sends the request to one more server, or takes a ticket with which to
@@ -184,17 +184,21 @@ func (e *errand) ended(a *attempt) {
 	e.open = slices.DeleteFunc(e.open, func(other *attempt) bool { return other == a })
 }
 
-// lastAnswer returns an answer that came together with the end of the call, or
-// else an error.
-func (e *errand) lastAnswer(err error) (outcome, error) {
+// lastAnswer returns an answer that came together with the end of the call. If
+// there is none, the error is ended, which says why the call has.
+func (e *errand) lastAnswer(ended error) (outcome, error) {
 	for len(e.outcomes) > 0 {
 		o := <-e.outcomes
-		if !o.warning && o.err == nil {
-			e.ended(o.attempt)
+		if o.warning {
+			continue
+		}
+
+		isFinal, err := e.judge(o)
+		if isFinal && err == nil {
 			return o, nil
 		}
 	}
-	return outcome{}, err
+	return outcome{}, withLast(ended, e.lost)
 }
 
 // check returns an error if a reply can't be the one to a call of method: it

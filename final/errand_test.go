@@ -106,6 +106,29 @@ func TestRepliesThatAreOutOfStep(t *testing.T) {
 	callers.Wait()
 }
 
+// A reply that comes in the moment in which the call ends is the answer, but not
+// if it can't be: then its connection is of no more use, as at any other time.
+func TestReplyAtTheEndOfACall(t *testing.T) {
+	p := newPipe(&remote{})
+	defer p.cancel()
+	end := func(reply Reply) (outcome, error) {
+		a := &attempt{remote: p.remote, pipe: p}
+		e := &errand{client: &Client{}, method: "ping", outcomes: make(chan outcome, 2), open: []*attempt{a}}
+		e.outcomes <- outcome{attempt: a, warning: true}
+		e.outcomes <- outcome{attempt: a, reply: reply, written: true}
+		return e.lastAnswer(context.DeadlineExceeded)
+	}
+
+	o, err := end(Reply{Kind: "pong"})
+	require.NoError(t, err)
+	assert.Equal(t, "pong", o.reply.Kind)
+	require.NoError(t, p.err)
+
+	_, err = end(Reply{Kind: "pi_r"})
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.ErrorContains(t, p.err, "out of step")
+}
+
 func TestContextWithACause(t *testing.T) {
 	client := newListed(t, harness.StartStub(t, "", ignore).Addr)
 	cause := errors.New("the user went home")

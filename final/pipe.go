@@ -302,6 +302,7 @@ func (p *pipe) answer(body []byte) error {
 	p.remote.standing.adapt(p.remote.outstanding.Add(-1)+1, time.Duration(p.now-a.began))
 
 	p.remote.praise()
+	p.remote.lively.Store(p.now)
 	p.progress()
 	p.settle(a, outcome{reply: reply, written: true}) // its caller may use the attempt again now
 	p.remote.answered()
@@ -356,9 +357,9 @@ func (p *pipe) breakOff(err error) {
 	}
 }
 
-// shut closes the connection and takes all attempts out. It sets the server
-// aside if it owed replies, was silent, or could not be connected to. That an
-// idle connection ends says nothing against the server.
+// shut closes the connection and takes all attempts out. It sets a listed
+// server aside if it owed replies, was silent, or could not be connected to.
+// That an idle connection ends says nothing against the server.
 func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -372,7 +373,8 @@ func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
 	queue, sent = p.queue, p.sent
 	p.queue, p.sent = nil, nil
 	p.remote.outstanding.Add(-int32(len(queue) + len(sent)))
-	if len(queue)+len(sent) > 0 || p.silent || p.conn == nil {
+	hasFailed := len(queue)+len(sent) > 0 || p.silent || p.conn == nil
+	if hasFailed && !p.retired {
 		p.remote.blame()
 	}
 

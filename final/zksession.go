@@ -216,13 +216,15 @@ func Do[T any](s *Session, request func(*zk.Conn) (T, error)) (T, error) {
 func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
 	conn, tcp := s.conn, s.tcp
+	// With mu held, so that tcp is the connection of that session: conn dials
+	// the next one only after it has lost this one.
+	hadSession := conn != nil && conn.State() == zk.StateHasSession
 	s.conn = nil
 	s.mu.Unlock()
 	if conn == nil {
 		return nil // closed already
 	}
 
-	hadSession := conn.State() == zk.StateHasSession
 	began := time.Now()
 	closed := make(chan struct{})
 	go func() {

@@ -275,6 +275,15 @@ func TestSession(t *testing.T) {
 		waitNoSession(t, s)
 	})
 
+	t.Run("a session may be closed while it begins", func(t *testing.T) {
+		for range 20 {
+			s, err := NewSession(zookeeper.Addr(), time.Minute)
+			require.NoError(t, err)
+			err = bounded(t, soon, func() error { return s.Close(context.Background()) })
+			require.Contains(t, []error{nil, ErrNoSession}, err)
+		}
+	})
+
 	t.Run("a close that nobody answers says so", func(t *testing.T) {
 		gate := zktest.NewGate(t, zookeeper)
 		s := openSession(t, gate.Addr(), soon)

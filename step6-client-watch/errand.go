@@ -75,8 +75,6 @@ func (e *errand) askOne() error {
 	r := e.pick(servers)
 	if r != nil {
 		e.start(r)
-		e.isNeeded = false
-		e.anyone = false
 	}
 	return nil
 }
@@ -95,7 +93,6 @@ func (e *errand) await(ctx context.Context, pause <-chan time.Time) (o outcome, 
 		e.isNeeded = len(e.open) == 0 || e.found == nil // or else find looks for one already
 
 	case r := <-e.found:
-		e.found = nil
 		e.start(r)
 
 	case <-pause:
@@ -123,9 +120,13 @@ func (e *errand) pick(servers []*remote) *remote {
 	return r
 }
 
-// start sends the request to a server.
+// start sends the request to a server. That is all that the call needs, so that
+// what find may find from now on comes too late.
 func (e *errand) start(r *remote) {
 	e.open = append(e.open, r.start(e.frame, e.outcomes))
+	e.isNeeded = false
+	e.anyone = false
+	e.found = nil
 }
 
 // dropAll tells all who work on the call that nobody waits any more.

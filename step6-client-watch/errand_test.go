@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"testing"
@@ -66,4 +67,46 @@ func TestPingOfEachServerIsWaitedFor(t *testing.T) {
 
 	require.NoError(t, ok.answer([]byte(`{"out":"pong","result":1}`)))
 	assert.True(t, <-found == servers[1], "the one that has answered")
+}
+
+// When all who worked on a call have failed, the next server is asked once,
+// whether pick finds it or find does.
+func TestServerThatIsFoundIsEnough(t *testing.T) {
+	client, _ := newClient(t, harness.StartStub(t, "", deaf).Addr, harness.StartStub(t, "", deaf).Addr)
+	picked, other := remotes(client)[0], remotes(client)[1]
+	looking := func() *errand {
+		found := make(chan *remote, 1)
+		e := &errand{
+			client: client, method: "ping", frame: ping("1"), outcomes: make(chan outcome, 2*maxAttempts),
+			isNeeded: true, found: found,
+		}
+		t.Cleanup(e.dropAll)
+		return e
+	}
+
+	t.Run("by find", func(t *testing.T) {
+		e := looking()
+		e.found <- other
+		_, _, _ = e.await(t.Context(), nil)
+		require.Len(t, e.open, 1)
+		assert.False(t, e.isNeeded)
+	})
+
+	t.Run("by pick, while find still looks", func(t *testing.T) {
+		for _, r := range []*remote{picked, other} {
+			e := looking()
+			found := e.found
+			for range maxDoublings {
+				other.blame()
+			}
+			require.NoError(t, e.askOne())
+			require.True(t, worksOn(picked, e.open))
+
+			found <- r // too late, and perhaps the same
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			_, _, _ = e.await(ctx, nil)
+			cancel()
+			assert.Len(t, e.open, 1)
+		}
+	})
 }

@@ -111,6 +111,21 @@ func TestRetiredRemoteClosesWhenIdle(t *testing.T) {
 	(&remote{}).retire() // and one that never had a connection is no problem
 }
 
+// A server that leaves the list before its connection is made, with nobody who
+// waits for that, has not failed.
+func TestRetiredRemoteThatStillConnectsIsNotBlamed(t *testing.T) {
+	r := &remote{}
+	p := unstarted(t, r)
+	outcomes := make(chan outcome, 2)
+	a := &attempt{remote: r, pipe: p, frame: ping("1"), outcomes: outcomes}
+	p.send(a)
+	a.drop()
+	require.NoError(t, p.err)
+	p.retire()
+	require.ErrorIs(t, p.err, errRetired)
+	assert.Zero(t, r.failures.Load())
+}
+
 func TestRepliesThatCannotBe(t *testing.T) {
 	for name, bytes := range map[string][]byte{
 		"no JSON":      harness.Frame("pong"),

@@ -242,6 +242,19 @@ func TestAbandonedCallsReplyIsConsumedInItsPlace(t *testing.T) {
 	third.wantPong("three")
 }
 
+// A server that has just answered is known to be there, also if it owed nothing
+// whenever somebody looked.
+func TestServerThatHasAnsweredIsLively(t *testing.T) {
+	peer, r := listen(t)
+	call := begin(t, t.Context(), r, ping("1"))
+	conn := peer.accept()
+	conn.want("1")
+	require.False(t, r.isLively(), "not yet")
+	conn.reply("1")
+	call.wantPong("1")
+	assert.True(t, r.isLively())
+}
+
 func TestRefusedCallWasNotWritten(t *testing.T) {
 	peer, r := listen(t)
 	peer.listener.Close()
