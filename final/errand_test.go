@@ -106,8 +106,8 @@ func TestRepliesThatAreOutOfStep(t *testing.T) {
 	callers.Wait()
 }
 
-// A reply that comes in the moment in which the call ends is the answer, but not
-// if it can't be: then its connection is of no more use, as at any other time.
+// A reply that comes in the moment in which the call ends is the answer. One
+// that can't be the answer is none, and its connection is of no more use.
 func TestReplyAtTheEndOfACall(t *testing.T) {
 	p := newPipe(&remote{})
 	defer p.cancel()
