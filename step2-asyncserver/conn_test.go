@@ -587,6 +587,11 @@ func TestConnLingersForWhoeverTakes(t *testing.T) {
 		c.WantPong("0")
 		s.timeIsUp()
 		s.wantConns(0)
+
+		_, conn = s.linger()
+		s.eventually("all of it taken, our end, too", func() bool { return unacknowledged(conn) == 0 })
+		s.timeIsUp()
+		s.on(func() { assert.Equal(t, stateClosed, conn.state) })
 	})
 }
 
