@@ -43,7 +43,7 @@ func (s *Supervisor) checkHearts() {
 
 	for i := range s.slots {
 		slot := &s.slots[i]
-		if !slot.ready {
+		if slot.state < slotReady {
 			continue // startTimeout is for those
 		}
 		slot.silent++

@@ -210,6 +210,31 @@ func TestWorkerPassesAWishOn(t *testing.T) {
 	assert.Equal(t, "exit 0", c.wantEnd(w))
 }
 
+// After the first word a worker needs no other. However many come, it sees that
+// its master has gone.
+func TestWorkerToldManyTimesSeesItsMasterGo(t *testing.T) {
+	c := newCrew(t, "serve")
+	w := c.spawnReady()
+	half := c.halfARequest()
+	for range 5 {
+		w.Tell(wordRetire)
+	}
+	assert.Equal(t, byte(saysDrained), hear(t, w))
+
+	w.Close()
+	harness.Eventually(t, patience, "the socket shut down", func() (bool, string) {
+		conn, err := net.DialTimeout("tcp", c.addr, patience)
+		if err == nil {
+			conn.Close()
+			return false, "connected"
+		}
+		return true, ""
+	})
+	assert.False(t, c.ended(w), "it has something to finish")
+	c.finish(half)
+	assert.Equal(t, "exit 0", c.wantEnd(w))
+}
+
 // When all are told to stop, the master shuts the socket down. It may die
 // before that, and a sibling may be stopped: then the port must not stay open
 // with nobody to accept.

@@ -82,9 +82,9 @@ func TestSupervisorServesUntilOnStopReturns(t *testing.T) {
 				assert.Nil(t, slot.worker)
 				continue
 			}
-			slot.ready = false // as if its ready byte came only now
+			slot.state = slotStarting // as if its ready byte came only now
 			c.onReady(slot, slot.worker, nil)
-			assert.False(t, slot.ready)
+			assert.Equal(t, slotStarting, slot.state)
 		}
 		c.setServing(false) // a gap is nobody's business any more
 	})
@@ -108,7 +108,7 @@ func TestSupervisorLateReadyByteOfADeadWorker(t *testing.T) {
 	c.eventually("a successor", func() bool { return c.slots[0].worker != nil && c.slots[0].worker != old })
 	c.on(func() {
 		c.onReady(&c.slots[0], old, nil)
-		assert.False(t, c.slots[0].ready)
+		assert.Equal(t, slotStarting, c.slots[0].state)
 		c.onReady(&c.slots[0], old, assert.AnError)
 		assert.NotNil(t, c.slots[0].worker, "not killed for its predecessor")
 	})

@@ -174,7 +174,7 @@ func (c *crew) unready() {
 	c.t.Helper()
 	c.eventually("another worker that hangs", func() bool {
 		w := c.slots[0].worker
-		if w == nil || w == c.hanging || c.slots[0].ready {
+		if w == nil || w == c.hanging || c.slots[0].accepts() {
 			return false
 		}
 		c.hanging = w
@@ -312,5 +312,66 @@ func TestSupervisorRetiresAWorkerThatIsToldToEnd(t *testing.T) {
 	pids := c.runUntilReady()
 	require.NoError(t, unix.Kill(pids[0], unix.SIGTERM))
 	assert.Contains(t, c.waitReady(pids[0]), pids[1])
-	assert.Contains(t, c.log(), fmt.Sprintf("worker %d exited with status 0", pids[0]))
+	assert.Contains(t, c.log(), fmt.Sprintf("worker retired\" pid=%d", pids[0]))
+}
+
+// Workers that are told to end one after the other, as in a rolling restart,
+// and end well: that is no crash loop, and each is replaced at once.
+func TestSupervisorDoesntHoldAnEndAsToldAgainstAWorker(t *testing.T) {
+	c := newCrew(t, 1, "serve")
+	pid := c.runUntilReady()[0]
+	for range 3 {
+		require.NoError(t, unix.Kill(pid, unix.SIGTERM))
+		pid = c.waitReady(pid)[0]
+	}
+	assert.Equal(t, []string{"0s", "0s", "0s"}, c.pauses())
+	assert.NotContains(t, c.log(), "WARN")
+
+	kill(t, pid)
+	pid = c.waitReady(pid)[0]
+	kill(t, pid)
+	c.waitReady(pid)
+	assert.Equal(t, []string{"0s", "100ms"}, c.waitPauses(5)[3:], "what was a crash still counts")
+}
+
+// Nor is it forgiven what went before: a crash, an end as told, a crash.
+func TestSupervisorRemembersACrashThroughAnEndAsTold(t *testing.T) {
+	c := newCrew(t, 1, "serve")
+	pid := c.waitReady(kill(t, c.runUntilReady()[0]))[0]
+	require.NoError(t, unix.Kill(pid, unix.SIGTERM))
+	pid = c.waitReady(pid)[0]
+	kill(t, pid)
+	assert.Equal(t, []string{"0s", "0s", "100ms"}, c.waitPauses(3))
+}
+
+// Nobody told them to: that the exit code is 0 doesn't help.
+func TestSupervisorBacksOffFromWorkersThatEndByThemselves(t *testing.T) {
+	c := newCrew(t, 1, "serve")
+	pid := c.runUntilReady()[0]
+	c.play("leave")
+	kill(t, pid)
+	assert.Equal(t, []string{"0s", "100ms", "200ms"}, c.waitPauses(3))
+	assert.Contains(t, c.log(), "exited with status 0")
+}
+
+// A worker that is told to end may have a long call to finish. It accepts
+// nobody meanwhile: so it doesn't count as one that serves.
+func TestSupervisorDoesntCountAWorkerThatFinishes(t *testing.T) {
+	c := newCrew(t, 1, "serve")
+	pid := c.runUntilReady()[0]
+	assert.True(t, receive(t, c.serving, "OnServing"))
+	conn := harness.Dial(t, c.addr)
+	conn.Send(harness.Frame(harness.Request("ping", 1))[:9])
+
+	began := time.Now()
+	require.NoError(t, unix.Kill(pid, unix.SIGTERM))
+	assert.False(t, receive(t, c.serving, "OnServing(false)"))
+	assert.GreaterOrEqual(t, time.Since(began), quietPeriod)
+	c.on(func() { assert.Empty(t, c.pids()) })
+	assert.False(t, reaped(pid), "it has something to finish")
+
+	conn.Close()
+	c.waitReady(pid)
+	assert.True(t, receive(t, c.serving, "OnServing(true)"))
+	assert.Empty(t, c.serving)
 }

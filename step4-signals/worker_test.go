@@ -59,6 +59,8 @@ func init() {
 		os.Exit(1)
 	case "hang": // and never be ready
 		waitForMaster()
+	case "leave": // when it is ready, though nobody told it to
+		must(say(saysReady))
 	case "deaf": // be ready, and not hear that it is to end
 		must(say(saysReady))
 		for parent := os.Getppid(); os.Getppid() == parent; {

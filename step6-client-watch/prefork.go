@@ -256,7 +256,7 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 // hearMaster returns a channel of the master's words, and one that is closed
 // when the master is gone, or has closed the lifeline.
 func hearMaster() (words <-chan byte, gone <-chan struct{}) {
-	heard, end := make(chan byte, 2), make(chan struct{})
+	heard, end := make(chan byte, 1), make(chan struct{})
 
 	go func() {
 		defer close(end)
@@ -267,7 +267,10 @@ func hearMaster() (words <-chan byte, gone <-chan struct{}) {
 			if err != nil {
 				return
 			}
-			heard <- word[0]
+			select {
+			case heard <- word[0]:
+			default: // the first word decides, and who has heard that listens no more
+			}
 		}
 	}()
 

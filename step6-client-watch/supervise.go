@@ -20,15 +20,31 @@ import (
 )
 
 const (
-	startTimeout = 5 * time.Second        // a worker that isn't ready by then counts as dead
-	stablePeriod = 10 * time.Second       // a worker that lived so long leaves a clean record
-	firstBackoff = 100 * time.Millisecond // doubled at every early death of a worker's successors
+	startTimeout = 5 * time.Second  // a worker that isn't ready by then counts as dead
+	stablePeriod = 10 * time.Second // a worker that lived so long leaves a clean record
+
+	// firstBackoff is the pause before a successor after the second early death
+	// in a row. Each further one doubles it, up to maxBackoff.
+	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 5 * time.Second
-	maxStarts    = 3                      // for each worker, if none was ever ready
-	quietPeriod  = time.Second            // without a ready worker until we count as not serving
-	stopTimeout  = 3 * time.Second        // for OnStop
-	refuseDelay  = 100 * time.Millisecond // for workers to take what has connected, at most
-	wishDelay    = 200 * time.Millisecond // for us to hear of a stop, too, when a worker does
+
+	// maxStarts is how often each slot's worker is started before we give up,
+	// if no worker was ever ready.
+	maxStarts = 3
+
+	// quietPeriod is how long nobody may accept connections until we count as
+	// not serving.
+	quietPeriod = time.Second
+
+	// wishDelay begins when a worker was sent SIGTERM. If we are sent it, too,
+	// before that is over, it was meant for the whole server.
+	wishDelay = 200 * time.Millisecond
+
+	// stopTimeout is how long OnStop may take, and refuseDelay how long the
+	// workers have then to accept what is queued: the socket is shut down after
+	// that.
+	stopTimeout = 3 * time.Second
+	refuseDelay = 100 * time.Millisecond
 )
 
 // ErrNeverReady says that no worker ever got as far as accepting connections.
@@ -67,8 +83,8 @@ type Supervisor struct {
 	started bool      // OnStart has been called
 	serving bool      // what OnServing was told last
 	proven  bool      // some worker has been ready
-	overdue bool      // OnStart needs no more than one worker by now
-	quiet   time.Time // since when no worker is ready
+	overdue bool      // startTimeout is over: OnStart is called as soon as one worker is ready
+	quiet   time.Time // since when no worker accepts connections, if none does
 
 	// What timers and ready pipes want done. All of the above belongs to Run's
 	// goroutine, which reads events and calls what comes.
@@ -78,12 +94,24 @@ type Supervisor struct {
 
 // A slot is the place of one worker, and of its successors.
 type slot struct {
-	worker   *Worker   // nil: none at the moment
-	ready    bool      // it accepts connections
-	drained  bool      // it accepts none any more
-	started  time.Time // when it was spawned
-	failures int       // deaths since one lived long
+	worker   *Worker // nil: none at the moment
+	state    slotState
+	started  time.Time // when the worker was spawned
+	failures int       // early deaths since a worker lived long
 }
+
+// A slotState says how far a slot's worker has come. It grows until the worker
+// ends.
+type slotState int
+
+const (
+	slotEmpty    slotState = iota // there is none at the moment
+	slotStarting                  // it doesn't accept connections yet
+	slotReady                     // it accepts connections
+	slotWished                    // it still does; it was sent SIGTERM, and we wait to hear whether we are, too
+	slotRetiring                  // it was told to retire
+	slotDrained                   // it accepts no connections any more, and finishes what it has
+)
 
 // A phase is a step on the way to the end.
 type phase int
@@ -135,7 +163,7 @@ func (s *Supervisor) Run(listener int, stop <-chan os.Signal) error {
 // pids returns the process ids of the workers that accept connections.
 func (s *Supervisor) pids() (pids []int) {
 	for _, slot := range s.slots {
-		if slot.ready {
+		if slot.accepts() {
 			pids = append(pids, slot.worker.PID)
 		}
 	}
@@ -143,7 +171,8 @@ func (s *Supervisor) pids() (pids []int) {
 }
 
 func (s slot) alive() bool     { return s.worker != nil }
-func accepts(s slot) bool      { return s.worker != nil && !s.drained }
+func (s slot) accepts() bool   { return s.state >= slotReady && s.state < slotDrained }
+func willDrain(s slot) bool    { return s.alive() && s.state < slotDrained }
 func hasTriesLeft(s slot) bool { return s.failures < maxStarts }
 
 // post arranges for Run's goroutine to call f. It blocks until that goroutine
@@ -172,7 +201,7 @@ func (s *Supervisor) spawn(slot *slot) {
 		return
 	}
 
-	slot.worker = worker
+	slot.worker, slot.state = worker, slotStarting
 	go func() {
 		err := worker.WaitReady(startTimeout)
 		s.post(func() { s.onReady(slot, worker, err) })
@@ -194,7 +223,7 @@ func (s *Supervisor) onReady(slot *slot, worker *Worker, err error) {
 		slog.Warn("worker did not start", "err", err)
 		_ = unix.Kill(worker.PID, unix.SIGKILL)
 	default:
-		slot.ready, s.proven = true, true
+		slot.state, s.proven = slotReady, true
 		s.setServing(true)
 		s.announce()
 	}
@@ -223,16 +252,23 @@ func (s *Supervisor) onWord(slot *slot, worker *Worker, word byte) {
 
 	switch word {
 	case saysWish:
+		if slot.state != slotReady {
+			return // one wish is enough
+		}
+
 		// Whoever sends SIGTERM to a worker may be sending it to all of us, and
 		// then OnStop comes first. If we hear of no stop, this one was meant.
+		slot.state = slotWished
 		s.after(wishDelay, func() {
-			if slot.worker == worker && s.phase == running {
+			if slot.worker == worker && slot.state == slotWished && s.phase == running {
+				slot.state = slotRetiring
 				worker.Tell(wordRetire)
 			}
 		})
 	case saysDrained:
-		slot.drained = true
-		if s.phase == draining && !slices.ContainsFunc(s.slots, accepts) {
+		slot.state = slotDrained
+		s.beginQuiet()
+		if s.phase == draining && !slices.ContainsFunc(s.slots, willDrain) {
 			s.closeListener()
 		}
 	}
@@ -246,8 +282,8 @@ func (s *Supervisor) setServing(serving bool) {
 }
 
 // reap collects every worker that has died. One signal may stand for many
-// deaths, so it asks for all; and for ours only, because to ask for any child
-// would steal from other parts of the program that wait for theirs.
+// deaths, so it asks for all; and for ours only: waiting for any child would
+// reap those of other parts of the program, which wait for theirs.
 func (s *Supervisor) reap() {
 	for _, slot := range s.slots {
 		if slot.alive() {
@@ -269,14 +305,22 @@ func (s *Supervisor) wait(child int) bool {
 	for errors.Is(err, unix.EINTR) {
 		pid, err = unix.Wait4(child, &status, unix.WNOHANG, nil)
 	}
+
+	why := describe(pid, status)
 	if errors.Is(err, unix.ECHILD) {
-		pid = child // it is gone already
+		pid = child
+		why = fmt.Errorf("worker %d is gone; somebody else has reaped it, and knows its exit status", pid)
 	}
 
-	for i, slot := range s.slots {
-		if slot.alive() && slot.worker.PID == pid {
-			s.ended(&s.slots[i], describe(pid, status))
+	for i := range s.slots {
+		slot := &s.slots[i]
+		if !slot.alive() || slot.worker.PID != pid {
+			continue
 		}
+		if slot.state >= slotRetiring && err == nil && status == 0 {
+			why = nil // it has ended as it was told
+		}
+		s.ended(slot, why)
 	}
 
 	return pid > 0
@@ -289,27 +333,32 @@ func describe(pid int, status unix.WaitStatus) error {
 	return fmt.Errorf("worker %d exited with status %d", pid, status.ExitStatus())
 }
 
-// ended empties a slot and sees to a successor: at once after a long life or
-// at the first early death, later and later in a row of them.
+// ended empties a slot and sees to a successor. A worker that has ended as it
+// was told, for which why is nil, is replaced at once. So is one that died,
+// unless the one before it died early, too: then it takes longer each time.
 func (s *Supervisor) ended(slot *slot, why error) {
-	if slot.ready && time.Since(slot.started) > stablePeriod {
+	if slot.state >= slotReady && time.Since(slot.started) > stablePeriod {
 		slot.failures = 0
 	}
-	wasReady := slot.ready
-	if slot.alive() { // or else it wasn't even started
-		slot.worker.Close()
+	worker, accepted := slot.worker, slot.accepts()
+	if slot.alive() { // otherwise it could not be started
+		worker.Close()
 	}
-	slot.worker, slot.ready, slot.drained = nil, false, false
+	slot.worker, slot.state = nil, slotEmpty
 	if s.phase != running {
 		return
 	}
 
 	var pause time.Duration
-	if slot.failures > 0 {
-		pause = min(firstBackoff<<min(slot.failures-1, 8), maxBackoff)
+	if why == nil {
+		slog.Info("worker retired", "pid", worker.PID, "replaced in", pause)
+	} else {
+		if slot.failures > 0 {
+			pause = min(firstBackoff<<min(slot.failures-1, 8), maxBackoff)
+		}
+		slot.failures++
+		slog.Warn("worker ended", "err", why, "replaced in", pause)
 	}
-	slot.failures++
-	slog.Warn("worker ended", "err", why, "replaced in", pause)
 	s.after(pause, func() { s.spawn(slot) })
 
 	if !s.proven && !slices.ContainsFunc(s.slots, hasTriesLeft) {
@@ -317,14 +366,19 @@ func (s *Supervisor) ended(slot *slot, why error) {
 		s.drain()
 		s.kill()
 	}
-	if wasReady && len(s.pids()) == 0 { // it was the last one
+	if accepted {
 		s.beginQuiet()
 	}
 }
 
-// beginQuiet waits for a while, and says that we don't serve if no worker has
-// become ready meanwhile.
+// beginQuiet is called when a worker accepts no connections any more. If it was
+// the last one that did, beginQuiet waits for a while, and says that we don't
+// serve if none has become ready meanwhile.
 func (s *Supervisor) beginQuiet() {
+	if len(s.pids()) > 0 {
+		return
+	}
+
 	s.quiet = time.Now()
 	s.after(quietPeriod, func() {
 		if len(s.pids()) == 0 && time.Since(s.quiet) >= quietPeriod {
@@ -333,7 +387,8 @@ func (s *Supervisor) beginQuiet() {
 	})
 }
 
-// stop begins the end: first no more new clients, then no more workers.
+// stop begins the end: first OnStop takes us off the list, while the workers
+// serve; then they drain.
 func (s *Supervisor) stop(sig os.Signal) {
 	if sig != unix.SIGHUP {
 		s.insisted++
@@ -361,10 +416,10 @@ func (s *Supervisor) stop(sig os.Signal) {
 	}()
 }
 
-// drain tells the workers to end. While anybody holds a listening socket from
-// which nobody accepts, the kernel goes on connecting callers to it, who then
-// hang. We hold one, and so does a worker that is stopped or busy; so it is
-// shut down for all, as soon as all have taken what was queued.
+// drain tells the workers to end. While a socket listens and nobody accepts
+// from it, callers connect and hang. It listens as long as any process holds
+// it: we do, and so does a worker that is stopped or busy. So it is shut down,
+// which counts for all who hold it, as soon as all have taken what was queued.
 func (s *Supervisor) drain() {
 	if s.phase == draining {
 		return

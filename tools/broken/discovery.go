@@ -38,7 +38,7 @@ var discovery = []Program{
 		Name:    "withdrawn-at-once",
 		Mistake: "withdraws its node as soon as no worker is left, also when the next one is there in a moment",
 		Step:    "step5-discovery", Spec: 5,
-		Edits: []Edit{{"supervise.go", `	quietPeriod  = time.Second `, `	quietPeriod  = 0 `}},
+		Edits: []Edit{{"supervise.go", "\tquietPeriod = time.Second\n", "\tquietPeriod = 0\n"}},
 		Quick: []string{"5.2", "5.7", "5.19"},
 		Why:   "in the other milestones a worker is always there",
 	},

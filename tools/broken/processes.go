@@ -169,7 +169,7 @@ var processes = []Program{
 		Name:    "backoff-never-reset",
 		Mistake: "waits longer after each death of a worker, however long that has lived",
 		Step:    "step4-signals", Spec: 4,
-		Edits: []Edit{{"supervise.go", `	if slot.ready && time.Since(slot.started) > stablePeriod {
+		Edits: []Edit{{"supervise.go", `	if slot.state >= slotReady && time.Since(slot.started) > stablePeriod {
 		slot.failures = 0
 	}
 `, ``}},
@@ -180,8 +180,8 @@ var processes = []Program{
 		Name:    "backoff-reset-when-ready",
 		Mistake: "forgets the deaths before a worker as soon as that is ready, and not when it has lived for a while",
 		Step:    "step4-signals", Spec: 4,
-		Edits: []Edit{{"supervise.go", `		slot.ready, s.proven = true, true
-`, `		slot.ready, s.proven, slot.failures = true, true, 0
+		Edits: []Edit{{"supervise.go", `		slot.state, s.proven = slotReady, true
+`, `		slot.state, s.proven, slot.failures = slotReady, true, 0
 `}},
 		Quick: []string{"4.1", "4.15"},
 		Why:   "in no other milestone do workers die again and again",
