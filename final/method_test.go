@@ -1,5 +1,5 @@
 // Tests of Handle: what it refuses, what its context says and when it ends, and
-// that a method that takes its time keeps nobody waiting.
+// that a method that takes its time keeps nobody waiting. And one of Func.
 
 //go:build unix
 
@@ -155,6 +155,38 @@ func TestMethodThatTakesItsTimeKeepsNobodyWaiting(t *testing.T) {
 	c.WantReply("wait_r", `"one"`)
 	c.WantPong(`"behind it"`)
 	other.WantReply("wait_r", `"two"`)
+}
+
+// A Func's params share memory with other requests, which come alone and
+// together.
+func TestAFuncMayKeepItsParams(t *testing.T) {
+	var kept []json.RawMessage
+	w := startInside(t, Limits{}, Service{"keep": Func(func(params json.RawMessage) (Reply, error) {
+		kept = append(kept, params)
+		return NewReply("kept", len(kept)), nil
+	})})
+	c := w.dial()
+
+	var want []string
+	for round := range 3 {
+		var frames []byte
+		for n := range 3 {
+			params := fmt.Sprintf(`"round %d, %d"`, round, n)
+			want = append(want, params)
+			frames = append(frames, harness.Frame(`{"in":"keep","params":`+params+`}`)...)
+		}
+		c.Send(frames)
+		for n := range 3 {
+			c.WantReply("kept", fmt.Sprint(3*round+n+1))
+		}
+	}
+
+	w.on(func() {
+		require.Len(t, kept, len(want))
+		for i, params := range kept {
+			assert.Equal(t, want[i], string(params))
+		}
+	})
 }
 
 func TestContextOfACall(t *testing.T) {
