@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"example.com/rpcworkbook/internal/chapter"
@@ -21,8 +22,10 @@ type asking struct {
 	test   *test
 	copied string // the directory of the submission's copy
 	flags  []string
-	slot   int    // no two askings of the same slot run at a time
-	mark   string // of the processes of the present run
+	slot   int // no two askings of the same slot run at a time
+
+	mark    string   // of the processes of the present run
+	cgroups []string // that they are in
 
 	limit time.Duration
 	tell  func(number string) // a milestone begins
@@ -115,7 +118,16 @@ func (a *asking) run(
 		return nil, "", err
 	}
 	err = hear(output, heard)
-	return l, group.State().String(), err
+	return l, howEnded(group.State()), err
+}
+
+// howEnded says how the process that asks has ended. In a cell, the first
+// process says how its child has.
+func howEnded(state *os.ProcessState) string {
+	if code := state.ExitCode(); code > 128 {
+		return "signal: " + syscall.Signal(code-128).String()
+	}
+	return state.String()
 }
 
 // hear waits for the end of the output, of which what left the pen may still
@@ -132,7 +144,8 @@ func hear(output *os.File, heard <-chan error) error {
 	return nil
 }
 
-// interrupted is the report of a milestone in which the process that asks ended.
+// interrupted is the report of a milestone in which the process that asks has
+// ended.
 func (a *asking) interrupted(ctx context.Context, m chapter.Milestone, ended string) string {
 	got := "the process that asks ended in the middle of it: " + ended
 	usually := "the program has killed its parent, or all processes that it could"

@@ -40,13 +40,14 @@ type Class struct {
 	Limit   time.Duration // how long one may take, its build included
 
 	Say io.Writer // for progress
+
+	pen *pen // nil: what can be had
 }
 
 // A grader is a run.
 type grader struct {
 	*Class
 	test     *test
-	pen      *pen
 	progress *progress
 	dir      string // for copies
 }
@@ -54,10 +55,18 @@ type grader struct {
 // Grade asks all submissions, writes the results and returns them, by name.
 // What an earlier run into the same directory has asked already is not asked
 // again, unless the submission, the specification or the limits have changed. A
-// submission that fails, in whatever way, is no error. Grade blocks until all is
-// done or ctx ends; then nothing that it has started is left, and the results so
-// far are kept for the next run. Whoever calls it calls proc.End last.
+// submission that fails, in whatever way, is no error. Grade blocks until all
+// is done or ctx ends; then nothing that it has started is left, and the
+// results so far are kept for the next run. Whoever calls it calls Inside first
+// and proc.End last.
 func (c *Class) Grade(ctx context.Context) ([]*Result, error) {
+	for _, dir := range []*string{&c.Root, &c.From, &c.Out} {
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return nil, err
+		}
+		*dir = abs
+	}
 	submissions, err := find(c.From)
 	if err != nil {
 		return nil, err
@@ -71,7 +80,10 @@ func (c *Class) Grade(ctx context.Context) ([]*Result, error) {
 		return nil, err
 	}
 
-	g := &grader{Class: c, test: t, pen: newPen(), dir: temp, progress: newProgress(c.Say, len(submissions))}
+	if c.pen == nil {
+		c.pen = newPen(usual, c.Root, c.From, c.Out)
+	}
+	g := &grader{Class: c, test: t, dir: temp, progress: newProgress(c.Say, len(submissions))}
 	for _, missing := range g.pen.missing {
 		fmt.Fprintln(c.Say, missing)
 	}
@@ -195,7 +207,7 @@ func (g *grader) ask(ctx context.Context, s *submission, copied string, slot int
 
 // flags returns those of the specification that name the program.
 func (g *grader) flags(s *submission, a *asking, bin string) ([]string, error) {
-	flags := []string{"-again=make try STEP=" + g.Step + " ONLY="}
+	flags := []string{"-again=make try STEP=" + g.Step + " ONLY=", fmt.Sprint("-user=", g.pen.user(a.slot))}
 	if s.command == "" {
 		return append(flags, "-program="+g.pen.inside(a, bin)), nil
 	}

@@ -51,6 +51,7 @@ func (l *listener) listen(output io.Reader) error {
 		for errors.Is(err, bufio.ErrBufferFull) { // the rest of a line that is too long
 			_, err = lines.ReadSlice('\n')
 		}
+
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

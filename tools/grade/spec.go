@@ -31,8 +31,9 @@ type test struct {
 	asked  []specification
 }
 
-// compile compiles the specifications into dir and lists what they ask: those of
-// the class's chapter, and of the earlier ones first if the class wants that.
+// compile compiles the specifications into dir and lists what they ask: those
+// of the class's chapter, and of the earlier ones first if the class wants
+// that.
 func (c *Class) compile(ctx context.Context, dir string) (*test, error) {
 	t := &test{bin: filepath.Join(dir, "specification.test")}
 	last, err := c.Book.Chapter("grade", c.Step)

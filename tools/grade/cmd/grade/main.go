@@ -22,6 +22,7 @@ import (
 )
 
 func main() {
+	grade.Inside()
 	err := run(os.Args[1:])
 	proc.End()
 	if err != nil {
