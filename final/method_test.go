@@ -168,16 +168,17 @@ func TestAFuncMayKeepItsParams(t *testing.T) {
 	c := w.dial()
 
 	var want []string
-	for round := range 3 {
+	for _, together := range []int{1, 1, 3, 1, 3} {
 		var frames []byte
-		for n := range 3 {
-			params := fmt.Sprintf(`"round %d, %d"`, round, n)
+		for range together {
+			params := fmt.Sprintf(`"the %dth"`, len(want))
 			want = append(want, params)
 			frames = append(frames, harness.Frame(`{"in":"keep","params":`+params+`}`)...)
 		}
+
 		c.Send(frames)
-		for n := range 3 {
-			c.WantReply("kept", fmt.Sprint(3*round+n+1))
+		for n := len(want) - together; n < len(want); n++ {
+			c.WantReply("kept", fmt.Sprint(n+1))
 		}
 	}
 
