@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	maxProbes   = 8   // pings under way when a call leads to another one
-	maxSuspects = 256 // pings under way when search adds more
+	maxProbes   = 8   // a call adds a ping only while fewer are under way
+	maxSuspects = 256 // search adds pings only while fewer are under way
 
 	searchPeriod  = firstAside
 	minProbePause = searchPeriod / 2 // between a server's failure and its next ping by search
@@ -57,7 +57,7 @@ func (h *asideHeap) Pop() any {
 func (b *balance) setAside(r *remote) {
 	until := r.avoidUntil.Load()
 	isAside := until != 0 && !r.standing.gone
-	if until != r.standing.dueFrom { // or else due stays, which probe may have put off
+	if until != r.standing.dueFrom { // otherwise due stays, as probe may have put it off
 		r.standing.dueFrom = until
 		r.standing.due = until
 	}
@@ -91,7 +91,7 @@ func (b *balance) probe(r *remote) {
 	r.standing.probing = true
 	b.probes++
 
-	if r.standing.isAside { // others come first meanwhile
+	if r.standing.isAside { // while this ping is under way, probeNext takes the others
 		r.standing.due = clock() + int64(maxAside)
 		heap.Fix(&b.aside, r.standing.asideIndex)
 	}
@@ -139,8 +139,8 @@ func (b *balance) probeSuspects() bool {
 }
 
 // suspects returns the servers to ping for those who wait: those that are
-// aside, whether their time is over or not, and for hedges those of which
-// nothing is known. The caller must hold b.mu.
+// aside, whether their time is over or not; and, if hedges wait, those that
+// have made no progress recently. The caller must hold b.mu.
 func (b *balance) suspects() (suspects []*remote) {
 	now := clock()
 	for _, r := range b.list {

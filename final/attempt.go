@@ -9,7 +9,7 @@ type attempt struct {
 	outcomes chan<- outcome // has room for all that can come
 
 	// What follows is guarded by the pipe's lock.
-	frame    []byte      // its caller's; nil when it is written
+	frame    []byte      // its caller's; nil once it is on its way
 	frameEnd uint64      // where in the stream of all that we send
 	began    int64       // by clock
 	halfway  int64       // when half of its caller's time is over, by clock; 0: that has no end
@@ -21,13 +21,13 @@ type attempt struct {
 type callerState int
 
 const (
-	callerWaits  callerState = iota // for the final outcome
-	callerServed                    // has it
-	callerLeft                      // doesn't want it any more
+	callerWaits  callerState = iota // it waits for the final outcome
+	callerServed                    // it has that
+	callerLeft                      // it doesn't want that any more
 )
 
-// An outcome is what became of an attempt. The final one comes once, unless its
-// caller has left. A warning may come before it.
+// An outcome is what became of an attempt. Each attempt has one final outcome,
+// or none if its caller has left. At most one warning comes before that.
 type outcome struct {
 	attempt *attempt
 	reply   Reply
@@ -37,8 +37,9 @@ type outcome struct {
 	warning bool // not final: the server is silent, or half of the caller's time over; another may come
 }
 
-// drop tells that the caller has left. A connection on which nothing moves, and
-// for which nobody waits, is reset: then the server forgets what it owes.
+// drop notes that the caller has left. A connection to a server that is silent,
+// or no longer listed, is reset when nobody waits for it any more: then the
+// server forgets what it owes.
 func (a *attempt) drop() {
 	if a.pipe == nil {
 		return

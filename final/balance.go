@@ -1,8 +1,8 @@
 // Balance: which of the listed servers a call goes to. Load shows in what is
 // outstanding: of two random servers, the one that owes us fewer replies is the
 // better choice. Callers for whom no server has room wait here, where they can
-// leave without having cost a server anything. How much room there is says
-// window.go, and which servers get no calls at all aside.go.
+// leave without having cost a server anything. window.go says how much room a
+// server has, and aside.go which servers get no calls at all.
 
 package rpc
 
@@ -15,8 +15,10 @@ import (
 	"sync/atomic"
 )
 
-// hedgeShare says how often hedges come before calls: at one answer of so many.
-// More often, they would double the work of servers that have too much of it.
+// hedgeShare says how often hedges come before calls. Of so many answers, one
+// offers its server to hedges first, and the others offer theirs to calls. If
+// hedges came first more often, they would double the work of servers that have
+// too much of it.
 const hedgeShare = 4
 
 // A balance is the servers of one client. It is safe for concurrent use.
@@ -24,11 +26,12 @@ const hedgeShare = 4
 // Lock order: remote.mu, pipe.mu, balance.mu. So nothing here may start a call,
 // or end one, while it holds b.mu.
 //
-// A listed server is in one of these states. It changes in offer, which whoever
-// changes something about a server calls by way of changed or answered:
+// A listed server is in one of the states below. Whoever changes something
+// about a server calls changed or answered, and these call offer, which moves
+// the server to where it belongs. pick takes servers out of ready, too.
 //
-//   - ready, in b.ready: it has room for a call, or had it when we last looked
-//     (pick finds out);
+//   - ready, in b.ready: it has room for a call, or had it when we last looked.
+//     It may be full or silent meanwhile: pick looks again;
 //   - aside, in b.aside: remote.avoidUntil isn't 0, because it failed;
 //   - neither: it is silent, or full. It is full when the calls that it owes us
 //     and those that are promised are as many as its window is wide.
@@ -54,7 +57,7 @@ type balance struct {
 	// Those who wait, as *ticket.
 	calls   list.List // for any server
 	hedges  list.List // for a server that answers, besides those that they have
-	answers int       // answers that came while anybody waited
+	answers int       // answers that answered has offered to them: see hedgeShare
 
 	// Finding out about servers.
 	probes    int  // pings under way
@@ -69,10 +72,13 @@ type ticket struct {
 	element *list.Element
 }
 
-// take returns a server for a call, or else a ticket with which to wait for
-// one. If other servers work on the call already, in the attempts that are
-// open, it is a hedge: it goes to a server that answers, or to none. The error
-// is ErrClosed or ErrNoServer.
+// take returns a server for a call; if none has room, it returns a ticket with
+// which to wait for one. If other servers work on the call already, in the
+// attempts that are open, it is a hedge: it goes to a server that answers, or
+// to none. The error is ErrClosed or ErrNoServer.
+//
+// A server that take returns isn't promised: the call counts only when it is
+// sent, so that a window is exceeded now and then.
 func (b *balance) take(open []*attempt) (*remote, *ticket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,7 +148,10 @@ func (b *balance) leave(t *ticket) {
 		b.dequeue(t)
 		return
 	}
-	r := <-t.turn // what was delivered when the ticket left its queue, with b.mu held: this doesn't block
+
+	// It was delivered, with b.mu held, when the ticket left its queue. So this
+	// doesn't block.
+	r := <-t.turn
 	if r != nil {
 		b.redeem(r)
 	}
@@ -178,7 +187,7 @@ func (b *balance) pick() *remote {
 		if b.hasRoom(r) {
 			return r
 		}
-		b.unreadyIfFull(r) // then one less is ready, or it has just got room: try again
+		b.dropUnlessRoom(r) // then one less is ready, or it has just got room: try again
 	}
 	return nil
 }
@@ -205,20 +214,19 @@ func worksOn(r *remote, open []*attempt) bool {
 	return slices.ContainsFunc(open, func(a *attempt) bool { return a.remote == r })
 }
 
-// hasRoom reports whether a server may be given one call more. A call that take
-// has just handed out counts only when it is sent, so that a window is exceeded
-// now and then. The caller must hold b.mu.
+// hasRoom reports whether a server may be given one call more. The caller must
+// hold b.mu.
 func (b *balance) hasRoom(r *remote) bool {
 	owed := r.outstanding.Load() + int32(r.standing.promised)
 	return !r.standing.gone && r.isAvailable() && owed < r.standing.width()
 }
 
-// unreadyIfFull takes a server out of ready if it has no room. The caller must
-// hold b.mu.
-func (b *balance) unreadyIfFull(r *remote) {
-	// Who makes room for a call tells us so, unless knows finds isReady. So we
-	// must first clear that, and then look: whoever makes room sees it cleared,
-	// or else has made room before we look.
+// dropUnlessRoom takes a server that is ready out of b.ready, unless it has
+// room. The caller must hold b.mu.
+func (b *balance) dropUnlessRoom(r *remote) {
+	// changed and answered pass over a server that isReady. So clear isReady
+	// first, and then look: we see room that was made before the clearing, and
+	// are told of room that is made after it.
 	r.standing.isReady.Store(false)
 	if b.hasRoom(r) {
 		r.standing.isReady.Store(true)
@@ -263,21 +271,21 @@ func (b *balance) answered(r *remote) {
 }
 
 // knows reports, without a lock, whether there is nothing to be done about a
-// server that has changed, as is mostly so: nobody waits for one that is ready,
-// and pick finds out about one that is ready no more.
+// server that has changed. Mostly that is so: the server is ready and nobody
+// waits. If it has become full or silent, pick finds out.
 func (b *balance) knows(r *remote) bool {
 	return b.waiting.Load() == 0 && r.standing.isReady.Load() && r.avoidUntil.Load() == 0
 }
 
-// offer puts a server where it belongs: those who wait in these queues are
-// given it, as far as it has room, and then it is ready, or aside, or neither.
-// The caller must hold b.mu.
+// offer moves a server to where it belongs. First it is given to those who wait
+// in these queues, as far as it has room. Then it is ready, or aside, or
+// neither. The caller must hold b.mu.
 func (b *balance) offer(r *remote, queues ...*list.List) {
 	if r.standing.gone {
 		return
 	}
 	if r.standing.isReady.Load() {
-		b.unreadyIfFull(r)
+		b.dropUnlessRoom(r)
 	}
 	b.setAside(r)
 
@@ -349,7 +357,7 @@ func (b *balance) replace(servers []string) (gone []*remote) {
 	for _, r := range b.list {
 		b.offer(r, &b.calls)
 	}
-	if len(b.list) == 0 { // they would wait in vain
+	if len(b.list) == 0 { // callers would wait in vain
 		b.sendAway(&b.calls)
 		b.sendAway(&b.hedges)
 	}
@@ -365,11 +373,11 @@ func (b *balance) remove(r *remote) {
 	r.standing.gone = true
 	b.setAside(r)
 	if r.standing.isReady.Load() {
-		b.unreadyIfFull(r)
+		b.dropUnlessRoom(r)
 	}
 }
 
-// sendAway has everyone look again who waits. The caller must hold b.mu.
+// sendAway has everyone who waits look again. The caller must hold b.mu.
 func (b *balance) sendAway(queue *list.List) {
 	for e := queue.Front(); e != nil; e = queue.Front() {
 		t := e.Value.(*ticket)

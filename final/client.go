@@ -80,12 +80,12 @@ func (c *Client) Wait(ctx context.Context, servers int) error { return c.waitFor
 // A call that fails at a server moves to another if it can't have run yet or
 // may run twice. One that may run twice is also sent to another server, as well
 // as to the first, when the first is silent, which means that it has owed
-// replies for two seconds without any progress, or when half of the time until
-// ctx's deadline is over. Then the first answer counts. So a call that may run
-// twice, with a deadline of 5 s or more, succeeds as long as at least one
-// listed server would answer it, alone, within half of that. Not covered is
-// what all servers together can't do in time: too many calls, or one that takes
-// too long.
+// replies for ClientOptions.Silence without any progress, or when half of the
+// time until ctx's deadline is over. Then the first answer counts. So a call
+// that may run twice, with a deadline of 5 s or more, succeeds as long as at
+// least one listed server would answer it, alone, within half of that. Not
+// covered is what all servers together can't do in time: too many calls, or one
+// that takes too long.
 //
 // A call that must not run twice waits for its server until ctx ends or the
 // connection is lost.

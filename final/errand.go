@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// maxAttempts is how many servers work on one call at most: each of them
-	// but the last is silent, or too slow for its caller.
+	// maxAttempts is how many servers work on one call at most. Another is
+	// asked when one is silent; and from halfway on, one after the other at the
+	// looks that follow, because whoever is asked later than that has less time
+	// than the server that Call promises to find may need.
 	maxAttempts = 4
 )
 
@@ -26,8 +28,8 @@ type errand struct {
 	outcomes chan outcome // has room for two of each attempt in open
 	open     []*attempt   // the attempts without a final outcome
 
-	isNeeded bool    // another server is
-	ticket   *ticket // with which we wait for a server; nil: we don't
+	isNeeded bool    // the call needs another server
+	ticket   *ticket // our place among those who wait for one; nil: we don't wait
 
 	// What has failed.
 	lost    error // why the last server failed
@@ -38,9 +40,9 @@ type errand struct {
 	tries int
 }
 
-// run has servers work on the request until one has answered it: then the
-// outcome is the answer. With an error it is that of the attempt that decided,
-// if one did.
+// run has servers work on the request until one has answered it. It returns the
+// outcome with that answer; or an error, with the outcome of the attempt whose
+// failure decided, if there was one.
 func (e *errand) run(ctx context.Context) (outcome, error) {
 	deadline, ok := ctx.Deadline()
 	if ok {

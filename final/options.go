@@ -13,10 +13,12 @@ import (
 // ClientOptions are what a program may set of a Client, before the first Call.
 // The zero value of each stands for the default.
 type ClientOptions struct {
-	// Idempotent says whether a method may run twice for one call. Such a call
-	// is repeated elsewhere when nobody knows whether a server that failed, or
-	// is silent, has run it. The default is the function Idempotent, which says
-	// so of ping and pi only.
+	// Idempotent says whether a method may run twice for one call, or more
+	// often. Such a call is repeated elsewhere when nobody knows whether a
+	// server that failed has run it; and it is sent to other servers on
+	// purpose, while the first may still be at work, when that is silent or
+	// half of the caller's time is over. The default is the function
+	// Idempotent, which says so of ping and pi only.
 	Idempotent func(method string) bool
 
 	// Silence is about how long a server may owe replies without any progress
@@ -104,7 +106,7 @@ func (r *remote) stats() ServerStats {
 func (b *balance) pickChosen() *remote {
 	for _, r := range slices.Clone(b.ready) {
 		if !b.hasRoom(r) {
-			b.unreadyIfFull(r)
+			b.dropUnlessRoom(r)
 		}
 	}
 	if len(b.ready) == 0 {

@@ -30,8 +30,8 @@ type remote struct {
 	addr    string
 	options *ClientOptions // nil: the defaults
 
-	// Whether it is a good choice for a new call, which is asked without a
-	// lock.
+	// Whether it is a good choice for a new call. That is asked without a lock,
+	// and may change at any moment.
 	silent      atomic.Bool  // its connection owes replies and makes no progress
 	outstanding atomic.Int32 // calls that it has not answered, abandoned ones too
 	failures    atomic.Int32 // failures since it was last good for a while
@@ -130,7 +130,8 @@ func (r *remote) isAvailable() bool {
 	return !r.silent.Load() && r.avoidUntil.Load() == 0
 }
 
-// isLively reports whether the server has just answered others.
+// isLively reports whether the server is trusted and has recently made progress
+// with any call.
 func (r *remote) isLively() bool {
 	return r.avoidUntil.Load() == 0 && clock()-r.lively.Load() < int64(recently)
 }
@@ -144,9 +145,9 @@ func (r *remote) blame() {
 	r.changed()
 }
 
-// praise notes that the server has answered. Its failures are forgotten when it
-// has been good for a while: one that answers now and then should be avoided
-// for longer and longer.
+// praise notes that the server has answered: it is trusted again at once. Its
+// failures are forgotten only after maxAside without another one, so that a
+// server that fails between answers is avoided for longer each time.
 func (r *remote) praise() {
 	if r.failures.Load() == 0 {
 		return

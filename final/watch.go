@@ -50,8 +50,9 @@ type ZKDiscovery struct {
 
 	// What follows belongs to Watch.
 
-	// The names, as last listed. The watch that came with them is the only one
-	// armed, for the library can't take a watch back.
+	// The names, as last listed, with a watch. The library can't take a watch
+	// back. So we list again, which sets another one, only when this one has
+	// fired or a look has failed.
 	listed listing
 
 	// The addresses behind the listed names, as far as we could read them, and
@@ -60,10 +61,8 @@ type ZKDiscovery struct {
 	addrs        map[string]string // by name, "" for data that is no address
 	addrsSession int64
 
-	// The latest addrs of which none that we may read was missing, nil if there
-	// were none yet; and what was published of them last, nil: nothing.
-	known map[string]string
-	last  *Snapshot
+	known map[string]string // the latest addrs that were complete, all that we may read; nil: none yet
+	last  *Snapshot         // what was published last; nil: nothing
 }
 
 // A listing is what ZooKeeper says of the names below the root.
@@ -96,7 +95,7 @@ func (z *ZKDiscovery) setErr(err error) {
 // Watch implements Discovery.
 func (z *ZKDiscovery) Watch(ctx context.Context, publish func(Snapshot)) {
 	closed := z.closeAfter(ctx)
-	defer func() { <-closed }()
+	defer func() { <-closed }() // Watch doesn't return before the session is closed
 
 	looks := 0 // in a row at what we aren't allowed to read
 	for {
@@ -191,9 +190,9 @@ func (z *ZKDiscovery) list(c *zk.Conn) (listing, error) {
 }
 
 // fetch returns the address behind each listed name. It reads those that it
-// doesn't know yet, all at once. The error hidden says that we aren't allowed
-// to read a znode: the set is complete without it. With the error failed the
-// set isn't complete: a znode could not be read.
+// doesn't know yet, all at once. With hidden there is a znode that we aren't
+// allowed to read: the set counts as complete without it. With failed there is
+// one that could not be read: the set isn't complete.
 func (z *ZKDiscovery) fetch(listed listing) (current map[string]string, hidden, failed error) {
 	known := z.addrs
 	if z.addrsSession != listed.session {
@@ -258,7 +257,8 @@ func (z *ZKDiscovery) address(name string) (string, error) {
 // An empty list just after a reconnect is likelier a ZooKeeper that has lost
 // its sessions than the end of all servers. It is believed only if it is still
 // empty when our session is as old as its timeout: by then servers that live
-// have registered again. Until then update returns how long.
+// have registered again. Until then hold is how long that still takes, and
+// otherwise it is 0 or less.
 func (z *ZKDiscovery) update(publish func(Snapshot), failed bool) (hold time.Duration) {
 	if z.known == nil {
 		return 0

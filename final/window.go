@@ -16,8 +16,8 @@ const (
 	// firstWindow is how many calls may be outstanding at a server of which
 	// nothing is known yet. One that has failed begins anew with one.
 	firstWindow = 8
-	// slowAnswer is what a server takes for an answer when it has more to do
-	// than it should have.
+	// slowAnswer is the time that an answer should take at most. One that takes
+	// longer shows that the server has too much to do.
 	slowAnswer = time.Second
 )
 
@@ -33,11 +33,11 @@ type standing struct {
 	isAside    bool // it is in balance.aside, at asideIndex
 	asideIndex int
 
-	promised int   // calls that will be sent, by callers who waited
+	promised int   // calls that callers who waited for the server will send it
 	gone     bool  // it is no longer listed
 	probing  bool  // a ping is under way
 	due      int64 // when it is to be pinged, by clock
-	dueFrom  int64 // remote.avoidUntil when due was last set to it
+	dueFrom  int64 // the remote.avoidUntil from which due was set: when that changes, due is set anew
 }
 
 // width returns how many calls the server may be given at once.

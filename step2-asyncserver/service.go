@@ -31,7 +31,8 @@ func NewService() Service {
 // Idempotent reports whether a method of NewService may run twice for one call.
 // Both may: they only compute. A client asks this when a connection breaks in
 // the middle of a call: the call may have run, and making it again runs it
-// twice.
+// twice. It also asks before it sends a call to a second server while the first
+// may still be at work.
 func Idempotent(method string) bool {
 	return method == "ping" || method == "pi"
 }

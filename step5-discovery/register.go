@@ -41,17 +41,18 @@ type Registrar struct {
 	known atomic.Bool   // clients may know of a znode of ours: there is one, or may be
 	done  chan struct{} // closed when run has returned
 
-	// What is, as far as run knows; nobody else touches it. A create, or a
-	// delete, may have worked without our knowing. While that is in doubt there
-	// may be a znode of ours that we don't know of, and none is created.
-	// Without a doubt there is at most one, node, which lives as long as the
-	// session owner does.
+	// What is, as far as run knows; nobody else touches it. While there is
+	// doubt, a create or a delete of ours may have worked without our knowing,
+	// so there may be a znode of ours that we don't know of, and none is
+	// created. Without doubt we have at most one znode: node, which lives as
+	// long as the session owner does.
 	doubt bool
 	node  string         // our znode's path; "": none
 	owner int64          // the session that node was created in
 	mine  map[int64]bool // every session in which we tried to create one
 
-	// The one watch, run's too. It is armed when guarded is node.
+	// The one watch, run's too. It is armed, on our znode, when guarded equals
+	// node.
 	guarded string          // the path of the znode that it was set on; "": it has fired
 	touched <-chan zk.Event // delivers when somebody has changed or deleted that znode
 }
@@ -183,14 +184,13 @@ func retryPause(failures int, longest time.Duration) time.Duration {
 // A trouble is what reconcile fails with, again and again. Each is worth one
 // warning, however long it lasts.
 type trouble struct {
-	retries int       // since all was last well for a while
+	retries int       // in this spell of trouble
 	last    time.Time // when reconcile last failed
-	warned  string    // the gist of the last warning; "": none since all was well
+	warned  string    // the gist of the last warning; "": none since reconcile last succeeded
 }
 
-// log logs what reconcile failed with, and counts the retries from the
-// beginning if that is something new. registered says whether the znode is
-// there all the same.
+// log logs what reconcile failed with. After a calm it counts the retries from
+// the beginning. registered says whether the znode is there all the same.
 func (t *trouble) log(err error, registered bool) {
 	if time.Since(t.last) > calm {
 		t.retries = 0
@@ -213,8 +213,8 @@ func (t *trouble) log(err error, registered bool) {
 	slog.Log(context.Background(), level, what, "err", err)
 }
 
-// isNews reports whether err is worth a warning. That there is no session yet
-// isn't before it has lasted for a while, nor while the znode is there.
+// isNews reports whether err is worth a warning. A missing session is worth
+// none for the first quietRetries, and none at all while we are registered.
 func (t *trouble) isNews(err error, registered bool) bool {
 	if errors.Is(err, ErrNoSession) && (registered || t.retries < quietRetries) {
 		return false
@@ -262,8 +262,9 @@ func (r *Registrar) reconcile() error {
 	return r.guard(sessionID)
 }
 
-// withdraw deletes our znode, if there is one. After an ambiguous error it may
-// be gone all the same; after any other it is still there.
+// withdraw deletes our znode, if there is one. After an ambiguous error we
+// don't know whether it is gone, and doubt says so. After any other error it is
+// still there, and node keeps it.
 func (r *Registrar) withdraw() error {
 	if r.node == "" {
 		return nil
@@ -309,7 +310,7 @@ func (r *Registrar) createNode(sessionID int64) (path string, err error) {
 	return Do(r.session, func(c *zk.Conn) (string, error) {
 		path, err := c.Create(r.root+"/rpc", r.data, zk.FlagEphemeral|zk.FlagSequence, acl)
 		if err == nil && c.SessionID() != sessionID {
-			err = zk.ErrSessionExpired // whose znode is it?
+			err = zk.ErrSessionExpired // the session has changed meanwhile: in which one was it created?
 		}
 		return path, err
 	})
@@ -402,9 +403,9 @@ func (r *Registrar) guard(sessionID int64) error {
 // got. The session may be with another member of ZooKeeper by now, which has
 // yet to hear of a create that is under way. So resolve syncs first: a sync
 // goes to the leader, and its answer comes after everything that the leader had
-// before. What the member that we left still sends for our session is refused
-// by then (chapter 5's README, 5.12). So the list after the sync shows every
-// create that worked.
+// before. A create that the old member sends on to the leader after that is
+// refused, because the session has moved (chapter 5's README, 5.12). So the
+// list after the sync shows every create that worked.
 func (r *Registrar) resolve(sessionID int64) error {
 	names, err := Do(r.session, func(c *zk.Conn) ([]string, error) {
 		if _, err := c.Sync(r.root); err != nil {
@@ -426,9 +427,10 @@ func (r *Registrar) resolve(sessionID int64) error {
 	return nil
 }
 
-// settle decides about one znode under the root, in doubt. The first one of
-// this session is adopted. What else is ours is deleted: another one of this
-// session, or one that an earlier session of ours has left.
+// settle decides, while there is doubt, what to do with one znode under the
+// root. The first one of this session is adopted. Any other that is ours is
+// deleted: another one of this session, or one that an earlier session of ours
+// has left.
 func (r *Registrar) settle(path string, sessionID int64) error {
 	owner, err := Do(r.session, func(c *zk.Conn) (int64, error) {
 		data, stat, err := c.Get(path)

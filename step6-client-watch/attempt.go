@@ -9,7 +9,7 @@ type attempt struct {
 	outcomes chan<- outcome // has room for all that can come
 
 	// What follows is guarded by the pipe's lock.
-	frame    []byte      // its caller's; nil when it is written
+	frame    []byte      // its caller's; nil once it is on its way
 	frameEnd uint64      // where in the stream of all that we send
 	caller   callerState // what its caller does
 	warned   bool        // that the server is silent
@@ -19,13 +19,13 @@ type attempt struct {
 type callerState int
 
 const (
-	callerWaits  callerState = iota // for the final outcome
-	callerServed                    // has it
-	callerLeft                      // doesn't want it any more
+	callerWaits  callerState = iota // it waits for the final outcome
+	callerServed                    // it has that
+	callerLeft                      // it doesn't want that any more
 )
 
-// An outcome is what became of an attempt. The final one comes once, unless its
-// caller has left. A warning may come before it.
+// An outcome is what became of an attempt. Each attempt has one final outcome,
+// or none if its caller has left. At most one warning comes before that.
 type outcome struct {
 	attempt *attempt
 	reply   Reply
@@ -34,8 +34,9 @@ type outcome struct {
 	warning bool // not final: the server is silent; another outcome comes if it speaks again
 }
 
-// drop tells that the caller has left. A connection on which nothing moves, and
-// for which nobody waits, is reset: then the server forgets what it owes.
+// drop notes that the caller has left. A connection to a server that is silent,
+// or no longer listed, is reset when nobody waits for it any more: then the
+// server forgets what it owes.
 func (a *attempt) drop() {
 	if a.pipe == nil {
 		return

@@ -28,14 +28,14 @@ type errand struct {
 	open     []*attempt   // the attempts without a final outcome
 	lost     error        // why the last server failed
 
-	isNeeded bool         // another server is
-	anyone   bool         // a server that is set aside will do, too, if all are
-	found    chan *remote // delivers a server that answers, while find looks for one; nil: it doesn't
+	isNeeded bool         // the call needs another server
+	anyone   bool         // a server that is set aside will do for that, too, if all are
+	found    chan *remote // delivers a server that answers; nil: find isn't looking for one
 }
 
-// run has servers work on the request until one has answered it: then the
-// outcome is the answer. With an error it is that of the attempt that decided,
-// if one did.
+// run has servers work on the request until one has answered it. It returns the
+// outcome with that answer; or an error, with the outcome of the attempt whose
+// failure decided, if there was one.
 func (e *errand) run(ctx context.Context) (outcome, error) {
 	defer e.dropAll()
 	ctx, cancel := context.WithCancel(ctx) // ends what find does for us
@@ -90,7 +90,8 @@ func (e *errand) await(ctx context.Context, pause <-chan time.Time) (o outcome, 
 		}
 
 		isFinal, err = e.judge(o)
-		e.isNeeded = len(e.open) == 0 || e.found == nil // or else find looks for one already
+		isLooking := e.found != nil
+		e.isNeeded = len(e.open) == 0 || !isLooking
 
 	case r := <-e.found:
 		e.start(r)
@@ -169,9 +170,10 @@ func withLast(err, lost error) error {
 }
 
 // find delivers a server that can take a call when those that work on it are
-// silent: one that has just answered others, or else the first to answer a
-// ping, which is sent to all. To send them the call itself would have each of
-// them begin its work. It returns when it has found one, or ctx ends.
+// silent. It prefers one that has just answered others. If there is none, it
+// pings them all, and takes the first that answers: if it sent them the call
+// itself, each of them would begin to work on it. It returns when it has found
+// one, or ctx ends.
 func find(ctx context.Context, c *Client, open []*attempt, found chan<- *remote) {
 	for ctx.Err() == nil {
 		servers, _ := c.servers() // perhaps none: there may be one soon
@@ -211,7 +213,7 @@ func firstToAnswer(ctx context.Context, servers []*remote) *remote {
 				return o.attempt.remote
 			}
 			o.attempt.drop()
-			delete(waiting, o.attempt) // a second outcome counts for nothing
+			delete(waiting, o.attempt) // nothing happens at a second outcome, after a warning
 		case <-ctx.Done():
 			return nil
 		}

@@ -28,10 +28,13 @@ var errAbandoned = errors.New("nobody waits for it any more")
 // sends in one write what has gathered since its last. The reader, another,
 // hands each reply to the first attempt in sent.
 //
-// It ends in three ways. retire lets it finish what callers wait for. breakOff
-// ends it at once, for any reason, and tells everyone who waits; shut is the
-// first half of that. And leave, which takes one attempt out, may find that the
-// pipe serves nobody any more.
+// It ends by breakOff, which tells everyone who waits. That is called
+//
+//   - by the reader and the writer, at an error;
+//   - by retire, which is for a server that is no longer listed, if nobody
+//     waits; if somebody does, by whoever finds that nobody does any more;
+//   - by an attempt's drop, when nobody waits any more for a server that is
+//     silent or no longer listed.
 type pipe struct {
 	remote *remote
 	wake   chan struct{}   // holds one token when there is something in queue
@@ -100,8 +103,8 @@ func (p *pipe) send(a *attempt) {
 
 // leave notes that an attempt's caller has left. An attempt that was not
 // written is taken back. Another keeps its place, because its reply still
-// comes. It reports whether the pipe is of no use to anybody since then; false
-// if this caller had left, or had its outcome, before.
+// comes. It reports whether this has left the pipe without use to anybody: then
+// the caller of leave must break it off.
 func (p *pipe) leave(a *attempt) (isAbandoned bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,7 +168,7 @@ func (p *pipe) write(conn net.Conn) {
 			return
 		}
 		if cap(frames) > 2*maxWrite {
-			frames = nil // one long request should not cost us its memory for ever
+			frames = nil // one long request should not cost us its memory forever
 		}
 	}
 }
@@ -279,9 +282,9 @@ func (p *pipe) retire() {
 	}
 }
 
-// breakOff ends the pipe, whoever notices first that it must end: everyone who
-// waits is told. By then the server is without a pipe, or with another, for who
-// is told tries again, and must not be given this one.
+// breakOff ends the pipe and tells everyone who waits. First the server forgets
+// the pipe: callers who are told try again at once, and must be given another.
+// It may be called more than once; the first call counts.
 func (p *pipe) breakOff(err error) {
 	queue, sent, isFirst := p.shut(err)
 	if !isFirst {

@@ -29,8 +29,8 @@ var errRetired = errors.New("no longer listed")
 type remote struct {
 	addr string
 
-	// Whether it is a good choice for a new call, which is asked without a
-	// lock. Most of this changes with the pipe's lock held.
+	// Whether it is a good choice for a new call. That is asked without a lock,
+	// and may change at any moment.
 	silent      atomic.Bool  // its connection owes replies and makes no progress
 	outstanding atomic.Int32 // calls that it has not answered, abandoned ones too
 	failures    atomic.Int32 // failures since it was last good for a while
@@ -103,9 +103,9 @@ func (r *remote) hasRoom() bool {
 	return !r.silent.Load() && r.outstanding.Load() < maxOutstanding
 }
 
-// claim reserves the server for a new call, or reports false: then that call
-// may not go to it. One that has failed is tried by one call at a time; the
-// others learn from what comes of it.
+// claim reports whether a new call may go to the server. To one whose time
+// aside is over it lets one call go, and sets it aside again, so that the
+// others wait for what comes of that call.
 func (r *remote) claim() bool {
 	if !r.hasRoom() {
 		return false
@@ -119,7 +119,8 @@ func (r *remote) claim() bool {
 	return aside <= now && r.avoidUntil.CompareAndSwap(aside, now+r.pause())
 }
 
-// isLively reports whether the server has just answered others.
+// isLively reports whether the server is trusted and has recently made progress
+// with any call.
 func (r *remote) isLively() bool {
 	return r.avoidUntil.Load() == 0 && clock()-r.lively.Load() < int64(recently)
 }
@@ -131,9 +132,9 @@ func (r *remote) blame() {
 	r.avoidUntil.Store(clock() + r.pause())
 }
 
-// praise notes that the server has answered. Its failures are forgotten when it
-// has been good for a while: one that answers now and then should be avoided
-// for longer and longer.
+// praise notes that the server has answered: it is trusted again at once. Its
+// failures are forgotten only after maxAside without another one, so that a
+// server that fails between answers is avoided for longer each time.
 func (r *remote) praise() {
 	if r.failures.Load() == 0 {
 		return

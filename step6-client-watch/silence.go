@@ -12,9 +12,10 @@ import (
 const (
 	// silence is about how long a server may owe replies without any progress.
 	silence = 2 * time.Second
-	// maxQuiet is how many looks in a row may find no progress: a server is
-	// silent at the next one. We count looks and not time, because a client
-	// that was itself stopped for a while has not looked, and blames nobody.
+	// maxQuiet is how many looks in a row may find no progress: with one more
+	// the server counts as silent. We count looks and not time, because a
+	// client that was itself stopped for a while has not looked, and blames
+	// nobody.
 	maxQuiet     = 8
 	lookInterval = silence / maxQuiet
 	// minProgress is how much of a long message is progress, in bytes.
@@ -64,9 +65,14 @@ func (p *pipe) look() error {
 }
 
 // takeStock reports whether there was progress since the last look, and begins
-// to count anew. Progress is a whole reply, or much of a long one, or that much
-// of the request that is to be answered next has arrived. The caller must hold
-// p.mu.
+// to count anew. Progress is one of these:
+//
+//   - a whole reply has come in;
+//   - minProgress bytes of a reply have come in;
+//   - minProgress bytes of the request that is to be answered next have arrived
+//     at the server.
+//
+// The caller must hold p.mu.
 func (p *pipe) takeStock() (moved bool) {
 	acked := acknowledged(p.conn)
 	isUnderWay := len(p.sent) > 0 && p.sent[0].frameEnd > p.acked

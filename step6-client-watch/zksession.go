@@ -21,9 +21,8 @@ const (
 	// handshakePatience is how long ZooKeeper may take to open a session before
 	// another member is asked. It is short: a member that hangs must not use up
 	// the session that we have. But all members may be slow, for a new session
-	// waits for their disks. So it doubles, up to half of the session timeout,
-	// each time as many connections in a row as there are addresses have timed
-	// out.
+	// waits for their disks. So it doubles whenever a whole round of addresses
+	// has timed out, up to half of the session timeout.
 	handshakePatience = time.Second
 
 	// dialsInVain is how many connections must have been accepted and have
@@ -61,8 +60,8 @@ type Session struct {
 	//
 	//   - Connecting, at the start: lost is when conn was made. conn dials
 	//     again and again, by itself.
-	//   - Has a session, new or won back: won is when. lost, hung and trouble
-	//     are zero.
+	//   - Has a session, new or won back: won says since when. lost, hung and
+	//     trouble are zero.
 	//   - Lost: the connection broke, at the time lost. ZooKeeper keeps the
 	//     session for the time granted, and conn tries to win it back.
 	//   - Expired: ZooKeeper had ended the session before conn was back. conn
@@ -241,8 +240,9 @@ func (s *Session) Close(ctx context.Context) error {
 	case <-closed:
 	}
 
-	// The library doesn't say whether it had an answer. But when it has given
-	// up, its time is over; and without an answer it reads on until that fails.
+	// The library doesn't say whether it had an answer. It gives up after
+	// closePatience. If it is done earlier, it has had an answer, or the
+	// connection broke, which tcp has noted.
 	if time.Since(began) >= closePatience || tcp.broken.Load() {
 		return ErrUnanswered
 	}
@@ -315,10 +315,12 @@ func (s *Session) noteTrouble(server string) {
 	}
 }
 
-// dial connects for the library. It gives the session up, and starts anew, when
-// connections are accepted and bring no session for so long that ours must be
-// over: a ZooKeeper that lost its data turns away, forever and without a word,
-// a client that has seen more than it has.
+// dial connects for the library.
+//
+// A ZooKeeper that has lost its data turns away, forever and without a word,
+// any client that has seen more than it has. So when connections have been
+// accepted and brought no session for longer than ours was granted, which is
+// over then, dial gives the session up and makes a new conn.
 func (s *Session) dial(generation int, network, addr string, timeout time.Duration) (net.Conn, error) {
 	conn, err := net.DialTimeout(network, addr, timeout)
 
@@ -331,7 +333,7 @@ func (s *Session) dial(generation int, network, addr string, timeout time.Durati
 		return nil, zk.ErrClosing
 	}
 
-	s.trouble = err // if it is nil, what comes of this connection is yet to be seen
+	s.trouble = err // nil: this attempt hasn't failed yet
 	if err != nil {
 		return nil, err
 	}
