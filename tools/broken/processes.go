@@ -183,8 +183,10 @@ var processes = []Program{
 		Edits: []Edit{{"supervise.go", `		slot.state, s.proven = slotReady, true
 `, `		slot.state, s.proven, slot.failures = slotReady, true, 0
 `}},
-		Quick: []string{"4.1", "4.15"},
-		Why:   "in no other milestone do workers die again and again",
+		Quick:  []string{"4.1", "4.15"},
+		Why:    "in no other milestone do workers die again and again",
+		Varies: []string{"expected", "got"},
+		By:     "whether workers are ready before they are killed, on a busy machine",
 	},
 	{
 		Name:    "queue-dropped",
