@@ -165,9 +165,9 @@ bench-discovery: whole install ## measure how fast clients learn of servers, hal
 handout: whole chapter ## for teachers: write the repository of a class for chapter STEP to OUT
 	@bin/chapter handout "$$STEP" "$$OUT"
 
-# Chapters 5 and 6 are asked with a real ZooKeeper.
+# Chapters 5 and 6 are tested with a real ZooKeeper.
 .PHONY: grade
-grade: whole $(if $(filter 5 6,$(STEP)),install) ## grade all submissions in FROM into OUT; EARLIER=1 asks all chapters, JOBS=2 at a time, LIMIT=5m for each
+grade: whole $(if $(filter 5 6,$(STEP)),install) ## grade the class in FROM into OUT; EARLIER=1 tests all chapters, JOBS=2 at a time, LIMIT=5m each
 	@mkdir -p bin
 	@cd tools; go build -o ../bin/ ./grade/cmd/grade
 	@bin/grade -from "$$FROM" -out "$$OUT" $(if $(filter-out 0,$(EARLIER)),-earlier) $(if $(JOBS),-jobs $(JOBS)) $(if $(LIMIT),-limit $(LIMIT)) "$$STEP"

@@ -80,7 +80,7 @@ func (a *asking) one(ctx context.Context, s specification) (verdicts []Verdict, 
 	for _, m := range s.milestones {
 		v, ok := is[m.Number]
 		if !ok {
-			v.Status = Unasked
+			v.Status = Unreached
 		}
 		v.Number, v.Sentence = m.Number, m.Sentence
 		verdicts = append(verdicts, v)

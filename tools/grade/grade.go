@@ -39,7 +39,8 @@ type Class struct {
 	Jobs    int           // how many submissions are asked at a time
 	Limit   time.Duration // how long one may take, its build included
 
-	Say io.Writer // for progress
+	Weights string    // a file that says what milestones are worth; it may be missing
+	Say     io.Writer // for progress
 
 	pen *pen // nil: what can be had
 }
@@ -234,7 +235,7 @@ func (r *Result) fill(t *test) {
 	for _, s := range t.asked {
 		for _, m := range s.milestones {
 			if !asked[m.Number] {
-				r.Verdicts = append(r.Verdicts, Verdict{Number: m.Number, Sentence: m.Sentence, Status: Unasked})
+				r.Verdicts = append(r.Verdicts, Verdict{Number: m.Number, Sentence: m.Sentence, Status: Unreached})
 			}
 		}
 	}

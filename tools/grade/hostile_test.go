@@ -130,7 +130,7 @@ func TestTheLimitEndsASubmission(t *testing.T) {
 	r := c.grade(t)["slow"]
 	assert.Less(t, r.Took, c.Limit+10*time.Second)
 	require.Equal(t, "1.1", r.Verdicts[0].Number)
-	assert.NotEmpty(t, append(r.With(Failed), r.With(Unasked)...))
+	assert.NotEmpty(t, append(r.With(Failed), r.With(Unreached)...))
 }
 
 // What is not a submission's is nobody's to see or to change.

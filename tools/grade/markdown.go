@@ -8,7 +8,7 @@ import (
 )
 
 // signs are those of make try.
-var signs = map[Status]string{Passed: "✓", Failed: "✗", Skipped: "–", Unasked: " "}
+var signs = map[Status]string{Passed: "✓", Failed: "✗", Skipped: "–", Unreached: " "}
 
 // markdown returns the page of one student: what passed, and the reports of
 // what did not.
@@ -16,14 +16,14 @@ func (c *Class) markdown(r *Result) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s, chapter %s\n\n%s\n", r.Who, c.Step, r.score())
 	if r.Problem != "" {
-		fmt.Fprintf(&b, "\nNothing more could be asked:\n\n%s", indented(r.Problem))
+		fmt.Fprintf(&b, "\nNothing more could be tested:\n\n%s", indented(r.Problem))
 	}
 
 	b.WriteString("\n| | milestone |\n|---|---|\n")
 	for _, v := range r.Verdicts {
 		fmt.Fprintf(&b, "| %s | %s %s |\n", signs[v.Status], v.Number, strings.ReplaceAll(v.Sentence, "|", `\|`))
 	}
-	b.WriteString("\n✓ passed, ✗ failed, – skipped, nothing: not asked.\n")
+	b.WriteString("\n✓ passed, ✗ failed, – skipped, nothing: not reached.\n")
 
 	for _, v := range r.Verdicts {
 		if v.Report != "" {

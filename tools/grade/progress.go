@@ -99,7 +99,7 @@ func (r *Result) summary() string {
 		problem, _, _ := strings.Cut(r.Problem, "\n")
 		return text + "; " + strings.TrimSuffix(problem, ":")
 	}
-	for _, status := range []Status{Failed, Skipped, Unasked} {
+	for _, status := range []Status{Failed, Skipped, Unreached} {
 		if numbers := r.With(status); len(numbers) > 0 {
 			text += fmt.Sprintf("; %s: %s", status, strings.Join(numbers, " "))
 		}

@@ -17,10 +17,10 @@ type Status string
 
 // The four of them.
 const (
-	Passed  Status = "passed"
-	Failed  Status = "failed"
-	Skipped Status = "skipped" // for what an earlier one found, or for want of an option
-	Unasked Status = "unasked" // the time was over, or there was nothing to ask
+	Passed    Status = "passed"
+	Failed    Status = "failed"
+	Skipped   Status = "skipped"     // for what an earlier one found, or for want of an option
+	Unreached Status = "not reached" // the time was over, or there was nothing to ask
 )
 
 // A Verdict is a milestone, and what came of it.

@@ -4,6 +4,7 @@
 package grade
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,13 +12,32 @@ import (
 
 // write writes all outputs.
 func (c *Class) write(results []*Result) error {
-	grades, err := table(results)
+	weights, err := readWeights(c.Weights)
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{"grades.csv": grades}
+
+	files := map[string][]byte{}
+	var errs []error
+	add := func(name string, text []byte, err error) {
+		files[name] = text
+		errs = append(errs, err)
+	}
+
+	text, err := table(results)
+	add("grades.csv", text, err)
+	text, err = junit(results)
+	add("junit.xml", text, err)
 	for _, r := range results {
-		files[filepath.Join(r.Who, "report.md")] = c.markdown(r)
+		add(filepath.Join(r.Who, "report.md"), c.markdown(r), nil)
+		text, err = c.html(r)
+		add(filepath.Join(r.Who, "report.html"), text, err)
+		text, err = gradescope(r, weights)
+		add(filepath.Join(r.Who, "results.json"), text, err)
+	}
+	err = errors.Join(errs...)
+	if err != nil {
+		return err
 	}
 
 	for name, text := range files {

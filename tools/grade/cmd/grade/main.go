@@ -52,6 +52,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	c.Weights = filepath.Join(c.Root, "tools", "grade", "weights.txt")
 	c.Book, err = chapter.Open(c.Root, carry.Workbook(), io.Discard)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func run(args []string) error {
 	case err != nil:
 		return err
 	}
-	fmt.Printf("grades are in %s, and what the students are to read in %s\n",
-		filepath.Join(c.Out, "grades.csv"), filepath.Join(c.Out, "*", "report.md"))
+	fmt.Printf("grades are in %s, and what a student is to read in %s\n",
+		filepath.Join(c.Out, "grades.csv"), filepath.Join(c.Out, "NAME", "report.html"))
 	return nil
 }
