@@ -17,8 +17,10 @@ import (
 
 // A scored is a test of Gradescope's.
 type scored struct {
-	Number   string  `json:"number"`
-	Name     string  `json:"name"`
+	Number string `json:"number"`
+	Name   string `json:"name"`
+
+	// What came of it.
 	Score    float64 `json:"score"`
 	MaxScore float64 `json:"max_score"`
 	Status   string  `json:"status,omitempty"` // without one, the score says it
@@ -76,7 +78,7 @@ func readWeights(path string) (map[string]float64, error) {
 		}
 		m := weightLine.FindStringSubmatch(line)
 		if m == nil {
-			return nil, fmt.Errorf("%s: a line is to be a milestone and what it is worth, such as 4.2 3: %s", path, line)
+			return nil, fmt.Errorf("%s: a line is a milestone and what it is worth, such as 4.2 3: %s", path, line)
 		}
 		weights[m[1]], err = strconv.ParseFloat(m[2], 64)
 		if err != nil {

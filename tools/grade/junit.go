@@ -15,14 +15,17 @@ type junitSuites struct {
 }
 
 type junitSuite struct {
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Skipped  int         `xml:"skipped,attr"`
-	Errors   int         `xml:"errors,attr"`
-	Time     string      `xml:"time,attr"`
-	Cases    []junitCase `xml:"testcase"`
-	Problem  string      `xml:"system-err,omitempty"`
+	Name string `xml:"name,attr"`
+
+	// How many.
+	Tests    int `xml:"tests,attr"`
+	Failures int `xml:"failures,attr"`
+	Skipped  int `xml:"skipped,attr"`
+	Errors   int `xml:"errors,attr"`
+
+	Time    string      `xml:"time,attr"`
+	Cases   []junitCase `xml:"testcase"`
+	Problem string      `xml:"system-err,omitempty"`
 }
 
 type junitCase struct {
