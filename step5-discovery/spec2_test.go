@@ -427,9 +427,12 @@ func TestSpec2(t *testing.T) {
 			`→ step2 README, "Bound the turn"`)
 		s := start(t)
 		const floods, newcomers = 20, 300
-		for range floods {
-			c := s.Dial(t)
-			ping(t, c)
+		conns := make([]*harness.Conn, floods)
+		for i := range conns {
+			conns[i] = s.Dial(t)
+			ping(t, conns[i])
+		}
+		for _, c := range conns {
 			c.Timeout = time.Minute
 			frames := spec2Pings(2000)
 			go func() {
@@ -441,12 +444,13 @@ func TestSpec2(t *testing.T) {
 
 		const asked = 5
 		other, asking := s.Dial(t), time.Now()
+		other.Timeout = 20 * time.Second
 		for range asked {
-			ping(t, other)
+			other.Call("ping", "how long is a turn?")
 		}
 		turn := time.Since(asking) / asked // about: a program in another language may need more for one
 
-		conns := make([]*harness.Conn, newcomers)
+		conns = make([]*harness.Conn, newcomers)
 		for i := range conns {
 			conns[i] = s.Dial(t)
 			conns[i].SendRequest("ping", i)
