@@ -340,7 +340,11 @@ func (r *Registrar) createLevel(path string) error {
 // ours.
 func isAmbiguous(err error) bool {
 	for _, maybe := range []error{
-		ErrUnanswered, zk.ErrConnectionClosed, zk.ErrSessionExpired, zk.ErrSessionMoved, zk.ErrClosing,
+		ErrUnanswered,          // the answer may still come
+		zk.ErrConnectionClosed, // the connection broke before the answer came
+		zk.ErrSessionExpired,   // the session ended before the answer came
+		zk.ErrSessionMoved,     // another member has the session, and may have had the request
+		zk.ErrClosing,          // the connection was closed on purpose, before the answer came
 	} {
 		if errors.Is(err, maybe) {
 			return true

@@ -28,10 +28,18 @@ type errand struct {
 	open     []*attempt   // the attempts without a final outcome
 	lost     error        // why the last server failed
 
-	isNeeded bool         // the call needs another server
-	anyone   bool         // a server that is set aside will do for that, too, if all are
-	found    chan *remote // delivers a server that answers; nil: find isn't looking for one
+	need  need         // of a server, besides those in open
+	found chan *remote // delivers a server that answers; nil: find isn't looking for one
 }
+
+// A need is which server a call needs, as the next to work on it.
+type need int
+
+const (
+	needNone    need = iota // those that work on it are enough, or find looks for another
+	needTrusted             // one that isn't set aside
+	needAny                 // one that is set aside will do, too, if there is no other
+)
 
 // run has servers work on the request until one has answered it. It returns the
 // outcome with that answer; or an error, with the outcome of the attempt whose
@@ -41,16 +49,15 @@ func (e *errand) run(ctx context.Context) (outcome, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends what find does for us
 	defer cancel()
 
-	e.isNeeded = true
-	e.anyone = true
+	e.need = needAny
 	for ctx.Err() == nil {
 		var pause <-chan time.Time
-		if e.isNeeded {
+		if e.need != needNone {
 			err := e.askOne()
 			if err != nil {
 				return outcome{}, withLast(err, e.lost)
 			}
-			if e.isNeeded { // none may have the call now: begin again, but not in a hurry
+			if e.need != needNone { // no server may have the call now: begin again, but not in a hurry
 				pause = time.After(firstAside)
 			}
 		}
@@ -91,13 +98,15 @@ func (e *errand) await(ctx context.Context, pause <-chan time.Time) (o outcome, 
 
 		isFinal, err = e.judge(o)
 		isLooking := e.found != nil
-		e.isNeeded = len(e.open) == 0 || !isLooking
+		if len(e.open) == 0 || !isLooking {
+			e.need = max(e.need, needTrusted)
+		}
 
 	case r := <-e.found:
 		e.start(r)
 
 	case <-pause:
-		e.anyone = true
+		e.need = needAny
 	case <-ctx.Done():
 	}
 
@@ -105,7 +114,7 @@ func (e *errand) await(ctx context.Context, pause <-chan time.Time) (o outcome, 
 }
 
 // pick returns a random server that may have the call, or nil. One that is set
-// aside may not, unless anyone will do and there is no other.
+// aside may not, unless any will do and there is no other.
 func (e *errand) pick(servers []*remote) *remote {
 	for range min(maxGuesses, len(servers)) { // mostly one of these will do
 		r := servers[rand.N(len(servers))]
@@ -115,7 +124,7 @@ func (e *errand) pick(servers []*remote) *remote {
 	}
 
 	r := anyOf(servers, func(r *remote) bool { return !worksOn(r, e.open) && r.claim() })
-	if r == nil && e.anyone {
+	if r == nil && e.need == needAny {
 		r = anyOf(servers, func(r *remote) bool { return !worksOn(r, e.open) && r.hasRoom() })
 	}
 	return r
@@ -125,8 +134,7 @@ func (e *errand) pick(servers []*remote) *remote {
 // what find may find from now on comes too late.
 func (e *errand) start(r *remote) {
 	e.open = append(e.open, r.start(e.frame, e.outcomes))
-	e.isNeeded = false
-	e.anyone = false
+	e.need = needNone
 	e.found = nil
 }
 

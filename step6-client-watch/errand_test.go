@@ -23,7 +23,7 @@ func TestNoServerIsGivenMoreThanItMayOwe(t *testing.T) {
 		failed.blame()
 	}
 	full.outstanding.Store(maxOutstanding)
-	e := &errand{client: client, anyone: true}
+	e := &errand{client: client, need: needAny}
 
 	for range 20 {
 		r := e.pick(remotes(client))
@@ -78,7 +78,7 @@ func TestServerThatIsFoundIsEnough(t *testing.T) {
 		found := make(chan *remote, 1)
 		e := &errand{
 			client: client, method: "ping", frame: ping("1"), outcomes: make(chan outcome, 2*maxAttempts),
-			isNeeded: true, found: found,
+			need: needTrusted, found: found,
 		}
 		t.Cleanup(e.dropAll)
 		return e
@@ -89,7 +89,7 @@ func TestServerThatIsFoundIsEnough(t *testing.T) {
 		e.found <- other
 		_, _, _ = e.await(t.Context(), nil)
 		require.Len(t, e.open, 1)
-		assert.False(t, e.isNeeded)
+		assert.Equal(t, needNone, e.need)
 	})
 
 	t.Run("by pick, while find still looks", func(t *testing.T) {
