@@ -71,9 +71,6 @@ var choices = []contender{
 	{name: gob, server: gob, servers: 10, drive: shared},
 }
 
-// idleServers are those whose memory is measured with idle connections.
-var idleServers = []string{ours, gnetLoops, goroutine}
-
 // extraRounds is how many rounds suffice for shapes that have no target.
 const extraRounds = 3
 

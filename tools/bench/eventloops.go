@@ -18,12 +18,6 @@ import (
 	rpc "example.com/rpcworkbook/final"
 )
 
-// The names of the two.
-const (
-	bareEpoll = "bare epoll" // the bytes come back: no messages, no timers, no limits
-	gnetLoops = "gnet"       // our frames and our handler
-)
-
 // loopCount is how many loops serve: our server has as many workers.
 const loopCount = 2
 

@@ -8,6 +8,20 @@ import (
 	"time"
 )
 
+// The names of the servers.
+const (
+	ours      = "ours"       // final/cmd/server
+	bareEpoll = "bare epoll" // the bytes come back: no messages, no timers, no limits
+	gnetLoops = "gnet"       // our frames and our handler
+	raw       = "raw echo"   // no messages at all: the bytes come back
+	goroutine = "goroutine"  // our frames and our handler
+	gob       = "net/rpc"
+	jsonRPC   = "jsonrpc"
+)
+
+// idleServers are those whose memory is measured with idle connections.
+var idleServers = []string{ours, gnetLoops, goroutine}
+
 // A Result is what one measurement gave.
 type Result struct {
 	Calls    int64

@@ -16,15 +16,6 @@ import (
 	rpc "example.com/rpcworkbook/final"
 )
 
-// The names of the servers.
-const (
-	ours      = "ours"      // final/cmd/server
-	raw       = "raw echo"  // no messages at all: the bytes come back
-	goroutine = "goroutine" // our frames and our handler
-	gob       = "net/rpc"
-	jsonRPC   = "jsonrpc"
-)
-
 // rivals are the functions that serve one connection.
 var rivals = map[string]func(net.Conn){
 	raw:       echo,
