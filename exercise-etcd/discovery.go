@@ -235,8 +235,8 @@ func (d *Discovery) apply(change clientv3.WatchResponse) error {
 
 // update publishes the known set if it differs from the last. An empty list
 // just after trouble is likelier an etcd that has lost its leases than the end
-// of all servers: it is believed only if it lasts for a session. Until then hold
-// is how long that still takes, and otherwise it is 0 or less.
+// of all servers: it is believed only if it lasts for a session. Until then
+// hold is how long that still takes, and otherwise it is 0 or less.
 func (d *Discovery) update(publish func(rpc.Snapshot)) (hold time.Duration) {
 	if d.servers == nil {
 		return 0
