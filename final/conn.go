@@ -50,7 +50,7 @@ type Conn struct {
 	onEvents func(Events) // onReady; kept, because each c.onReady would be allocated anew
 
 	// The way of a request.
-	decoder    *Decoder // spent when no more requests are taken
+	decoder    *Decoder // a new one, which gets nothing, when no more requests are taken
 	unanswered bool     // the handler has a request and has not replied yet
 	processing bool     // the requests after this one are taken when the handler has returned
 	waiting    []byte   // a long request that is here, and unanswered, but not handled yet
@@ -66,10 +66,6 @@ type Conn struct {
 
 	progress progress // what limits.go knows of it
 }
-
-// spent is the Decoder of all connections that take no more requests. It gets
-// nothing, and so holds nothing.
-var spent = NewDecoder(0)
 
 // watch says what the connection waits for from now on.
 func (c *Conn) watch(mask Events) {
@@ -282,7 +278,7 @@ func (c *Conn) write() error {
 func (c *Conn) fail(err error) {
 	c.state = stateDraining
 	c.quota = 0
-	c.decoder = spent
+	c.decoder = NewDecoder(0)
 	c.unanswered = true // for Reply: what has failed counts as a request
 	c.Reply(ErrorReply(err))
 }
@@ -306,7 +302,7 @@ func (c *Conn) drain() {
 func (c *Conn) linger() {
 	c.state = stateLingering
 	c.quota = lingerBytes
-	c.decoder = spent
+	c.decoder = NewDecoder(0)
 	_ = unix.Shutdown(c.fd, unix.SHUT_WR)
 	c.closeWhenStuck(math.MaxInt, time.Now().Add(maxLinger))
 	c.watch(Readable)
@@ -336,7 +332,7 @@ func (c *Conn) close() {
 	}
 
 	c.state = stateClosed
-	c.decoder, c.waiting, c.out = spent, nil, nil
+	c.decoder, c.waiting, c.out = NewDecoder(0), nil, nil
 	c.lingering.Stop()
 	c.server.loop.CloseFD(c.fd)
 	delete(c.server.conns, c)

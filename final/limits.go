@@ -45,15 +45,16 @@ var (
 type Limits struct {
 	// IdleTimeout is how long a connection may go without a whole request, and
 	// without taking any of its replies. Less than 100 ms counts as 100 ms, and
-	// the end may come later by a quarter of the shorter timeout. Time in which
-	// the worker itself stood still doesn't count.
+	// the end may come later by half of the shorter timeout. Time in which the
+	// worker itself stood still doesn't count.
 	IdleTimeout time.Duration
 	// FrameTimeout is how long a request may take to come in whole, measured as
 	// IdleTimeout is. Time in which we don't read, because the client doesn't
 	// take its replies, doesn't count either.
 	FrameTimeout time.Duration
 	// MaxConns is how many connections the worker holds at most. Further ones
-	// wait to be accepted, by another worker perhaps.
+	// wait to be accepted, by another worker perhaps. A worker that is told to
+	// end takes even those, because there may be nobody else to answer them.
 	MaxConns int
 	// MaxFrame is the longest request body accepted, in bytes. It can only
 	// lower the limit that every connection has: more than MaxRequest counts

@@ -35,8 +35,8 @@ type Method interface {
 
 // A Func is a Method that runs in the loop. While it does, nobody else is
 // served by this worker: it must not block, nor compute for longer than about
-// 0.1 ms. Its params are any JSON, and the Func's own, but their memory is one
-// with that of other requests: what is to be stored should be copied, or a few
+// 0.1 ms. Its params are any JSON, and the Func's own, but they share memory
+// with other requests: what is to be stored should be copied. Otherwise a few
 // bytes keep thousands.
 type Func func(params json.RawMessage) (Reply, error)
 
@@ -66,7 +66,9 @@ type handled[P, R any] func(ctx context.Context, params P) (R, error)
 // returns must be JSON.
 //
 // The context ends when f has returned, when the connection is lost, and when
-// the server gives up what is unfinished at its end; PeerAddr says who calls.
+// ServeListener gives up what is unfinished at its end. A worker of Serve that
+// does so exits: nothing that f does after its context's end is sure to happen
+// then. PeerAddr says who calls.
 //
 // The server can't tell that a caller has stopped waiting: the protocol has no
 // word for that, and a caller who has closed only the sending side still waits.
@@ -115,7 +117,8 @@ func refuseNull(want reflect.Type) error {
 	return fmt.Errorf("params must be %s, not null", words)
 }
 
-// explain says in the protocol's words what an error of Unmarshal says in Go's.
+// explain turns an error of Unmarshal, which names types of Go, into one that
+// names those of JSON.
 func explain(err error, want reflect.Type) error {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(err, &wrong) { // it is from the UnmarshalJSON or UnmarshalText of some type

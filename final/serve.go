@@ -2,14 +2,15 @@
 // processes: in the master it is the supervisor and, if there is one, the
 // registration; in a worker the loop, the service and the limits. ServeListener
 // is all that in one process. This file and its neighbours also add methods to
-// the types of the chapters, Server and Conn: so the chapters' files stay as
-// they are.
+// the types of the chapters, Server and Conn, and server.go and conn.go call
+// them where chapter 2 has nothing to call.
 
 //go:build unix
 
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,11 +57,12 @@ type Config struct {
 	// on, in the master if there are processes.
 	Register func(addr *net.TCPAddr) (Registration, error)
 
+	// What follows is for Serve alone: ServeListener is given its listener, and
+	// starts no processes.
+
 	// Host and Port say where Serve listens; port "0" lets the kernel choose.
-	// They and all fields below are for Serve alone: ServeListener is given its
-	// listener, and starts no processes.
 	Host, Port string
-	// Workers is how many processes Serve starts, at least 1.
+	// Workers is how many processes Serve starts; 0: DefaultWorkers().
 	Workers int
 	// HangTimeout is how long a worker's loop may stand still, in a Func for
 	// example, until the worker is killed and replaced; 0: forever.
@@ -97,6 +99,12 @@ func Serve(config Config) error {
 	if wasWorker.Load() {
 		return errors.New("a second Serve in a worker: the program must return from main after the first")
 	}
+	if config.Workers < 0 {
+		return fmt.Errorf("Config.Workers must not be negative, but is %d", config.Workers)
+	}
+	if config.HangTimeout < 0 {
+		return fmt.Errorf("Config.HangTimeout must not be negative, but is %v", config.HangTimeout)
+	}
 
 	stop := StopSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // before anything is started
 	defer signal.Stop(stop)
@@ -111,7 +119,7 @@ func Serve(config Config) error {
 	}
 
 	s := Supervisor{
-		Workers:     config.Workers,
+		Workers:     cmp.Or(config.Workers, DefaultWorkers()),
 		Grace:       config.Grace,
 		HangTimeout: config.HangTimeout,
 		OnStart: func(pids []int) {
@@ -122,7 +130,14 @@ func Serve(config Config) error {
 		OnServing: registration.SetServing,
 		OnStop:    func(ctx context.Context) { withdraw(ctx, registration) },
 	}
-	return s.Run(listener, stop)
+
+	err = s.Run(listener, stop)
+	if err != nil { // it has given up, without an OnStop
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		registration.Close(ctx)
+	}
+	return err
 }
 
 // ServeListener runs a server in this process alone: no signals, no other
@@ -132,8 +147,8 @@ func Serve(config Config) error {
 //
 // It blocks until ctx ends and the server is down: it ends its registration,
 // refuses new callers and answers what has come in. When that takes longer than
-// config.Grace, it ends the contexts of the calls under way, closes all
-// connections, and returns an error that says so.
+// config.Grace, it ends the contexts of the calls under way and closes all
+// connections; it returns an error if any of them had a call to be answered.
 //
 // A Func is waited for even then, because it has the loop. A function of Handle
 // is not: if it goes on although its context has ended, nobody hears of it.

@@ -182,3 +182,31 @@ func TestServeListenerThatCannotServe(t *testing.T) {
 	assert.ErrorIs(t, err, assert.AnError)
 	assert.LessOrEqual(t, descriptors(t), before+1, "Go's own poller may have got its one")
 }
+
+// Two loops share nothing, whatever becomes of their connections: the race
+// detector looks.
+func TestServersInOneProcessShareNothing(t *testing.T) {
+	var servers []local
+	for range 2 {
+		servers = append(servers, startLocal(t, Config{
+			Service: NewService(), Grace: time.Minute, Limits: Limits{FrameTimeout: 100 * time.Millisecond},
+		}))
+	}
+
+	var conns []*harness.Conn
+	for _, server := range servers {
+		c := harness.Dial(t, server.addr)
+		c.Send(harness.Frame(harness.Request("ping", 1))[:9])
+		conns = append(conns, c)
+	}
+	for _, c := range conns {
+		c.WantError()
+		c.WantEOF()
+		c.Close()
+	}
+
+	for _, server := range servers {
+		server.stop()
+		assert.NoError(t, receive(t, server.ended, "ServeListener"))
+	}
+}

@@ -42,6 +42,10 @@ func init() {
 		return
 	}
 
+	if os.Getenv(partVar) == "die" {
+		os.Exit(1)
+	}
+
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	err := errors.New("started without the mark of a worker")
 	if os.Getenv(workerMark) != "" { // or it would run the tests, which start it again, and so on
@@ -71,7 +75,9 @@ func serveConfig() Config {
 // serve runs Serve, which must end with the test.
 func serve(t testing.TB, config Config) (ended chan error) {
 	t.Helper()
-	t.Setenv(partVar, "worker")
+	if os.Getenv(partVar) == "" {
+		t.Setenv(partVar, "worker")
+	}
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector, a process would end a second late
 	ended = make(chan error, 1)
 	go func() { ended <- Serve(config) }()
@@ -212,4 +218,44 @@ func TestServeOnATakenPort(t *testing.T) {
 	config := serveConfig()
 	config.Port = fmt.Sprint(addr.Port)
 	assert.ErrorIs(t, receive(t, serve(t, config), "Serve"), unix.EADDRINUSE)
+}
+
+// The zero Config has workers, too.
+func TestServeWithoutANumberOfWorkers(t *testing.T) {
+	harness.CaptureLog(t)
+	started := make(chan []int, 1)
+	config := serveConfig()
+	config.Workers = 0
+	config.OnStart = func(_ *net.TCPAddr, pids []int) { started <- pids }
+	ended := serve(t, config)
+	assert.Len(t, receive(t, started, "OnStart"), DefaultWorkers())
+	signalUs(t, syscall.SIGTERM)
+	assert.NoError(t, receive(t, ended, "Serve"))
+}
+
+func TestServeRefusesANegativeNumber(t *testing.T) {
+	config := serveConfig()
+	config.Workers = -1
+	assert.ErrorContains(t, receive(t, serve(t, config), "Serve"), "Workers")
+
+	config = serveConfig()
+	config.HangTimeout = -time.Second
+	assert.ErrorContains(t, receive(t, serve(t, config), "Serve"), "HangTimeout")
+}
+
+// Nothing is left of a registration when no worker can be brought up.
+func TestServeThatGivesUpEndsItsRegistration(t *testing.T) {
+	harness.CaptureLog(t)
+	book := &guestBook{make(chan bool, 100), make(chan context.Context, 1), make(chan bool, 1)}
+	book.answer <- false
+	config := serveConfig()
+	config.Register = func(*net.TCPAddr) (Registration, error) { return book, nil }
+
+	t.Setenv(partVar, "die")
+	ended := serve(t, config)
+	assert.ErrorIs(t, receive(t, ended, "Serve"), ErrNeverReady)
+	ctx := receive(t, book.closing, "Close")
+	_, bounded := ctx.Deadline()
+	assert.True(t, bounded)
+	assert.Empty(t, book.serving)
 }

@@ -1,4 +1,4 @@
-// What Linux has of its own: epoll, accept4, and a name for a constant.
+// What Linux has of its own: epoll, accept4, pipe2, and a name for a constant.
 
 package rpc
 
@@ -14,6 +14,17 @@ func NewPoller() (Poller, error) {
 func accept(listener int) (fd int, err error) {
 	fd, _, err = unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	return fd, err
+}
+
+// wakePipe makes a pipe. Its ends don't block and aren't inherited by programs
+// that we start. On an error they are -1.
+func wakePipe() (r, w int, err error) {
+	var ends [2]int
+	err = unix.Pipe2(ends[:], unix.O_NONBLOCK|unix.O_CLOEXEC)
+	if err != nil {
+		return -1, -1, err
+	}
+	return ends[0], ends[1], nil
 }
 
 // unread returns how many bytes have come in at a socket and are not read yet.

@@ -28,7 +28,7 @@ type Loop struct {
 	// What is waited for.
 	poller  Poller
 	watches map[int]*watch // by descriptor
-	timers  []*Timer       // soonest first
+	timers  []*Timer       // soonest first; with tens of thousands, a heap would be quicker
 
 	// The turns.
 	closing  []int         // descriptors to close at the end of this turn
@@ -74,18 +74,12 @@ func NewLoop(poller Poller) (*Loop, error) {
 // makePipe makes the pipe to ourselves and watches it. On an error the caller
 // releases what it has made.
 func (l *Loop) makePipe() error {
-	var pipe [2]int
-	err := unix.Pipe(pipe[:])
+	var err error
+	l.wakeR, l.wakeW, err = wakePipe()
 	if err != nil {
 		return fmt.Errorf("make a pipe: %w", err)
 	}
-	l.wakeR, l.wakeW = pipe[0], pipe[1]
-
-	for _, fd := range pipe {
-		unix.CloseOnExec(fd)
-		err = errors.Join(err, unix.SetNonblock(fd, true))
-	}
-	return errors.Join(err, l.Watch(l.wakeR, Readable, l.runPosted))
+	return l.Watch(l.wakeR, Readable, l.runPosted)
 }
 
 // Run turns until the loop is drained. It returns an error only when the
@@ -152,14 +146,14 @@ func (l *Loop) runTimers(now time.Time) {
 }
 
 // runPosted is called when there is a byte in the pipe. It empties the pipe
-// before it looks at what was posted: in the other order it could swallow the
-// byte of something posted in between, and sleep.
+// first, and then looks at what was posted: in the other order it could swallow
+// the byte of something posted in between, and sleep.
 func (l *Loop) runPosted(Events) {
-	_, _ = unix.Read(l.wakeR, make([]byte, 16))
+	_, _ = unix.Read(l.wakeR, make([]byte, 16)) // there is seldom more than one
 
 	l.mu.Lock()
 	posted := l.posted
-	l.posted = nil // what posts itself again runs once a turn
+	l.posted = nil // what these functions post waits for the next call of runPosted
 	l.mu.Unlock()
 
 	for _, f := range posted {
@@ -218,9 +212,10 @@ func (t *Timer) Stop() {
 	}
 }
 
-// Post calls f on the loop's goroutine at its next turn. Any goroutine may
-// call Post; it doesn't block. What is posted during the loop's last turn, or
-// after it, is never called.
+// Post calls f soon, on the loop's goroutine: after the function that runs
+// there now, and at the latest in the next turn. A function that posts itself
+// is called once a turn at most. Any goroutine may call Post; it doesn't block.
+// What is posted during the loop's last turn, or after it, is never called.
 func (l *Loop) Post(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -265,7 +265,7 @@ var wire = []Program{
 		Step:    "step2-asyncserver", Spec: 2,
 		Edits: []Edit{
 			{"sys_linux.go", `unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC`, `unix.SOCK_CLOEXEC`},
-			{"sys_other.go", `		err = unix.SetNonblock(fd, true)
+			{"sys_other.go", `	err = unix.SetNonblock(fd, true)
 `, ``},
 		},
 	},
