@@ -106,7 +106,7 @@ func (d *dispatcher) runBeside(c *Conn, req Request, method Method) {
 	c.cancel = cancel
 
 	go func() {
-		reply := ErrorReply(errInternal) // unless the method answers: it may panic, or end its goroutine
+		reply := ErrorReply(errInternal) // stays if the method panics, or calls runtime.Goexit
 		finish := func() {
 			c.cancel = nil
 			c.Reply(reply)
@@ -146,7 +146,7 @@ func (d *dispatcher) compute(c *Conn, req Request, method TaskMethod) {
 		c.Reply(failure(req, err))
 		return
 	}
-	j := job{conn: c, step: step} // not on the heap: most are done at once
+	j := job{conn: c, step: step}
 
 	// But a chunk may hold hundreds of short computations: when they have used
 	// up the time of a step, they queue.
@@ -160,7 +160,7 @@ func (d *dispatcher) compute(c *Conn, req Request, method TaskMethod) {
 		}
 	}
 
-	queued := j
+	queued := j // a copy, so that only what queues is allocated: most are done at once
 	d.fresh = append(d.fresh, &queued)
 	d.post()
 }
@@ -199,13 +199,14 @@ func (d *dispatcher) turn() {
 }
 
 // next returns the job that does the next step, or nil if there is none. Even
-// turns are for fresh ones, odd turns for long ones, one of the oldest after
-// the other; if there are none of a kind, the other has all turns.
+// turns are for fresh ones, odd turns for the maxAbreast oldest long ones, one
+// after the other; if there are none of a kind, the other has all turns.
 func (d *dispatcher) next() *job {
 	odd := d.turns%2 == 1
 	switch {
 	case len(d.long) > 0 && (odd || len(d.fresh) == 0):
-		return d.long[d.turns/2%min(len(d.long), maxAbreast)]
+		abreast := min(len(d.long), maxAbreast)
+		return d.long[(d.turns/2)%abreast]
 	case len(d.fresh) > 0:
 		return d.fresh[0]
 	}

@@ -61,9 +61,9 @@ type Limits struct {
 	// as MaxRequest, because clients take no longer replies.
 	MaxFrame int
 	// MaxUnfinished is how many bytes the worker holds of requests that have
-	// not come in whole, beyond 16 KiB for each connection. When there are
-	// more, the connections that have held much for long get an error reply,
-	// and the end. It should be at least twice MaxFrame.
+	// not come in whole, not counting the first 16 KiB of each connection. When
+	// there are more, those connections whose bytes times seconds are most get
+	// an error reply, and the end. It should be at least twice MaxFrame.
 	MaxUnfinished int
 }
 
@@ -138,8 +138,8 @@ func (l *limiter) pause(held int, err error) time.Duration {
 	return SpreadPause(held, err)
 }
 
-// closed is told when a connection has closed, each time. So a worker that was
-// full comes past MaxConns-1: it has room for one more then, and accepts again.
+// closed is told of every connection that has closed. A full worker that loses
+// one has MaxConns-1 then: that is when to accept again.
 func (l *limiter) closed(c *Conn) {
 	l.count(c)
 	if l.MaxConns > 0 && len(l.server.conns) == l.MaxConns-1 {
@@ -164,9 +164,8 @@ func (l *limiter) sweep() {
 	l.endOverdue(overdue)
 }
 
-// grow makes a connection one sweep older, and the request that has not come in
-// whole. The time doesn't count for either while it is we who keep the other
-// waiting.
+// grow counts one more sweep for the connection, and for its unfinished
+// request. While the peer waits for us, both start at 0 again.
 func (c *Conn) grow() {
 	if c.waitsForUs() || c.state == stateLingering { // a lingering one has its own timer
 		c.progress.idle, c.progress.partial = 0, 0
@@ -228,9 +227,9 @@ func (l *limiter) endOverdue(overdue []*Conn) {
 
 // end ends a connection that is over a timeout. But first it reads, and
 // handles, what has arrived: if the worker was stopped, or too busy to read,
-// that may be a request, or so much of one that it takes more visits. Nobody
-// gains more than some sweeps by sending just in time, because a request has
-// only so many chunks.
+// that may be a request, or so much of one that it takes more visits. A client
+// that sends one chunk a sweep to profit from this has at most as many sweeps
+// as a request has chunks.
 func (l *limiter) end(c *Conn) {
 	more := 0
 	if c.state < stateLingering && !c.waitsForUs() && len(c.out) == 0 {

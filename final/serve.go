@@ -72,8 +72,9 @@ type Config struct {
 	OnStart func(addr *net.TCPAddr, workers []int)
 }
 
-// wasWorker is set when this process serves as a worker. It can't become a
-// master after that: each of its own workers would end up as a master, too.
+// wasWorker is set once this process has served as a worker. IsWorker is false
+// from then on, so a second Serve would start workers, and each of those would
+// do the same when its first Serve ends.
 var wasWorker atomic.Bool
 
 // Serve runs a server of several processes until it is told to end by SIGINT,
@@ -205,7 +206,7 @@ func ServeListener(ctx context.Context, listener net.Listener, config Config) er
 }
 
 // takeOver returns a descriptor of a listener's socket, and its address. It
-// closes the listener: or else Go's own poller would wake this process for
+// closes the listener: otherwise Go's own poller would wake this process for
 // every connection, too.
 func takeOver(listener net.Listener) (fd int, addr *net.TCPAddr, err error) {
 	defer listener.Close()

@@ -35,13 +35,14 @@ const (
 )
 
 const (
-	// maxQueue is how many connections the server accepts in order to drain:
-	// about as many as the kernel may queue, and no more, because others may
-	// come meanwhile.
+	// maxQueue bounds the accepts of a drain. The kernel's queue is hardly
+	// longer. Without a bound, callers who keep coming would keep the drain
+	// from ending.
 	maxQueue = 1 << 16
 
-	// longTurn is how long a turn must be for the server to catch up with
-	// accepting. It is longer than any pause between two accepts.
+	// longTurn is how long a turn must have been for the server to accept
+	// several connections at once, to make up for those it didn't accept
+	// meanwhile. It is longer than any pause between two accepts.
 	longTurn = time.Millisecond
 
 	// troublePause is how long the listening socket is left alone when
@@ -54,7 +55,7 @@ const (
 // Handler must not block.
 type Handler func(c *Conn, body []byte)
 
-// A Server is the connections of one process. It belongs to its loop's
+// A Server is the connections of one loop. It belongs to that loop's
 // goroutine, and so do its exported fields: they may be set before the loop
 // runs, or later by a function that the loop calls.
 type Server struct {
@@ -165,8 +166,8 @@ func (s *Server) watchListener(mask Events) error {
 }
 
 // acceptSome takes one connection and then pauses. But after a long turn it
-// takes as many as it would have taken in that time: or else clients that keep
-// it busy would starve all that are new.
+// takes as many as it would have taken in that time. Otherwise clients that
+// keep it busy would starve new ones.
 func (s *Server) acceptSome() {
 	budget := time.Duration(0) // how much of pauses we may skip
 	if s.loop.lastTurn >= longTurn {
@@ -192,9 +193,9 @@ func (s *Server) acceptSome() {
 }
 
 // nobodyThere reports whether an accept found nobody, which is no trouble:
-// another worker was faster, the caller has left, or the socket is shut down.
-// In the last case the loop is about to be drained; until then it is woken up
-// in vain.
+// another worker was faster, a signal came in between, the caller has left, or
+// the socket is shut down. In the last case the loop is about to be drained;
+// until then it is woken up in vain.
 func nobodyThere(err error) bool {
 	return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) ||
 		errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.EINVAL)
@@ -207,7 +208,7 @@ func (s *Server) rest(pause time.Duration) {
 		return
 	}
 
-	_ = s.watchListener(0) // what can't be watched is left alone as well
+	_ = s.watchListener(0) // if it fails, the socket isn't watched any more: left alone, too
 	s.pause.Stop()
 	if pause > 0 {
 		s.pause = s.loop.AfterFunc(pause, s.resume)
@@ -230,7 +231,7 @@ func (s *Server) resume() {
 
 // open starts serving a connection.
 func (s *Server) open(fd int) {
-	// Or else a reply would wait for the acknowledgement of the one before.
+	// Otherwise a reply would wait for the acknowledgement of the one before.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 
 	c := &Conn{server: s, fd: fd, decoder: NewDecoder(s.MaxFrame)}
@@ -257,8 +258,8 @@ func (s *Server) queue(c *Conn) {
 }
 
 // handleLong handles long requests: at least one in a turn of the loop, and
-// more as long as they take no longer than everything else in the turn. The
-// last turn tells how long that is: half of it, if long requests had the other.
+// more until they have had half as long as the last turn took. So, turn by
+// turn, they get about as much time as everything else.
 func (s *Server) handleLong() {
 	began := time.Now()
 	for len(s.longQueue) > 0 {
@@ -266,7 +267,9 @@ func (s *Server) handleLong() {
 		if c.state != stateClosed {
 			c.handleWaiting()
 		}
-		s.longQueue[0] = nil // not before: queue starts a timer when it finds nothing in the queue
+		// Only now: a queue called in handleWaiting must not find the longQueue
+		// empty, or it would start a second timer.
+		s.longQueue[0] = nil
 		s.longQueue = s.longQueue[1:]
 
 		if time.Since(began) >= s.loop.lastTurn/2 {

@@ -40,10 +40,10 @@ const (
 
 // A Conn is one client's connection. It belongs to its loop's goroutine.
 //
-// What it waits for is flush's business: for Writable while out holds
-// something, for nothing while a request is unanswered or waits in the decoder,
-// and for Readable otherwise. A closed connection waits for nothing, and holds
-// no memory.
+// What an open or draining one waits for is flush's business: for Writable
+// while out holds something, for nothing while a request is unanswered or waits
+// in the decoder, and for Readable otherwise. A closed connection waits for
+// nothing, and holds no memory.
 type Conn struct {
 	server   *Server
 	fd       int
@@ -52,13 +52,14 @@ type Conn struct {
 	// The way of a request.
 	decoder    *Decoder // a new one, which gets nothing, when no more requests are taken
 	unanswered bool     // the handler has a request and has not replied yet
-	processing bool     // the requests after this one are taken when the handler has returned
+	processing bool     // whoever has called the handler takes the next request: Reply must not
 	waiting    []byte   // a long request that is here, and unanswered, but not handled yet
 	out        []byte   // replies not yet sent
 
-	// The end. The quota is how many bytes may still be read: while draining,
-	// of those that had come in when it began; while lingering, of those that
-	// are discarded. It is 0, and means nothing, while the connection is open.
+	// The end. The quota is how many bytes may still be read. While draining
+	// they are the rest of what had come in when the draining began; while
+	// lingering, what is discarded. An open connection has none, and needs
+	// none.
 	state     connState
 	quota     int
 	lingering *Timer // bounds the lingering
@@ -102,8 +103,8 @@ func (c *Conn) read() {
 }
 
 // room returns how many bytes the next read may take: one chunk, and no more
-// than the quota. A frame that is half there when the quota is used up may come
-// in whole.
+// than the quota. Once that is used up while draining, only the rest of a frame
+// that has begun may be read.
 func (c *Conn) room() int {
 	switch {
 	case c.state == stateOpen:
@@ -165,8 +166,9 @@ func (c *Conn) handleWaiting() {
 	body := c.waiting
 	c.waiting = nil
 
-	// The next request must not be taken before the handler has returned: what
-	// the handler replies once more, or its panic, would answer that one.
+	// The next request must not be taken before the handler has returned. A
+	// handler that replies twice, or replies and then panics, would answer the
+	// next request with that.
 	c.processing = true
 	c.handle(body)
 	c.processing = false
@@ -214,7 +216,7 @@ func (c *Conn) flush() {
 		c.watch(0)
 	case c.hasRequest(): // process has stopped in front of one
 		c.watch(0)
-		c.server.loop.Post(c.goOn) // in the next turn: now others come
+		c.server.loop.Post(c.goOn) // soon: others come first
 	case c.isDrained():
 		c.linger()
 	default:
@@ -265,12 +267,12 @@ func (c *Conn) fail(err error) {
 	c.state = stateDraining
 	c.quota = 0
 	c.decoder = NewDecoder(0)
-	c.unanswered = true // for Reply: what has failed counts as a request
+	c.unanswered = true // so that Reply takes the answer, though there is no request
 	c.Reply(ErrorReply(err))
 }
 
-// drain ends the connection as soon as every request is answered that has begun
-// to come in by now; if the last of them is not whole, its rest is waited for.
+// drain ends the connection as soon as every request that has begun to come in
+// by now is answered; if the last of them is not whole, its rest is waited for.
 // Requests after that are not answered: the client might send on and on.
 func (c *Conn) drain() {
 	if c.state != stateOpen {

@@ -89,8 +89,9 @@ func Spawn(listener int) (*Worker, error) {
 	return w, nil
 }
 
-// executable returns a path of the running program. The first holds even if
-// its file has been replaced since: new workers must fit the old master.
+// executable returns a path of the running program: on Linux one that stays the
+// same program even if its file is replaced, because new workers must fit the
+// old master.
 func executable() string {
 	const self = "/proc/self/exe"
 	if _, err := os.Stat(self); err == nil {
@@ -102,15 +103,16 @@ func executable() string {
 		return path
 	}
 
-	path, err = exec.LookPath(os.Args[0]) // Linux without /proc
+	path, err = exec.LookPath(os.Args[0]) // on Linux, os.Executable needs /proc
 	if err == nil {
 		return path
 	}
 	return os.Args[0]
 }
 
-// WaitReady blocks until the worker accepts connections. It returns an error
-// if the worker ends first, or takes longer than the timeout. Call it once.
+// WaitReady blocks until the worker accepts connections, which is the first
+// thing that a worker says. It returns an error if the worker ends before that,
+// or takes longer than the timeout. Call it once.
 func (w *Worker) WaitReady(timeout time.Duration) error {
 	_ = w.ready.SetReadDeadline(time.Now().Add(timeout))
 	defer w.ready.SetReadDeadline(time.Time{})
@@ -172,14 +174,13 @@ func keepDescriptors() {
 
 // RunWorker tells the master that this worker is ready and runs the loop until
 // the loop is drained. It drains the loop when the master says so, and when the
-// master is gone, however it went. Signals at wishes, which somebody else may
-// have sent, it passes on to the master. It returns an error if the loop isn't
-// done after the grace period: what is unfinished then is lost when the process
+// master is gone, however it went. A signal at wishes isn't acted on: RunWorker
+// tells the master, who decides. It returns an error if the loop isn't done
+// after the grace period: what is unfinished then is lost when the process
 // ends.
 func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
-	// For its first timer Go's runtime opens descriptors, and it ends the
-	// process if there are none left: later, with many clients, there might be
-	// none.
+	// The first timer makes Go's runtime open descriptors, and end the process
+	// if none is free. So have that timer now, before clients use them up.
 	time.AfterFunc(0, func() {})
 	_ = unix.SetNonblock(readyFD, true) // so that a master that doesn't listen can't stop us
 
@@ -192,9 +193,9 @@ func RunWorker(loop *Loop, wishes <-chan os.Signal, grace time.Duration) error {
 	}
 	shutDown := func() { _ = unix.Shutdown(listener, unix.SHUT_RD) }
 
-	// The master shuts the socket down for all. When it is gone, each worker
-	// does, once it has taken what was queued: otherwise a sibling that hangs
-	// would keep the port, and callers in the queue.
+	// Normally the master shuts the socket down. If the master is gone, each
+	// worker does so once it has taken what was queued: a sibling that hangs
+	// holds the socket, too, and the kernel would go on queueing callers there.
 	words, gone := hearMaster()
 	go func() {
 		<-gone
