@@ -15,6 +15,10 @@ import (
 	"example.com/rpcworkbook/internal/chapter"
 )
 
+// lastMoment is added to the time that the specification is told: it gives up,
+// with reports, when there are ten seconds left.
+const lastMoment = 5 * time.Second
+
 // An asking is one submission under test. Its context ends when the time for a
 // submission is over.
 type asking struct {
@@ -98,7 +102,7 @@ func (a *asking) run(
 		left = max(time.Until(end), time.Second)
 	}
 	args := append([]string{
-		"-test.v=test2json", "-test.run=" + s.pattern(milestones), "-test.timeout=" + left.String(),
+		"-test.v=test2json", "-test.run=" + s.pattern(milestones), "-test.timeout=" + (left + lastMoment).String(),
 	}, a.flags...)
 
 	group, output, err := a.pen.start(a, args)

@@ -140,9 +140,9 @@ func TestARunGoesOnWhereItWas(t *testing.T) {
 		c.grade(t)
 		return said.String()
 	}
-	assert.Regexp(t, `^1/2  ann: 3 of 4; .* \(as before\)\n2/2  ben: 3 of 4; .* \(\d+ s\)\n$`, run())
+	assert.Regexp(t, `(?m)^1/2  ann: 3 of 4; .* \(as before\)\n2/2  ben: 3 of 4; .* \(\d+ s\)\n$`, run())
 	c.server(t, "ann", "-ignore")
-	assert.Regexp(t, `^1/2  ann: 2 of 4; .* \(\d+ s\)\n2/2  ben: .* \(as before\)\n$`, run(), "who hands in again")
+	assert.Regexp(t, `(?m)^1/2  ann: 2 of 4; .* \(\d+ s\)\n2/2  ben: .* \(as before\)\n$`, run(), "who hands in again")
 	c.Limit += time.Second
 	assert.NotContains(t, run(), "as before")
 }

@@ -4,6 +4,9 @@
 package grade
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/chapter"
 )
 
 // small are bounds within which even a bomb does no harm.
@@ -122,15 +127,31 @@ func TestReportsSurvive(t *testing.T) {
 	}
 }
 
-// A submission that the limit ends has what it has achieved by then.
+// The limit ends what doesn't give up by itself.
 func TestTheLimitEndsASubmission(t *testing.T) {
-	c := newClass(t)
-	c.Limit = 3 * time.Second
-	c.server(t, "slow", "-slow 1s")
-	r := c.grade(t)["slow"]
-	assert.Less(t, r.Took, c.Limit+10*time.Second)
-	require.Equal(t, "1.1", r.Verdicts[0].Number)
-	assert.NotEmpty(t, append(r.With(Failed), r.With(Unreached)...))
+	bin := filepath.Join(t.TempDir(), "specification.test")
+	const script = "#!/bin/sh\n" +
+		`printf '\026=== RUN   TestSpec1/1.1_a\n\026--- PASS: TestSpec1/1.1_a (0.00s)\n'; ` +
+		`printf '\026=== RUN   TestSpec1/1.2_b\n'; yes noise`
+	require.NoError(t, os.WriteFile(bin, []byte(script), 0o755))
+	of := specification{1, []chapter.Milestone{{Number: "1.1"}, {Number: "1.2", Sentence: "b"}, {Number: "1.3"}}}
+	a := &asking{
+		pen: &pen{bounds: small}, test: &test{bin: bin, asked: []specification{of}}, copied: t.TempDir(),
+		limit: time.Second, tell: func(string) {},
+	}
+
+	ctx, stop := context.WithTimeout(context.Background(), a.limit)
+	defer stop()
+	verdicts, problem, err := a.all(ctx)
+	require.NoError(t, err)
+	assert.Empty(t, problem)
+	assert.Equal(t, []Verdict{
+		{Number: "1.1", Status: Passed},
+		{Number: "1.2", Sentence: "b", Status: Failed, Report: "✗ 1.2 b\n" +
+			"  expected  this milestone to come to its end\n" +
+			"  got       it was still under way when the 1s for a submission were over"},
+		{Number: "1.3", Status: Unreached},
+	}, verdicts)
 }
 
 // What is not a submission's is nobody's to see or to change.
