@@ -371,7 +371,6 @@ func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
 		return nil, nil, false
 	}
 	p.err = err
-	p.cancel()
 
 	queue, sent = p.queue, p.sent
 	p.queue, p.sent = nil, nil
@@ -388,5 +387,6 @@ func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
 		}
 		p.conn.Close()
 	}
+	p.cancel() // not before: the writer closes the connection as it ends, and would do so without a reset
 	return queue, sent, true
 }

@@ -314,7 +314,6 @@ func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
 		return nil, nil, false
 	}
 	p.err = err
-	p.cancel()
 
 	queue, sent = p.queue, p.sent
 	p.queue, p.sent = nil, nil
@@ -331,5 +330,6 @@ func (p *pipe) shut(err error) (queue, sent []*attempt, isFirst bool) {
 		}
 		p.conn.Close()
 	}
+	p.cancel() // not before: the writer closes the connection as it ends, and would do so without a reset
 	return queue, sent, true
 }
