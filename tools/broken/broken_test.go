@@ -24,6 +24,13 @@ var (
 	update = flag.Bool("update", false, "write the golden files; it asks every milestone")
 )
 
+// Some mistakes are races, and hide when the machine is so busy that everybody
+// waits anyway. One that hides every time is not caught.
+const maxTries = 3
+
+// allGreen is the golden text of a program in which nothing failed.
+const allGreen = "fails \n"
+
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", "100") // the slots are the limit
 	os.Exit(harness.Main(m))
@@ -42,6 +49,10 @@ func TestPrograms(t *testing.T) {
 			}
 
 			verdicts := judge(t, p, numbers)
+			for tries := 1; tries < maxTries && golden(p, numbers, verdicts) == allGreen; tries++ {
+				t.Log("nothing failed: asked again")
+				verdicts = judge(t, p, numbers)
+			}
 			name := filepath.Join("testdata", p.Name+".golden")
 			if *update {
 				require.NoError(t, os.WriteFile(name, []byte(golden(p, numbers, verdicts)), 0o600))
