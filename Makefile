@@ -33,7 +33,7 @@ help: ## list these targets
 ##@ For readers
 
 .PHONY: begin
-begin: chapter ## put what you start chapter STEP with into _mine, as in make begin STEP=3
+begin: chapter ## copy into _mine what chapter STEP starts from, as in make begin STEP=3
 	@bin/chapter begin "$$STEP"
 
 # Chapters 5 and 6 are tried with a real ZooKeeper.
@@ -68,7 +68,7 @@ demo-etcd: whole ## the same with etcd instead of ZooKeeper, which the exercise 
 
 # Whatever is in _etcd stays there.
 .PHONY: begin-etcd
-begin-etcd: whole ## put what you start the exercise with etcd with into _etcd
+begin-etcd: whole ## copy into _etcd what the exercise with etcd starts from
 	@test ! -e _etcd || { echo '_etcd is there already, and stays as it is' >&2; exit 1; }
 	@mkdir _etcd
 	@cp -R exercise-etcd/. _etcd
