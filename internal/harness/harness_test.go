@@ -235,7 +235,7 @@ func TestSignalToAProgramThatIsGone(t *testing.T) {
 		p.Wait(5 * time.Second)
 		p.Signal(syscall.SIGTERM)
 	})
-	assert.Contains(t, log, "alive to receive the signal")
+	assert.Contains(t, log, "expected  the program still running, to receive SIGTERM")
 }
 
 func TestWaitForAProgramThatStays(t *testing.T) {

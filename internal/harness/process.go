@@ -189,7 +189,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 	p.t.Helper()
 	Did(p.t, "%s to pid %d", unix.SignalName(sig), p.PID)
 	if err := p.group.Signal(sig); err != nil {
-		fail(p.t, fmt.Sprintf("process %d alive to receive the signal", p.PID), err.Error())
+		fail(p.t, fmt.Sprintf("the program still running, to receive %s", unix.SignalName(sig)), err.Error())
 	}
 }
 
@@ -199,7 +199,7 @@ func (p *Program) SignalGroup(sig syscall.Signal) {
 	p.t.Helper()
 	Did(p.t, "%s to process group %d", unix.SignalName(sig), p.PID)
 	if err := p.group.SignalAll(sig); err != nil {
-		fail(p.t, fmt.Sprintf("process group %d alive to receive the signal", p.PID), err.Error())
+		fail(p.t, fmt.Sprintf("the program still running, to receive %s", unix.SignalName(sig)), err.Error())
 	}
 }
 
