@@ -81,6 +81,28 @@ func (b *Book) Compare(c carry.Chapter, color bool) error {
 	return nil
 }
 
+// Unfinished warns a reader who is about to see our solution of a chapter while
+// milestones of it are red, as far as is known from the last tries. It returns
+// "" if none is known to be red, or if there is no solution to see.
+func (b *Book) Unfinished(c carry.Chapter) (warning string, err error) {
+	signs, err := b.progress()
+	if err != nil || b.open(c) {
+		return "", err
+	}
+	milestones, err := b.Milestones(c)
+	if err != nil {
+		return "", err
+	}
+
+	for _, m := range milestones {
+		if signs[m.Number] == "✗" {
+			return fmt.Sprintf("warning: milestone %s is still red, "+
+				"and what follows is our solution of all of chapter %d", m.Number, c.Number), nil
+		}
+	}
+	return "", nil
+}
+
 // read returns a file's contents, nil if there is no such file.
 func read(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)

@@ -40,6 +40,14 @@ chapter 2  –✗·✓  1 of 4, red: 2.2
 chapter 3  ····  0 of 4
 `+legend, progress())
 
+	for i, want := range []string{
+		"", "warning: milestone 2.2 is still red, and what follows is our solution of all of chapter 2", "",
+	} {
+		warning, err := b.Unfinished(b.chapters[i])
+		require.NoError(t, err)
+		assert.Equal(t, want, warning, "of chapter %d", i+1)
+	}
+
 	require.NoError(t, os.WriteFile(filepath.Join(root, "_mine", progressFile), []byte("{"), 0o600))
 	assert.ErrorContains(t, b.Progress(), "read what came of milestones: ")
 	_, err = b.Try(t.Context(), b.chapters[0], How{})

@@ -85,6 +85,13 @@ func run(args []string) (green bool, err error) {
 		}
 		return book.Try(ctx, c, how)
 	case "compare":
+		warning, err := book.Unfinished(c)
+		if err != nil {
+			return false, err
+		}
+		if warning != "" {
+			fmt.Fprintln(os.Stderr, warning)
+		}
 		return true, book.Compare(c, onTerminal())
 	case "handout":
 		return true, book.Handout(c, flags.Arg(1))
