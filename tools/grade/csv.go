@@ -16,11 +16,10 @@ func table(results []*Result) ([]byte, error) {
 	w := csv.NewWriter(&b)
 	lines := [][]string{{"who", "passed", "of", "failed", "skipped", "not reached", "seconds", "problem"}}
 	for _, r := range results {
-		problem, _, _ := strings.Cut(r.Problem, "\n")
 		lines = append(lines, []string{
 			r.Who, strconv.Itoa(len(r.With(Passed))), strconv.Itoa(len(r.Verdicts)),
 			strings.Join(r.With(Failed), " "), strings.Join(r.With(Skipped), " "), strings.Join(r.With(Unreached), " "),
-			fmt.Sprintf("%.0f", r.Took.Seconds()), problem,
+			fmt.Sprintf("%.0f", r.Took.Seconds()), r.headline(),
 		})
 	}
 	err := w.WriteAll(lines)

@@ -111,6 +111,7 @@ func TestClass(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, lines, 6)
 	assert.Equal(t, []string{"ben", "2", "4", "1.3", "1.4", ""}, lines[2][:6])
+	assert.Regexp(t, `^it doesn.t compile: .*main.go:3:15: undefined: x$`, lines[3][7])
 	page, err := os.ReadFile(filepath.Join(c.Out, "ben", "report.md"))
 	require.NoError(t, err)
 	assert.Contains(t, string(page), "# ben, chapter 1\n\n2 of 4 milestones passed, in ")

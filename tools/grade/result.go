@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -48,6 +49,17 @@ func (r *Result) With(status Status) (numbers []string) {
 		}
 	}
 	return numbers
+}
+
+// headline returns the problem in a line: its first one, and the next one too
+// if the first announces it, as "it doesn't compile:" does.
+func (r *Result) headline() string {
+	first, rest, _ := strings.Cut(r.Problem, "\n")
+	if strings.HasSuffix(first, ":") {
+		next, _, _ := strings.Cut(rest, "\n")
+		first += " " + next
+	}
+	return first
 }
 
 // stateDir is where results are kept, in the directory of a run.
