@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ func TestSpec1(t *testing.T) {
 	}
 
 	t.Run("1.1 one frame, whole", func(t *testing.T) {
-		harness.Usually(t, "the length is four bytes, little-endian, and counts the body only "+
+		harness.Usually(t, "the length is four bytes, little-endian, and counts the body only; "+
+			"if nothing came, the connection isn't accepted, or its reply isn't written "+
 			`→ step1 README, "A stream has no messages"`)
 		c := dial(t)
 		c.SendFrame(`{"in":"ping","params":"hello"}`)
@@ -159,8 +161,8 @@ func TestSpec1(t *testing.T) {
 	})
 
 	t.Run("1.11 a bad request is answered with an error, and the connection goes on", func(t *testing.T) {
-		harness.Usually(t, "every error needs an answer, also a panic: beware that null decodes into an int, "+
-			`and true or "5" into nothing`)
+		harness.Usually(t, "every error needs an answer, also a panic; null decodes into an int without an error, "+
+			"and missing params, echoed, make a reply that is not JSON")
 		c := dial(t)
 		for i, body := range spec1Bad {
 			c.SendFrame(body)
@@ -209,7 +211,10 @@ func TestSpec1(t *testing.T) {
 		s := theServer.Serve(t, harness.Options{})
 		body := bytes.Repeat([]byte("x"), spec1Limit) // zeros would pass for empty frames
 
-		for _, length := range []uint32{spec1Limit + 1, 1 << 24, 1 << 31, 0xFFFFFFFF} {
+		// The limit itself comes last. To a server without one, that frame would
+		// be whole: a bad request, which gets an error reply as well, but no
+		// end of the connection.
+		for _, length := range []uint32{1 << 24, 1 << 31, 0xFFFFFFFF, spec1Limit + 1} {
 			c := s.Dial(t)
 			header := []byte{byte(length), byte(length >> 8), byte(length >> 16), byte(length >> 24)}
 			// More than the buffers on the way hold: the server must keep
@@ -274,28 +279,37 @@ func TestSpec1(t *testing.T) {
 		s.Call(t, "ping", "the server goes on")
 	})
 
-	t.Run("1.18 length and body leave in one write: 100 calls take less than 2 s", func(t *testing.T) {
+	t.Run("1.18 no call waits 40 ms for an acknowledgement", func(t *testing.T) {
 		harness.Usually(t, "length and body left in two writes: "+
 			"the second waits for the acknowledgement of the first, some 40 ms")
 		c := dial(t)
-		start := time.Now()
+		var took []time.Duration
 		for i := range 100 {
+			start := time.Now()
 			c.SendRequest("ping", i)
 			c.WantPong(fmt.Sprint(i))
+			took = append(took, time.Since(start))
 		}
-		took := time.Since(start)
-		harness.Check(t, took < 2*time.Second,
-			"100 calls in less than 2s (44 ms each is what two writes cost)", "%v", took)
+
+		// The median: a busy machine makes some calls slow, and the kernel
+		// acknowledges the first few of a connection at once.
+		slices.Sort(took)
+		median := took[len(took)/2]
+		harness.Check(t, median < 20*time.Millisecond,
+			"most of 100 calls in less than 20ms each (44 ms is what two writes cost)", "a median of %v", median)
 	})
 }
 
-// spec1Pi calls pi.
+// spec1Pi calls pi. That the program has it is given: a milestone's usual cause
+// is of the value.
 func spec1Pi(t *testing.T, c *harness.Conn, n int) float64 {
 	t.Helper()
-	reply := c.Call("pi", n)
 	var value float64
-	err := json.Unmarshal(reply.Result, &value)
-	harness.Check(t, reply.Kind == "pi_r" && err == nil, "a reply of kind pi_r with a number", "%v", reply)
+	harness.Given(t, func() {
+		reply := c.Call("pi", n)
+		err := json.Unmarshal(reply.Result, &value)
+		harness.Check(t, reply.Kind == "pi_r" && err == nil, "a reply of kind pi_r with a number", "%v", reply)
+	})
 	return value
 }
 

@@ -103,7 +103,8 @@ func Request(method string, params any) string {
 // Send sends these bytes and nothing else, in one write.
 func (c *Conn) Send(b []byte) {
 	c.t.Helper()
-	Did(c.t, "sent %d bytes: %s", len(b), clip(fmt.Sprintf("%q", b[:min(len(b), 200)])))
+	shown := fmt.Sprintf("%q", b[:min(len(b), 200)])
+	Did(c.t, "sent %d bytes: %s", len(b), cut(shown, 120, len(b)))
 	if err := c.TrySend(b); err != nil {
 		fail(c.t, fmt.Sprintf("the server to take %d bytes", len(b)), err.Error())
 	}
@@ -257,7 +258,10 @@ func (c *Conn) WantPong(params string) {
 // WantError reads the next reply, which must be an error that says something.
 func (c *Conn) WantError() {
 	c.t.Helper()
-	reply := c.ReadReply()
+	reply, err := c.TryReply()
+	if err != nil {
+		fail(c.t, fmt.Sprintf("an error reply within %v", c.Timeout), err.Error())
+	}
 	var text string
 	if reply.Kind != "error" || json.Unmarshal(reply.Result, &text) != nil || text == "" {
 		fail(c.t, `a reply of kind "error" whose result is a text`, reply.String())
@@ -320,9 +324,14 @@ func isTimeout(err error) bool {
 func clip(text string) string { return clipTo(text, 120) }
 
 // clipTo shortens a text to at most so many bytes, and says how many it has.
-func clipTo(text string, most int) string {
+func clipTo(text string, most int) string { return cut(text, most, len(text)) }
+
+// cut shortens a text to at most so many bytes, and says then that there are
+// whole bytes: the text's own length, or that of what the text only begins to
+// show.
+func cut(text string, most, whole int) string {
 	if len(text) <= most {
 		return text
 	}
-	return string(bytes.ToValidUTF8([]byte(text[:most]), nil)) + fmt.Sprintf("… (%d bytes)", len(text))
+	return string(bytes.ToValidUTF8([]byte(text[:most]), nil)) + fmt.Sprintf("… (%d bytes)", whole)
 }
