@@ -57,9 +57,9 @@ type Config struct {
 	// on, in the master if there are processes.
 	Register func(addr *net.TCPAddr) (Registration, error)
 
-	// Host and Port, and all fields below, are for Serve alone: ServeListener is
-	// given its listener, and starts no processes. They say where Serve listens;
-	// port "0" lets the kernel choose.
+	// Host and Port, and all fields below, are for Serve alone: ServeListener
+	// is given its listener, and starts no processes. They say where Serve
+	// listens; port "0" lets the kernel choose.
 	Host, Port string
 	// Workers is how many processes Serve starts; 0: DefaultWorkers().
 	Workers int

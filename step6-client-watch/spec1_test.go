@@ -211,9 +211,9 @@ func TestSpec1(t *testing.T) {
 		s := theServer.Serve(t, harness.Options{})
 		body := bytes.Repeat([]byte("x"), spec1Limit) // zeros would pass for empty frames
 
-		// The limit itself comes last. To a server without one, that frame would
-		// be whole: a bad request, which gets an error reply as well, but no
-		// end of the connection.
+		// The limit itself comes last. To a server without one, that frame
+		// would be whole: a bad request, which gets an error reply as well, but
+		// no end of the connection.
 		for _, length := range []uint32{1 << 24, 1 << 31, 0xFFFFFFFF, spec1Limit + 1} {
 			c := s.Dial(t)
 			header := []byte{byte(length), byte(length >> 8), byte(length >> 16), byte(length >> 24)}
