@@ -19,10 +19,12 @@ const longDiff = 60
 // boxLabels stand in bold in the quotation below a chapter's title.
 var boxLabels = []string{"The question", "You will", "You write", "Hours"}
 
-// A section is one of those that every chapter has, in this order.
+// A section is one of those that every chapter has. A chapter may have others
+// as well.
 type section struct {
 	title string
-	least int // folded parts
+	free  bool // may stand anywhere; the others stand in the order of the list
+	least int  // folded parts
 	has   []*regexp.Regexp
 	want  string // has, in words
 }
@@ -37,10 +39,8 @@ var chapterSections = []section{
 	{title: "See it", want: "a block of commands", has: []*regexp.Regexp{regexp.MustCompile("```")}},
 	{title: "Break it", least: 2, want: "**Predict first**",
 		has: []*regexp.Regexp{regexp.MustCompile(`\*\*Predict first`)}},
-	{title: "Before and after"},
-	{title: "Where it goes wrong", want: "the table | Symptom | Usual cause | Look |",
+	{title: "Where it goes wrong", free: true, want: "the table | Symptom | Usual cause | Look |",
 		has: []*regexp.Regexp{regexp.MustCompile(`(?m)^\| *Symptom *\| *Usual cause *\| *Look *\|`)}},
-	{title: "Check yourself"},
 	{title: "Exercises", least: 3},
 	{title: "Further reading", want: "a list of three or more",
 		has: []*regexp.Regexp{regexp.MustCompile(`(?s)(\n- .*){3}`)}},
@@ -55,30 +55,44 @@ func CheckChapter(root string, d *Doc, number int) (problems []string) {
 	}
 
 	problems = d.checkBox(all)
-	var titles, want []string
-	var begins []int // where each section does, and the end of the last
-	for _, h := range all {
-		if h.level == 2 {
-			titles, begins = append(titles, h.text), append(begins, h.line)
+	type span struct{ begin, end int }
+	found := map[string]span{}
+	for i, h := range all {
+		if h.level != 2 {
+			continue
 		}
-	}
-	begins = append(begins, len(d.lines))
 
+		end := len(d.lines)
+		for _, next := range all[i+1:] {
+			if next.level == 2 {
+				end = next.line
+				break
+			}
+		}
+		found[h.text] = span{h.line, end}
+	}
+
+	before, at := all[0].text, 0 // the section that the next must not precede
 	for _, s := range chapterSections {
-		want = append(want, s.title)
-	}
+		where, ok := found[s.title]
+		if !ok {
+			problems = append(problems, d.at(0, "there is no section ## %s", s.title))
+			continue
+		}
 
-	if !slices.Equal(titles, want) {
-		return append(problems, d.at(0, "the sections (##) must be\n  %s\nand are\n  %s",
-			strings.Join(want, ", "), strings.Join(titles, ", ")))
-	}
+		if !s.free {
+			if where.begin < at {
+				problems = append(problems, d.at(where.begin, "## %s stands before ## %s", s.title, before))
+			}
+			before, at = s.title, where.begin
+		}
 
-	for i, s := range chapterSections {
-		problems = append(problems, d.checkSection(s, begins[i], begins[i+1])...)
+		problems = append(problems, d.checkSection(s, where.begin, where.end)...)
 		if s.title == "Build it" {
-			problems = append(problems, d.checkBuild(root, number, begins[i], begins[i+1])...)
+			problems = append(problems, d.checkBuild(root, number, where.begin, where.end)...)
 		}
 	}
+
 	return problems
 }
 
@@ -128,16 +142,14 @@ func (d *Doc) checkSection(s section, begin, end int) (problems []string) {
 
 var milestoneRange = regexp.MustCompile(`\b([0-9]+)\.([0-9]+)(?:[–-](?:[0-9]+\.)?([0-9]+))?`)
 
-// checkBuild looks whether all milestones have a place, and main.go the last.
+// checkBuild looks whether all milestones have a place.
 func (d *Doc) checkBuild(root string, number, begin, end int) (problems []string) {
 	named := map[int]bool{}
-	last := ""
 	for _, h := range d.headings() {
 		if h.line <= begin || h.line >= end || h.level != 3 {
 			continue
 		}
 
-		last = strings.Trim(h.text, "`")
 		for _, m := range milestoneRange.FindAllStringSubmatch(h.text, -1) {
 			from, _ := strconv.Atoi(m[2])
 			to, err := strconv.Atoi(m[3])
@@ -148,10 +160,6 @@ func (d *Doc) checkBuild(root string, number, begin, end int) (problems []string
 				named[i] = true
 			}
 		}
-	}
-
-	if last != "main.go" {
-		problems = append(problems, d.at(begin, "## Build it must end with ### main.go"))
 	}
 
 	spec, err := os.ReadFile(filepath.Join(root, path.Dir(d.Path), fmt.Sprintf("spec%d_test.go", number)))
