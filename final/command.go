@@ -41,7 +41,7 @@ func NewServerFlags(flags *flag.FlagSet) *ServerFlags {
 	flags.DurationVar(&c.HangTimeout, "hang-timeout", 30*time.Second,
 		"how long a worker may hang until it is killed and replaced; 0: forever")
 	flags.StringVar(&f.advertise, "advertise", "",
-		"the `host` to register, if clients reach this server by another than HOST")
+		"the `host` to register, when clients cannot use HOST")
 
 	l := &c.Limits
 	flags.DurationVar(&l.IdleTimeout, "idle-timeout", 5*time.Minute,

@@ -54,7 +54,7 @@ func server(flags *flag.FlagSet, args []string) error {
 	workers := flags.Int("workers", DefaultWorkers(), "number of worker processes")
 	grace := flags.Duration("grace", 5*time.Second, "time for workers to finish what they have when told to end")
 	advertise := flags.String("advertise", "",
-		"the `host` to register, if clients reach this server by another than HOST")
+		"the `host` to register, when clients cannot use HOST")
 	zookeeper := NewZKFlags(flags)
 	pos := ParseArgs(flags, args, "HOST", "PORT")
 	if *workers < 1 {

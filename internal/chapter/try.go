@@ -102,7 +102,7 @@ func (b *Book) praise(c carry.Chapter) {
 	if next := c.Number + 1; next <= b.last().Number {
 		b.field("then", "make begin STEP=%d", next)
 	} else {
-		b.field("then", "final/README.md: what more it needs among strangers")
+		b.field("then", "final/README.md: what else it needs before untrusted clients may connect")
 	}
 }
 

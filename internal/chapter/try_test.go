@@ -144,7 +144,7 @@ chapter 2 ✓ (4 of 4)
 Well done: your program does all that chapter 3 asks for.
 
   compare    make compare STEP=3
-  then       final/README.md: what more it needs among strangers
+  then       final/README.md: what else it needs before untrusted clients may connect
 `, said)
 
 	said, _, _ = try(t, root, "1", How{})
