@@ -72,10 +72,10 @@ func TestProtocolNumbers(t *testing.T) {
 	text := protocolText(t)
 	for _, phrase := range []string{
 		"as an unsigned 32-bit little-endian number",
-		"or calls take 44 ms",
+		"two writes make each call take 44 ms or more",
 		"| request | " + grouped(MaxRequest) + " |",
 		"| reply | " + grouped(MaxReply) + " (" + grouped(MaxReply-MaxRequest) + " more:",
-		"Write it in UTF-8:", "what is not UTF-8 as well",
+		"Write it in UTF-8.", "what is not UTF-8 as well",
 		"a whole number from 0 to " + grouped(MaxPiTerms) + ",",
 		"but up to " + grouped(harness.EveryonesPi) + " all do",
 		"sqrt(8 s) as the shortest", "for i = 0, 1, … n", "in IEEE 754 doubles", "n = 93 is",
