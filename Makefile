@@ -181,6 +181,13 @@ right: whole install ## ask them of programs that are right, and written in othe
 	@command -v python3 >/dev/null || echo 'not asked, for want of python3: the server in Python'
 	@cd tools; $(GOTEST) ./right
 
+# It is a matter of hours for chapter 6. Interrupted, it goes on where it was.
+.PHONY: mutate
+mutate: whole $(if $(filter 5 6,$(STEP)),install) ## break each statement of chapter STEP, list what its tests don't notice; FILES=register.go, SAMPLE=100, JOBS=2
+	@mkdir -p bin
+	@cd tools; go build -o ../bin/ ./mutate/cmd/mutate
+	@bin/mutate -files "$$FILES" $(if $(JOBS),-jobs $(JOBS)) $(if $(SAMPLE),-sample $(SAMPLE)) "$$STEP"
+
 .PHONY: check
 check: whole ## formatting, vet, staticcheck, how the code looks, and builds for the other systems
 	@unformatted=$$(find . -name '*.go' ! -path './_*' ! -path './.*/*' -exec gofmt -l {} +); \

@@ -38,9 +38,12 @@ func Build(t testing.TB, pkgDir string) string {
 
 // buildOnce is Build without a test. The error is what the compiler said.
 func buildOnce(pkgDir string) (bin string, err error) {
+	if pkgDir == "." && targets.built != "" {
+		return targets.built, nil
+	}
+
 	builds.Lock()
 	defer builds.Unlock()
-
 	dir, err := filepath.Abs(pkgDir)
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w", pkgDir, err)

@@ -20,8 +20,10 @@ import (
 // use this package, too.
 var targets struct {
 	program, server, client string // as given; "" is the step's own
-	again, in               string
-	user                    int // 0: the test's own
+	built                   string // the step's own program, if it needn't be built
+
+	again, in string
+	user      int // 0: the test's own
 }
 
 const targetUsage = "a `DIR` with a Go program, relative to the package or to the module's root, " +
@@ -36,6 +38,8 @@ func parseFlags() error {
 	flag.StringVar(&targets.server, "server", "", "the same for the server alone")
 	flag.StringVar(&targets.client, "client", "",
 		"the same for the client alone, such as 'python3 client.py {zk} {root} {n} {interval}'")
+	flag.StringVar(&targets.built, "built", "",
+		"the program of this package, which somebody has built already: all tests are run, and start it")
 	flag.StringVar(&targets.again, "again", "",
 		"what a report names as the command that tries a milestone again, without the milestone's number")
 	flag.StringVar(&targets.in, "in", "", "the `DIR` in which a command is run, instead of the module's root")
