@@ -422,7 +422,23 @@ func TestSpec2(t *testing.T) {
 		}
 	})
 
-	t.Run("2.15 newcomers are answered while others send without a pause", func(t *testing.T) {
+	t.Run("2.15 after Ctrl-C a client that neither reads nor leaves "+
+		"holds the program for seconds at most", func(t *testing.T) {
+		harness.Usually(t, "a connection that has ended its side waits for the client without a bound "+
+			`→ step2 README, "End your side first"`)
+		s := start(t)
+		deaf := harness.DialSmall(t, s.Addr)
+		// The socket takes this, but the client's kernel doesn't: it stays
+		// unacknowledged.
+		deaf.SendRequest("ping", strings.Repeat("x", 12_000))
+		s.WaitRead(t, deaf)
+
+		s.SignalGroup(syscall.SIGINT)
+		code := s.Wait(10 * time.Second)
+		harness.Check(t, code == 0, "exit code 0", "%d", code)
+	})
+
+	t.Run("2.16 newcomers are answered while others send without a pause", func(t *testing.T) {
 		harness.Usually(t, "a turn takes long when many have sent much, and only one connection is accepted in each "+
 			`→ step2 README, "Bound the turn"`)
 		s := start(t)
@@ -467,6 +483,59 @@ func TestSpec2(t *testing.T) {
 		}
 		limit = max(limit, 50*turn) // with an accept a turn it is 300
 		harness.Check(t, took < limit, fmt.Sprintf("%d newcomers answered within %v", newcomers, limit), "%v", took)
+	})
+
+	t.Run("2.17 a ping waits for a few long requests, not for all that came in at once", func(t *testing.T) {
+		harness.Usually(t, "reading a long request takes milliseconds, and all that are complete are handled in "+
+			`one turn: let them wait in a queue, and handle one a turn → step2 README, "Bound the turn"`)
+		s := start(t)
+		other := s.Dial(t)
+		ping(t, other)
+		const many, size = 100, 600_000
+		frame := harness.Frame(`{"in":"pi","params":"` + strings.Repeat("x", size) + `"}`) // its reply is short
+		conns := make([]*harness.Conn, many)
+		for i := range conns {
+			conns[i] = s.Dial(t)
+			conns[i].Send(frame[:len(frame)-1])
+		}
+		for _, c := range conns {
+			s.WaitRead(t, c)
+		}
+
+		for _, c := range conns {
+			c.Send(frame[len(frame)-1:])
+		}
+		answered := make(chan error, 1)
+		go func() {
+			for _, c := range conns {
+				_, err := c.TryReply()
+				if err != nil {
+					answered <- err
+					return
+				}
+			}
+			answered <- nil
+		}()
+
+		// One long request a turn is some hundred turns, and each answers a
+		// ping. All in one turn is no wonder in a program that needs little
+		// for each.
+		const enough, shortly = 10, 250 * time.Millisecond
+		var longest time.Duration
+		for pings := 0; pings < enough; pings++ {
+			begin := time.Now()
+			ping(t, other)
+			longest = max(longest, time.Since(begin))
+
+			select {
+			case err := <-answered:
+				harness.Check(t, err == nil, "a reply to each long request", "%v", err)
+				harness.Check(t, longest < shortly, fmt.Sprintf("%d pings answered before %d long requests are, "+
+					"or each within %v", enough, many, shortly), "%d, and one took %v", pings, longest)
+				return
+			default:
+			}
+		}
 	})
 }
 

@@ -202,6 +202,13 @@ func TestSpec1(t *testing.T) {
 			go func() { _ = c.TrySend(request) }() // a server may write before it has read all
 			c.WantPong(params)
 		}
+
+		harness.Usually(t, "an error reply quotes all of a long request, and escapes it: quote only its beginning")
+		c.SendFrame(`{"in":"` + strings.Repeat("\x7f", 1_000_000) + `","params":1}`)
+		reply := c.ReadReply()
+		harness.Check(t, reply.Kind == "error", "an error reply: there is no such method", "%v", reply)
+		harness.Check(t, len(reply.Result) <= spec1Limit, "an error reply that a client accepts, of 1 MiB at most",
+			"%d bytes", len(reply.Result))
 	})
 
 	t.Run("1.14 one byte over the limit: an error reply while we still send, then the end", func(t *testing.T) {
@@ -297,6 +304,22 @@ func TestSpec1(t *testing.T) {
 		median := took[len(took)/2]
 		harness.Check(t, median < 20*time.Millisecond,
 			"most of 100 calls in less than 20ms each (44 ms is what two writes cost)", "a median of %v", median)
+	})
+
+	t.Run("1.19 a client that stays after it was told the end is let go", func(t *testing.T) {
+		harness.Usually(t, "the server reads on after it has ended its side, for as long as the client stays: "+
+			`set a deadline → step1 README, "End your side first"`)
+		s := theServer.Serve(t, harness.Options{})
+		stays := s.Dial(t)
+		stays.Send([]byte{0xFF, 0xFF, 0xFF, 0xFF})
+		stays.WantError()
+		stays.WantEOF()
+
+		s.Call(t, "ping", "whose turn is it?")
+		closed := "its connection closed, so that what it sends is refused"
+		harness.Eventually(t, 10*time.Second, closed, func() (bool, string) {
+			return stays.TrySend([]byte{'x'}) != nil, "what it sends is still taken"
+		})
 	})
 }
 

@@ -223,6 +223,163 @@ var wire = []Program{
 		},
 	},
 	{
+		Name:    "params-encoded-again",
+		Mistake: "decodes ping's params and encodes them again, which loses white space and rounds long numbers",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"service.go", `	return Reply{Kind: "pong", Result: params}, nil
+`, `	var value any
+	err := json.Unmarshal(params, &value)
+	return NewReply("pong", value), err
+`}},
+	},
+	{
+		Name:    "bad-request-ends",
+		Mistake: "closes the connection after the error reply to a bad request, and the requests behind it are lost",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"main.go", `			out = AppendReply(out, answer(body))
+`, `			reply := answer(body)
+			out = AppendReply(out, reply)
+			if reply.Kind == "error" {
+				_, err := conn.Write(out)
+				return err
+			}
+`}},
+	},
+	{
+		Name:    "null-is-a-number",
+		Mistake: "decodes pi's params into an int, into which null goes without an error",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{
+			{"service.go", `	var n *int // a pointer, because null is no number: into an int it would pass as 0
+`, `	var n int
+`},
+			{"service.go", `n == nil || *n < 0 || *n > MaxPiTerms {
+`, `n < 0 || n > MaxPiTerms {
+`},
+			{"service.go", `	return *n, nil
+`, `	return n, nil
+`},
+		},
+	},
+	{
+		Name:    "missing-params-echoed",
+		Mistake: "echoes params that are missing, so that its reply isn't JSON",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"service.go", `	if req.Params == nil {
+		return ErrorReply(fmt.Errorf(` + "`%s: \"params\" is missing`" + `, req.Method))
+	}
+`, ``}},
+	},
+	{
+		Name:    "errors-quote-everything",
+		Mistake: "quotes all of a bad request in the error, escaped, which is longer than a client accepts",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{
+			{"service.go", `	const maxQuote = 60
+`, `	const maxQuote = MaxRequest
+`},
+			{"message.go", `	if len(body) > MaxReply {
+		body = replyTooLong(len(body)).Append(nil)
+	}
+`, ``},
+		},
+	},
+	{
+		Name:    "closed-with-unread-input",
+		Mistake: "closes the connection after the last reply, while the client is still sending",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"main.go", `			return linger(conn)
+`, `			return nil
+`}},
+		Sometimes: []string{"1.15"},
+		Varies:    []string{"expected", "got"},
+		By:        "whether the reset comes before the client has read",
+	},
+	{
+		Name:    "lingers-on-and-on",
+		Mistake: "reads on after it has ended its side, until the client ends its own, which it may never do",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"main.go", `	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	err := conn.CloseWrite()
+`, `	err := conn.CloseWrite()
+`}},
+	},
+	{
+		Name:    "end-of-input-first",
+		Mistake: "closes the connection at the end of what the client sends, before it has written the replies",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"main.go", `		decoder.Feed(buf[:n])
+
+		var out []byte
+		for {
+			body, ok := decoder.Next()
+			if !ok {
+				break
+			}
+			out = AppendReply(out, answer(body))
+`, `		decoder.Feed(buf[:n])
+		for n > 0 && readErr == nil {
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+			n, readErr = conn.Read(buf)
+			decoder.Feed(buf[:n])
+		}
+		_ = conn.SetReadDeadline(time.Time{})
+		if errors.Is(readErr, io.EOF) {
+			return nil
+		}
+		if errors.Is(readErr, os.ErrDeadlineExceeded) {
+			readErr = nil
+		}
+
+		var out []byte
+		for {
+			body, ok := decoder.Next()
+			if !ok {
+				break
+			}
+			out = AppendReply(out, answer(body))
+`}},
+	},
+	{
+		Name:    "error-ends-the-server",
+		Mistake: "ends the loop that accepts at an error of one connection",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{{"main.go", `			slog.Warn("connection lost", "peer", conn.RemoteAddr(), "err", err)
+`, `			slog.Warn("connection lost", "peer", conn.RemoteAddr(), "err", err)
+			return err
+`}},
+	},
+	{
+		Name:    "two-writes",
+		Mistake: "writes the length and then the body, on a connection that gathers small writes (Nagle's algorithm)",
+		Step:    "step1-framing", Spec: 1,
+		Edits: []Edit{
+			{"main.go", `	decoder := NewDecoder(MaxRequest)
+	buf := make([]byte, 16<<10)
+	for {
+		n, readErr := conn.Read(buf)
+		decoder.Feed(buf[:n])
+
+		var out`, `	decoder := NewDecoder(MaxRequest)
+	buf := make([]byte, 16<<10)
+	_ = conn.SetNoDelay(false)
+	for {
+		n, readErr := conn.Read(buf)
+		decoder.Feed(buf[:n])
+
+		var out`},
+			{"main.go", `		_, err := conn.Write(out)
+		switch {
+`, `		header := min(len(out), HeaderSize)
+		_, err := conn.Write(out[:header])
+		if err == nil {
+			_, err = conn.Write(out[header:])
+		}
+		switch {
+`},
+		},
+	},
+	{
 		Name:    "multiple-of-the-buffer",
 		Mistake: "reads again after a full buffer, and takes \"nothing there yet\" for the end of the connection",
 		Step:    "step2-asyncserver", Spec: 1,
@@ -322,7 +479,7 @@ func (c *Conn) endWhenIdle() {
 `, `	return fd, ln.Addr().(*net.TCPAddr), errors.Join(err, unix.Listen(fd, 1))
 `}},
 		Quick: []string{"2.2", "2.3", "2.4"},
-		Why:   "in 2.15 it takes a minute until hundreds of clients are connected",
+		Why:   "in 2.16 it takes a minute until hundreds of clients are connected",
 	},
 	{
 		Name:    "accepts-until-an-error",
@@ -354,6 +511,134 @@ func (c *Conn) endWhenIdle() {
 		Why:       "on a busy machine there may be a client that is idle for two seconds in others, too",
 		Sometimes: []string{"2.2", "2.3", "2.4", "2.6", "2.7", "2.12", "2.13", "2.14"},
 		By:        "whether the machine lets a client wait for two seconds",
+	},
+	{
+		Name:    "decoder-shared",
+		Mistake: "has one decoder for all connections, so that half a frame of one is put before what others send",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{
+			{"server.go", `	c := &Conn{server: s, fd: fd, decoder: NewDecoder(s.MaxFrame)}
+`, `	if shared == nil {
+		shared = NewDecoder(s.MaxFrame)
+	}
+	c := &Conn{server: s, fd: fd, decoder: shared}
+`},
+			{"server.go", `// open starts serving a connection.
+`, `var shared *Decoder
+
+// open starts serving a connection.
+`},
+		},
+		Sometimes: []string{"2.6", "2.7", "2.8", "2.9", "2.10", "2.11", "2.12", "2.14", "2.16", "2.17"},
+		Varies:    []string{"expected", "got"},
+		By:        "in which pieces frames come in, and on which connection first",
+	},
+	{
+		Name:    "reads-to-the-end",
+		Mistake: "reads until nothing is left before it answers, and closes the connection if that is the end of input",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"conn.go", `		c.quota = max(0, c.quota-n) // 0 stays 0
+		c.receive(chunk[:n])
+`, `		c.quota = max(0, c.quota-n) // 0 stays 0
+		if c.state == stateOpen {
+			c.decoder.Feed(chunk[:n])
+			c.read()
+			return
+		}
+		c.receive(chunk[:n])
+`}, {"conn.go", `		// There was nothing after all.
+`, `		c.process(nil)
+`}},
+		Sometimes: []string{"2.14"},
+		By:        "whether there is ever nothing left to read of a client that sends on and on",
+	},
+	{
+		Name:    "error-ends-the-loop",
+		Mistake: "ends the program at an error of one connection",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"conn.go", `	default: // an error, or the end of the stream:`, `	case err != nil:
+		panic(err)
+	default: //`}},
+	},
+	{
+		Name:    "reads-while-it-owes",
+		Mistake: "reads from a client although replies to it are unsent, and keeps what piles up",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{
+			{"conn.go", `		c.watch(Writable) // alone`, `		c.watch(Readable | Writable) // alone`},
+			{"conn.go", ` && len(c.out) <= maxReplies {
+`, ` {
+`},
+		},
+		Varies: []string{"got"},
+		By:     "how much the clients have sent",
+	},
+	{
+		Name:    "always-writable",
+		Mistake: "waits for a connection to be writable although it has nothing to write, and is told at once",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"conn.go", `	default:
+		c.watch(Readable)
+	}
+`, `	default:
+		c.watch(Readable | Writable)
+	}
+`}},
+	},
+	{
+		Name:    "never-closed",
+		Mistake: "stops watching a connection that has ended, and doesn't close it",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"loop.go", `	l.closing = append(l.closing, fd)
+`, `	if len(l.onDrain) == 0 || l.draining {
+		l.closing = append(l.closing, fd)
+	}
+`}},
+	},
+	{
+		Name:    "ends-at-once",
+		Mistake: "ends the loop at the signal, with the calls that are under way",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"loop.go", `	for !l.draining || l.isWatching() {
+`, `	for !l.draining {
+`}},
+		Sometimes: []string{"2.14"},
+		Varies:    []string{"expected", "got"},
+		By:        "what the loop has read when the signal comes",
+	},
+	{
+		Name:    "port-not-reused",
+		Mistake: "opens its port without SO_REUSEADDR",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"server.go", `	config.SetMultipathTCP(false)
+`, `	config.SetMultipathTCP(false)
+	config.Control = func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(s uintptr) {
+			_ = unix.SetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
+		})
+	}
+`}, {"server.go", `	"net"
+	"time"
+`, `	"net"
+	"syscall"
+	"time"
+`}},
+	},
+	{
+		Name:    "lingers-for-the-deaf",
+		Mistake: "waits for a client that it has told the end, although that takes nothing any more",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"conn.go", `		taking := err == nil && now > 0 && now < unacknowledged
+`, `		taking := err == nil && now > 0
+`}},
+	},
+	{
+		Name:    "long-requests-at-once",
+		Mistake: "handles all long requests that are complete in one turn of the loop",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"server.go", `	longBody = chunkSize
+`, `	longBody = MaxRequest
+`}},
 	},
 	{
 		Name:    "half-a-request-dropped",
