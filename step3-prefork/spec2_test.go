@@ -436,6 +436,17 @@ func TestSpec2(t *testing.T) {
 		s.SignalGroup(syscall.SIGINT)
 		code := s.Wait(10 * time.Second)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)
+
+		harness.Usually(t, "the second Ctrl-C is taken for the first, or not heard: after the first one let the signal "+
+			"do what it does by default, with signal.Reset")
+		s = s.Restart(t)
+		half := s.Dial(t)
+		half.Send(harness.Frame(`{"in":"ping","params":"never whole"}`)[:10])
+		s.WaitRead(t, half)
+		s.SignalGroup(syscall.SIGINT)
+		s.WaitRefused(t, 5*time.Second)
+		s.SignalGroup(syscall.SIGINT)
+		s.Wait(3 * time.Second) // less than a grace period
 	})
 
 	t.Run("2.16 newcomers are answered while others send without a pause", func(t *testing.T) {

@@ -244,6 +244,8 @@ var wire = []Program{
 				return err
 			}
 `}},
+		Varies: []string{"expected", "got"},
+		By:     "how far the next call has come when the connection ends",
 	},
 	{
 		Name:    "null-is-a-number",
@@ -348,6 +350,8 @@ var wire = []Program{
 `, `			slog.Warn("connection lost", "peer", conn.RemoteAddr(), "err", err)
 			return err
 `}},
+		Varies: []string{"did", "expected", "got"},
+		By:     "how far the next call has come when the program ends",
 	},
 	{
 		Name:    "two-writes",
@@ -559,6 +563,8 @@ func (c *Conn) endWhenIdle() {
 		Edits: []Edit{{"conn.go", `	default: // an error, or the end of the stream:`, `	case err != nil:
 		panic(err)
 	default: //`}},
+		Varies: []string{"did", "expected", "got"},
+		By:     "how far the next call has come when the program ends",
 	},
 	{
 		Name:    "reads-while-it-owes",
@@ -631,6 +637,13 @@ func (c *Conn) endWhenIdle() {
 		Edits: []Edit{{"conn.go", `		taking := err == nil && now > 0 && now < unacknowledged
 `, `		taking := err == nil && now > 0
 `}},
+	},
+	{
+		Name:    "second-interrupt-ignored",
+		Mistake: "ignores every Ctrl-C after the first, so that only SIGKILL ends a stop that waits",
+		Step:    "step2-asyncserver", Spec: 2,
+		Edits: []Edit{{"main.go", `		signal.Reset(syscall.SIGINT, syscall.SIGTERM) //`,
+			`		signal.Ignore(syscall.SIGINT, syscall.SIGTERM) //`}},
 	},
 	{
 		Name:    "long-requests-at-once",
