@@ -55,8 +55,8 @@
 // [Registrar], [Endpoint], [Snapshot], [Session], [Credentials] and [CheckRoot]
 // for registries and their users; the errors, whose names all begin with Err or
 // end with Error. For commands there are [ServerFlags], [ZKFlags],
-// [RoundsFlags] with [Rounds], [ParseArgs], [Teach], [Exit], [DetachOutput],
-// [Stdout] and [Stderr].
+// [RoundsFlags] with [Rounds], [RunCall], [RunList], [ParseArgs], [Teach],
+// [Exit], [DetachOutput], [Stdout] and [Stderr].
 //
 // # What is exported to be read
 //

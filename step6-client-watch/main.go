@@ -1,5 +1,6 @@
 // The whole system: servers that register, and a client that finds them and
-// moves its calls as they come and go. znodes shows what is registered.
+// moves its calls as they come and go. call, list and znodes look at the parts:
+// at one server, at the list of servers, and at what is registered.
 
 //go:build unix
 
@@ -24,13 +25,15 @@ const noticeTime = 100 * time.Millisecond
 
 func main() {
 	commands := map[string]func(flags *flag.FlagSet, args []string) error{
-		"server": server, "client": client, "znodes": znodes,
+		"server": server, "client": client, "call": RunCall, "list": RunList, "znodes": znodes,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: step6-client-watch server|client|znodes …\n"+
-			"  server HOST PORT   serve, and register in ZooKeeper\n"+
-			"  client             call the servers that are registered\n"+
-			"  znodes             show what is registered, and every change")
+		fmt.Fprintln(os.Stderr, "usage: step6-client-watch server|client|call|list|znodes …\n"+
+			"  server HOST PORT               serve, and register in ZooKeeper\n"+
+			"  client                         call the servers that are registered\n"+
+			"  call HOST PORT METHOD PARAMS   call one server, many times at once\n"+
+			"  list                           show the servers that a client finds, and every change\n"+
+			"  znodes                         show what is registered, and every change")
 		os.Exit(2)
 	}
 

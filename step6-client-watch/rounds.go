@@ -25,9 +25,11 @@ var ErrNoList = errors.New("can't read the list of servers")
 // listPatience is the least time that the first list has to come in.
 const listPatience = 5 * time.Second
 
-// RoundsFlags are the flags -n, -interval, -wait and -timeout.
+// RoundsFlags are the flags -n, -interval, -wait, -timeout, -method and
+// -params.
 type RoundsFlags struct {
 	rounds Rounds
+	params string
 	flags  *flag.FlagSet
 }
 
@@ -35,10 +37,14 @@ type RoundsFlags struct {
 func NewRoundsFlags(flags *flag.FlagSet) *RoundsFlags {
 	f := &RoundsFlags{flags: flags}
 	r := &f.rounds
-	flags.IntVar(&r.N, "n", 100, "number of rounds, of one ping and one pi each")
+	flags.IntVar(&r.N, "n", 100, "number of rounds, of one ping and one pi each, or of one call of -method")
 	flags.DurationVar(&r.Interval, "interval", 500*time.Millisecond, "pause between rounds")
 	flags.DurationVar(&r.Wait, "wait", 0, "how long to wait for a server when there is none")
 	flags.DurationVar(&r.Timeout, "timeout", 5*time.Second, "time for one call, including its move to another server")
+	flags.StringVar(&r.Method, "method", "",
+		"the `method` to call, instead of ping and pi; unless it is one of these, nobody knows that it may run twice, "+
+			"so a call that a server may have got is not asked again elsewhere")
+	flags.StringVar(&f.params, "params", "null", "the params of -method, as `JSON`")
 	return f
 }
 
@@ -46,18 +52,25 @@ func NewRoundsFlags(flags *flag.FlagSet) *RoundsFlags {
 // program with exit code 2 and a message when one of them is wrong.
 func (f *RoundsFlags) Rounds() Rounds {
 	r := f.rounds
+	r.Params = json.RawMessage(f.params)
+	if !json.Valid(r.Params) {
+		UsageError(f.flags, `-params must be JSON, not %s (a string needs quotes of its own: '"hello"')`, f.params)
+	}
 	if r.N < 1 || r.Interval < 0 || r.Wait < 0 || r.Timeout <= 0 {
 		UsageError(f.flags, "-n must be at least 1, -timeout more than 0, and neither -interval nor -wait negative")
 	}
 	return r
 }
 
-// Rounds are calls of ping and pi, again and again.
+// Rounds are calls of ping and pi, or of another method, again and again.
 type Rounds struct {
-	N        int           // rounds, at least 1; each is one ping and one pi
+	N        int           // rounds, at least 1; each is one ping and one pi, or one call of Method
 	Interval time.Duration // between two rounds
 	Wait     time.Duration // for a server when there is none
 	Timeout  time.Duration // for one call
+
+	Method string          // to be called instead of ping and pi; "": these
+	Params json.RawMessage // of Method
 }
 
 // Run makes the calls and prints a line per answer and, if there were any
@@ -102,14 +115,24 @@ func (s *score) play(ctx context.Context) error {
 			}
 		}
 
-		if err := s.call(ctx, "ping", "ireader "+strconv.Itoa(i)); err != nil {
-			return err
-		}
-		if err := s.call(ctx, "pi", i); err != nil {
+		if err := s.round(ctx, i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// round makes the calls of one round.
+func (s *score) round(ctx context.Context, i int) error {
+	if s.Method != "" {
+		return s.call(ctx, s.Method, s.Params)
+	}
+
+	err := s.call(ctx, "ping", "ireader "+strconv.Itoa(i))
+	if err != nil {
+		return err
+	}
+	return s.call(ctx, "pi", i)
 }
 
 // call makes one call and prints the answer. A failed call counts and is no
@@ -124,7 +147,7 @@ func (s *score) call(ctx context.Context, method string, params any) error {
 
 	if err != nil {
 		s.failed++
-		text, _ := json.Marshal(params) // a string or a number never fails
+		text, _ := json.Marshal(params) // a string, a number or valid JSON never fails
 		fmt.Fprintf(os.Stderr, "%s %s failed: %v\n", method, text, err)
 		if errors.Is(err, ErrNoServer) {
 			return s.awaitServer(ctx)

@@ -252,7 +252,7 @@ func TestChaptersOfTheWorkbook(t *testing.T) {
 		"step4-signals: given ; written supervise.go",
 		"step5-discovery: given addrs.go zkdial.go zkflags.go zksession.go znodes.go; written register.go",
 		"step6-client-watch: given acked_linux.go acked_other.go; " +
-			"written attempt.go client.go errand.go pipe.go remote.go rounds.go silence.go watch.go",
+			"written attempt.go call.go client.go errand.go list.go pipe.go remote.go rounds.go silence.go watch.go",
 	}, got)
 }
 

@@ -82,6 +82,15 @@ func TestClientInterrupt(t *testing.T) {
 	assert.Equal(t, 1, c.Interrupt().Calls)
 }
 
+func TestListing(t *testing.T) {
+	l := &Listing{shell(t, `printf 'fresh 0\nfresh 2 a:1 b:2\nstale'; sleep 60`)}
+	l.WaitLine("fresh", "a:1", "b:2")
+	assert.Equal(t, []string{"fresh 0", "fresh 2 a:1 b:2"}, l.Lines(), "whole lines")
+	assert.Contains(t, mustFail(t, func(t testing.TB) {
+		(&Listing{shell(t, "echo fresh 0; exit 3")}).WaitLine("fresh", "a:1")
+	}), "exit code 3")
+}
+
 func TestStub(t *testing.T) {
 	s := StartStub(t, "", func(conn net.Conn, body []byte) error {
 		if strings.Contains(string(body), "quit") {
@@ -106,8 +115,15 @@ func TestStub(t *testing.T) {
 		return s.Open() == 1, strconv.Itoa(s.Open())
 	})
 
+	assert.Zero(t, s.Resets())
+	cut, err := net.Dial("tcp", s.Addr)
+	require.NoError(t, err)
+	require.NoError(t, cut.(*net.TCPConn).SetLinger(0))
+	cut.Close()
+	Eventually(t, 10*time.Second, "1 reset", func() (bool, string) { return s.Resets() == 1, strconv.Itoa(s.Resets()) })
+
 	s.Close()
 	other.WantEOF()
-	_, err := net.Dial("tcp", s.Addr)
+	_, err = net.Dial("tcp", s.Addr)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }

@@ -4,10 +4,12 @@ package harness
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -18,6 +20,7 @@ type Stub struct {
 	listener net.Listener
 	conns    atomic.Int64
 	requests atomic.Int64
+	resets   atomic.Int64
 	serving  sync.WaitGroup
 
 	mu   sync.Mutex
@@ -51,6 +54,10 @@ func (s *Stub) Conns() int { return int(s.conns.Load()) }
 
 // Requests returns how many requests have been read so far.
 func (s *Stub) Requests() int { return int(s.requests.Load()) }
+
+// Resets returns how many connections the other side has reset so far. Others
+// it has ended in good order.
+func (s *Stub) Resets() int { return int(s.resets.Load()) }
 
 // Open returns how many connections are open.
 func (s *Stub) Open() int {
@@ -104,6 +111,9 @@ func (s *Stub) converse(conn net.Conn, serve func(net.Conn, []byte) error) {
 	for {
 		var header [4]byte
 		if _, err := io.ReadFull(conn, header[:]); err != nil {
+			if errors.Is(err, syscall.ECONNRESET) {
+				s.resets.Add(1)
+			}
 			return
 		}
 		body := make([]byte, binary.LittleEndian.Uint32(header[:]))

@@ -7,6 +7,7 @@ package harness
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +27,7 @@ type ServerProgram struct {
 }
 
 // A ClientProgram says the same of a client. It has all the flags of
-// ClientOptions.
+// ClientOptions, and the subcommands call and list, which need no Word.
 type ClientProgram struct {
 	Dir, Word string
 	Alone     bool
@@ -160,6 +161,9 @@ type ClientOptions struct {
 	Interval time.Duration // between rounds
 	Wait     time.Duration // for a server when there is none
 	Timeout  time.Duration // of one call; 0 means the program's own default
+
+	Method string // what is called instead of ping and pi, once in each round; "" for these
+	Params string // of Method, as JSON
 }
 
 // Start starts the client with these options.
@@ -170,15 +174,51 @@ func (p ClientProgram) Start(t testing.TB, o ClientOptions) *Client {
 	values := map[string]string{
 		"zk": o.ZK, "root": o.Root, "session": seconds(o.Session), "n": strconv.Itoa(o.Rounds),
 		"interval": seconds(o.Interval), "wait": seconds(o.Wait), "timeout": seconds(cmp.Or(o.Timeout, DefaultTimeout)),
+		"method": o.Method, "params": o.Params,
 	}
 	args := []string{"-zk", o.ZK, "-root", o.Root, "-session", o.Session.String(),
 		"-n", strconv.Itoa(o.Rounds), "-interval", o.Interval.String(), "-wait", o.Wait.String()}
 	if o.Timeout != 0 {
 		args = append(args, "-timeout", o.Timeout.String())
 	}
+	if o.Method != "" {
+		args = append(args, "-method", o.Method, "-params", o.Params)
+	}
 
 	l := p.role().mustFind(t, args, values, []string{"zk", "root", "n", "interval"})
 	return &Client{startIn(t, l, nil)}
+}
+
+// Call starts the client's subcommand call: n calls of method at the server on
+// addr, which may take the time timeout together.
+func (p ClientProgram) Call(t testing.TB, addr string, n int, timeout time.Duration, method, params string) *Program {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.subcommand(t, "call", "-n", strconv.Itoa(n), "-timeout", timeout.String(), host, port, method, params)
+}
+
+// List starts the client's subcommand list.
+func (p ClientProgram) List(t testing.TB, zk, root string, session time.Duration) *Listing {
+	t.Helper()
+	return &Listing{p.subcommand(t, "list", "-zk", zk, "-root", root, "-session", session.String())}
+}
+
+// subcommand starts a subcommand that a program has beside what makes it a
+// client. If the program is a command line with places for options, there is no
+// place for a subcommand, and the milestone is skipped.
+func (p ClientProgram) subcommand(t testing.TB, word string, args ...string) *Program {
+	t.Helper()
+	begin(t)
+	r := p.role()
+	if r.template() != "" {
+		t.Skipf("not asked: a command such as -%s '%s' has no %s", r.flagName(), r.template(), word)
+	}
+
+	r.word = "" // not the client's
+	return startIn(t, r.mustFind(t, append([]string{word}, args...), nil, nil), nil)
 }
 
 // starts remembers which kinds of command lines a server has been started

@@ -61,3 +61,27 @@ func (r *Registry) RemoveRoot(within time.Duration) {
 	})
 	harness.Did(r.t, "deleted the root %s, with all that was below it", r.Root)
 }
+
+// Hide makes a node one whose data nobody may read, and Show ends that.
+func (r *Registry) Hide(node Node) {
+	r.t.Helper()
+	r.permit(node, zk.PermAdmin)
+	harness.Did(r.t, "forbade everyone to read the znode %s under %s", node.Name, r.Root)
+}
+
+// Show lets everyone read a node's data again.
+func (r *Registry) Show(node Node) {
+	r.t.Helper()
+	r.permit(node, zk.PermAll)
+	harness.Did(r.t, "let everyone read the znode %s under %s again", node.Name, r.Root)
+}
+
+func (r *Registry) permit(node Node, perms int32) {
+	r.t.Helper()
+	_, err := do(r, sureLimit, func(c *zk.Conn) (*zk.Stat, error) {
+		return c.SetACL(r.Root+"/"+node.Name, zk.WorldACL(perms), -1)
+	})
+	if err != nil {
+		r.t.Fatalf("set who may read %s under %s: %v", node.Name, r.Root, err)
+	}
+}

@@ -117,8 +117,8 @@ var discovery = []Program{
 	}
 	names, _, changed, err := c.ChildrenW(z.root)
 `}},
-		Quick: []string{"6.1", "6.7"},
-		Why:   "6.12 would wait for 20 s more, for what 6.7 has told",
+		Quick: []string{"6.18", "6.22"},
+		Why:   "6.8 would wait for 20 s more, for what 6.22 has told",
 	},
 	{
 		Name:    "removed-server-called",
@@ -127,9 +127,9 @@ var discovery = []Program{
 		Edits: []Edit{{"client.go", `		r.retire()
 `, `		c.remotes[r.addr], c.list = r, append(c.list, r)
 `}},
-		Quick:     []string{"6.3", "6.4", "6.8"},
+		Quick:     []string{"6.17", "6.19", "6.23"},
 		Why:       "in the other milestones no server leaves the list for good",
-		Sometimes: []string{"6.7", "6.19"},
+		Sometimes: []string{"6.22", "6.39"},
 		By: "whether the server, which is avoided for up to 5 s after each failure, is tried while somebody " +
 			"listens where it was",
 		Processes: 2,
@@ -142,7 +142,7 @@ var discovery = []Program{
 		r.retire()
 	}
 `, ``}},
-		Quick: []string{"6.7", "6.8"},
+		Quick: []string{"6.22", "6.23"},
 		Why:   "elsewhere a server that leaves ends its connections itself",
 	},
 	{
@@ -153,7 +153,7 @@ var discovery = []Program{
 `, `		case errors.Is(err, zk.ErrNoNode):
 			panic(err)
 `}},
-		Quick: []string{"6.7", "6.9", "6.10"},
+		Quick: []string{"6.22", "6.10", "6.2"},
 		Why:   "no other milestone hits that moment",
 	},
 	{
@@ -170,7 +170,7 @@ var discovery = []Program{
 }
 
 // takeStock`}},
-		Quick: []string{"6.15", "6.21"},
+		Quick: []string{"6.30", "6.31"},
 		Why:   "no other server needs so long for an answer",
 	},
 }

@@ -1,6 +1,7 @@
 // The client: it finds the servers in ZooKeeper and calls ping and pi, again
 // and again, balanced over them. Answers go to standard output, all else to
-// standard error.
+// standard error. Two subcommands look at its parts: client call calls one
+// server, and client list shows the servers that it finds.
 
 package main
 
@@ -27,20 +28,34 @@ Servers may come, go and crash meanwhile: a call that one of them fails moves to
 another. Without any server the client ends; -wait has it wait for one. It needs
 credentials for ZooKeeper only where not everyone may read the list.
 
+  client call -n 1000 127.0.0.1 8080 ping '"hello"'   call one server, many times at once
+  client list                                         show the servers found, and every change
+
 Exit codes: 0 done or interrupted, 1 no live server or no list of them, 2 wrong usage.
 `
 
 func main() {
+	subcommands := map[string]func(*flag.FlagSet, []string) error{"call": rpc.RunCall, "list": rpc.RunList}
+	if len(os.Args) > 1 && subcommands[os.Args[1]] != nil {
+		exit(subcommands[os.Args[1]](flag.NewFlagSet("client "+os.Args[1], flag.ExitOnError), os.Args[2:]))
+	}
+
 	flags := flag.NewFlagSet("client", flag.ExitOnError)
 	calls := rpc.NewRoundsFlags(flags)
 	zookeeper := rpc.NewZKFlags(flags)
 	rpc.Teach(about)
 	rpc.ParseArgs(flags, os.Args[1:])
 
-	if err := run(calls.Rounds(), zookeeper); err != nil {
+	exit(run(calls.Rounds(), zookeeper))
+}
+
+// exit ends the program, and says why if that is an error.
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "client:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 // run makes the calls, until they are made or a signal ends it.
