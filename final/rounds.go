@@ -42,8 +42,8 @@ func NewRoundsFlags(flags *flag.FlagSet) *RoundsFlags {
 	flags.DurationVar(&r.Wait, "wait", 0, "how long to wait for a server when there is none")
 	flags.DurationVar(&r.Timeout, "timeout", 5*time.Second, "time for one call, including its move to another server")
 	flags.StringVar(&r.Method, "method", "",
-		"the `method` to call, instead of ping and pi; unless it is one of these, nobody knows that it may run twice, "+
-			"so a call that a server may have got is not asked again elsewhere")
+		"a `method` to call once in each round, instead of ping and pi; "+
+			"if it is any other, a call that a server may already have run is never repeated")
 	flags.StringVar(&f.params, "params", "null", "the params of -method, as `JSON`")
 	return f
 }
