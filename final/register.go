@@ -42,10 +42,10 @@ type Registrar struct {
 	done  chan struct{} // closed when run has returned
 
 	// What is, as far as run knows; nobody else touches it. While there is
-	// doubt, a create or a delete of ours may have worked without our knowing,
-	// so there may be a znode of ours that we don't know of, and none is
-	// created. Without doubt we have at most one znode: node, which lives as
-	// long as the session owner does.
+	// doubt, a create of ours may have worked without our knowing: there may be
+	// a znode of ours that we don't know of, and none is created. Without doubt
+	// we have at most one znode: node, which lives as long as the session owner
+	// does.
 	doubt bool
 	node  string         // our znode's path; "": none
 	owner int64          // the session that node was created in
@@ -262,23 +262,17 @@ func (r *Registrar) reconcile() error {
 	return r.guard(sessionID)
 }
 
-// withdraw deletes our znode, if there is one. After an ambiguous error we
-// don't know whether it is gone, and doubt says so. After any other error it is
-// still there, and node keeps it.
+// withdraw deletes our znode, if there is one. After an error it may be there
+// or not: node keeps it, and the next attempt deletes it again. If it is wanted
+// again by then, guard finds out whether it is gone.
 func (r *Registrar) withdraw() error {
 	if r.node == "" {
 		return nil
 	}
-
-	err := r.remove(r.node)
-	r.doubt = isAmbiguous(err)
-	if err == nil || r.doubt {
-		r.node = ""
-	}
-	if err != nil {
+	if err := r.remove(r.node); err != nil {
 		return fmt.Errorf("withdraw: %w", err)
 	}
-
+	r.node = ""
 	slog.Info("withdrawn")
 	return nil
 }
@@ -403,13 +397,13 @@ func (r *Registrar) guard(sessionID int64) error {
 	return fmt.Errorf("%w: %s", errTaken, node)
 }
 
-// resolve finds out what became of creates, and deletes, whose answer we never
-// got. The session may be with another member of ZooKeeper by now, which has
-// yet to hear of a create that is under way. So resolve syncs first: a sync
-// goes to the leader, and its answer comes after everything that the leader had
-// before. A create that the old member sends on to the leader after that is
-// refused, because the session has moved (chapter 5's README, 5.12). So the
-// list after the sync shows every create that worked.
+// resolve finds out what became of creates whose answer we never got. The
+// session may be with another member of ZooKeeper by now, which has yet to hear
+// of a create that is under way. So resolve syncs first: a sync goes to the
+// leader, and its answer comes after everything that the leader had before. A
+// create that the old member sends on to the leader after that is refused,
+// because the session has moved (chapter 5's README, 5.12). So the list after
+// the sync shows every create that worked.
 func (r *Registrar) resolve(sessionID int64) error {
 	names, err := Do(r.session, func(c *zk.Conn) ([]string, error) {
 		if _, err := c.Sync(r.root); err != nil {

@@ -190,6 +190,23 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		registry.WaitNone(soon)
 	})
 
+	t.Run("nor does it wait for a step that takes longer", func(t *testing.T) {
+		r := registrarInDoubt(t, zookeeper, "/step-goes-on") // the test plays its run, which never returns
+		r.closing, r.done = make(chan struct{}), make(chan struct{})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		closed := make(chan struct{})
+		go func() {
+			r.Close(ctx)
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-time.After(soon):
+			require.Fail(t, "it waits")
+		}
+	})
+
 	t.Run("many faults in a row, and one node in the end", func(t *testing.T) {
 		registry, gate, r := beginRegistrar(t, zookeeper, 2*time.Second)
 		note := registry.Plant("note", "", false)

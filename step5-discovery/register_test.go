@@ -284,6 +284,25 @@ func TestRegistrar(t *testing.T) {
 	})
 }
 
+// The pauses grow up to the longest, and servers that fail together don't try
+// again together.
+func TestRetryPause(t *testing.T) {
+	const ms, longest = time.Millisecond, 3 * time.Second
+
+	for failures, whole := range []time.Duration{200 * ms, 400 * ms, 800 * ms, 1600 * ms, longest, longest} {
+		pauses := map[time.Duration]bool{}
+		for range 20 {
+			pause := retryPause(failures, longest)
+			assert.GreaterOrEqual(t, pause, whole/2)
+			assert.Less(t, pause, whole)
+			pauses[pause] = true
+		}
+		assert.Greater(t, len(pauses), 1, "%d failures: always the same pause", failures)
+	}
+
+	assert.Less(t, retryPause(1000, longest), longest)
+}
+
 // What goes wrong after all was well for a while is new: it begins with short
 // pauses again.
 func TestTroubleIsForgotten(t *testing.T) {

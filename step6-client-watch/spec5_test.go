@@ -250,20 +250,7 @@ func TestSpec5(t *testing.T) {
 		answers(t, s.Addr)
 	})
 
-	t.Run("5.8 other nodes under the same root are left alone", func(t *testing.T) {
-		harness.Usually(t, "find your own znode by its path, not by its name or data alone")
-		registry, o := begin(t)
-		other := registry.Plant("rpc-", `{"host":"other.example","port":1}`, true)
-		note := registry.Plant("zzz", "not an endpoint", false)
-		s := theServer.Serve(t, o)
-		nodes := registry.Wait(soon, "a third node", func(nodes []zktest.Node) bool { return len(nodes) == 3 })
-		registry.Want(other, nodes[1], note)
-		harness.Check(t, nodes[1].Addr() == s.Addr, "the third one of "+s.Addr, "%v", nodes)
-		stop(t, s.Program, 2500*time.Millisecond) // nothing holds it up
-		registry.Want(other, note)
-	})
-
-	t.Run("5.9 SIGTERM: first the node goes, so that clients can notice, "+
+	t.Run("5.8 SIGTERM: first the node goes, so that clients can notice, "+
 		"and only then is anybody refused", func(t *testing.T) {
 		harness.Usually(t, "the port was closed first: end the registration, give clients a moment, and then stop "+
 			`→ step5 README, "Only while a worker serves"`)
@@ -273,6 +260,8 @@ func TestSpec5(t *testing.T) {
 		s, _ := registered(t, registry, o)
 
 		gate.Partition(netproxy.ToClient) // the server doesn't hear yet that its node is gone
+		harness.Did(t, "held back what ZooKeeper says to the server, so that the server doesn't hear yet "+
+			"that its node is gone")
 		s.Signal(syscall.SIGTERM)
 		registry.WaitNone(session / 2) // and not only when the session times out
 		answers(t, s.Addr)
@@ -287,7 +276,7 @@ func TestSpec5(t *testing.T) {
 		registry.Want()
 	})
 
-	t.Run("5.10 a stop as soon as the port is open leaves no node", func(t *testing.T) {
+	t.Run("5.9 a stop as soon as the port is open leaves no node", func(t *testing.T) {
 		harness.Usually(t, "a registration that is under way goes on after the stop")
 		registry, o := begin(t)
 		for range 3 {
@@ -295,6 +284,49 @@ func TestSpec5(t *testing.T) {
 			stop(t, s.Program, soon)
 			registry.Want()
 		}
+
+		harness.Usually(t, "the create that was under way came later than the stop: close the session, "+
+			`which takes along whatever is still made in it → step5 README, "Only while a worker serves"`)
+		registry.MakeRoot()
+		gate := zktest.NewGate(t, zookeeper)
+		held := make(chan struct{})
+		gate.OnRequest(registry.Root+"/rpc", func() {
+			gate.Partition(netproxy.ToServer)
+			close(held)
+		})
+		o.ZK, o.Session = gate.Addr(), theServer.Settle("session", 20*time.Second)
+		s := theServer.Serve(t, o)
+		harness.Given(t, func() {
+			harness.Eventually(t, soon, "a request for a node", func() (bool, string) {
+				select {
+				case <-held:
+					return true, ""
+				default:
+					return false, "none"
+				}
+			})
+		})
+		stop(t, s.Program, soon)
+
+		must(t, gate.Heal())
+		harness.Did(t, "held the server's create back until the server had ended, and then let it through")
+		harness.Eventually(t, soon, "the end of the server's connections to ZooKeeper", func() (bool, string) {
+			return gate.Conns() == 0, fmt.Sprint(gate.Conns())
+		})
+		registry.Want()
+	})
+
+	t.Run("5.10 other nodes under the same root are left alone", func(t *testing.T) {
+		harness.Usually(t, "find your own znode by its path, not by its name or data alone")
+		registry, o := begin(t)
+		other := registry.Plant("rpc-", `{"host":"other.example","port":1}`, true)
+		note := registry.Plant("zzz", "not an endpoint", false)
+		s := theServer.Serve(t, o)
+		nodes := registry.Wait(soon, "a third node", func(nodes []zktest.Node) bool { return len(nodes) == 3 })
+		registry.Want(other, nodes[1], note)
+		harness.Check(t, nodes[1].Addr() == s.Addr, "the third one of "+s.Addr, "%v", nodes)
+		stop(t, s.Program, 2500*time.Millisecond) // nothing holds it up
+		registry.Want(other, note)
 	})
 
 	t.Run("5.11 a session that ZooKeeper has ended: registered again, once", func(t *testing.T) {
@@ -319,16 +351,25 @@ func TestSpec5(t *testing.T) {
 		harness.Usually(t, "a create without an answer may have worked: look before you create again "+
 			`→ step5 README, "After a create without an answer"`)
 		registry, o := begin(t)
-		registry.Remove(registry.Plant("root", "", false)) // leaves the root, which would take two more round trips
-
+		registry.MakeRoot()
 		gate := zktest.NewGate(t, zookeeper)
-		gate.Delay(1500 * time.Millisecond)           // so that there is a while in which the answer is on its way
+		gate.OnRequest(registry.Root+"/rpc", func() {
+			gate.Partition(netproxy.ToClient)
+			harness.Did(t, "held back the answer to the server's create")
+		})
 		o.ZK, o.Session = gate.Addr(), 10*time.Second // long enough to come back to
 		s := theServer.Serve(t, o)
-		node := registry.WaitOne(3*soon, s.Addr)
+		_, port, _ := net.SplitHostPort(s.Addr)
+		twin := registry.Plant("rpc-", fmt.Sprintf(`{"host":"127.0.0.1","port":%s}`, port), true)
+		own := func(nodes []zktest.Node) []zktest.Node {
+			return slices.DeleteFunc(nodes, func(n zktest.Node) bool { return n == twin || n.Addr() != s.Addr })
+		}
+		node := own(registry.Wait(soon, "the server's node, and "+twin.String()+",", func(nodes []zktest.Node) bool {
+			return len(own(slices.Clone(nodes))) == 1
+		}))[0]
 
 		gate.Reset()
-		gate.Delay(0)
+		must(t, gate.Heal())
 		harness.Did(t, "cut the server's connection to ZooKeeper while the answer to its create was on its way, "+
 			"and let it connect again")
 		back := fmt.Sprintf("sid=%#x,", node.Session)
@@ -339,11 +380,13 @@ func TestSpec5(t *testing.T) {
 		})
 
 		for begin := time.Now(); time.Since(begin) < 2*time.Second; {
-			nodes, err := registry.Nodes()
-			must(t, err)
-			harness.Check(t, len(nodes) <= 1, "never more than one node", "%d", len(nodes))
+			nodes := registry.Now()
+			harness.Check(t, slices.Contains(nodes, twin), "the node of another session left alone, "+
+				"although its data are the same: "+twin.String(), "%v", nodes)
+			harness.Check(t, len(own(slices.Clone(nodes))) <= 1, "never more than one node", "%v", nodes)
 		}
 
+		registry.Remove(twin)
 		registry.WaitOne(soon, s.Addr)
 		stop(t, s.Program, soon)
 		registry.Want()
@@ -556,5 +599,204 @@ func TestSpec5(t *testing.T) {
 		}
 		stop(t, s.Program, soon)
 		registry.Want()
+	})
+
+	t.Run("5.24 a registration that ZooKeeper refuses is tried again, later and later, "+
+		"and the log tells of it once", func(t *testing.T) {
+		harness.Usually(t, "nothing wakes the server: no news comes when a right is given, so a timer must try again "+
+			`→ step5 README, "Try again, and later each time"`)
+		t.Parallel()
+		registry, o := begin(t)
+		registry.MakeRoot()
+		registry.Forbid()
+		gate := zktest.NewGate(t, zookeeper)
+		o.ZK, o.Session = gate.Addr(), 10*time.Second
+		tries := gate.Requests("create", registry.Root+"/rpc")
+		s := theServer.Serve(t, o)
+
+		// News of the session may wake a server, too, soon after its start.
+		const atOnce, enough = 50 * time.Millisecond, 5
+		pauses := func() (long []time.Duration) {
+			at := tries()
+			for i := 1; i < len(at); i++ {
+				if pause := at[i].Sub(at[i-1]); pause >= atOnce {
+					long = append(long, pause)
+				}
+			}
+			return long
+		}
+		await := func(n int) {
+			t.Helper()
+			harness.Eventually(t, 3*soon, fmt.Sprintf("%d tries to register", n+1), func() (bool, string) {
+				return len(pauses()) >= n, fmt.Sprintf("%d, with pauses of %v", len(tries()), pauses())
+			})
+		}
+		await(1)
+		lines := strings.Count(s.Stderr(), "\n")
+		await(enough)
+		lines = strings.Count(s.Stderr(), "\n") - lines
+
+		harness.Usually(t, "the pause is always the same, or there is none: a thousand servers would keep "+
+			`a ZooKeeper busy that refuses them → step5 README, "Try again, and later each time"`)
+		long := pauses()
+		harness.Check(t, len(tries()) <= 4*enough, "a pause before each try",
+			"%d tries, with pauses of %v", len(tries()), long)
+		harness.Check(t, slices.Max(long) >= 2*long[0], "pauses that grow to at least twice the first one",
+			"pauses of %v", long)
+
+		harness.Usually(t, "every failure is logged: one warning for each trouble is enough, however long it lasts "+
+			`→ step5 README, "Try again, and later each time"`)
+		harness.Check(t, lines < enough-1, "no line in the log for each try",
+			"%d lines during the last %d tries:\n%s", lines, enough-1, s.Stderr())
+
+		harness.Usually(t, "the server has given up: try again for as long as it serves")
+		registry.Permit()
+		registry.WaitOne(soon, s.Addr)
+	})
+
+	t.Run("5.25 against somebody who deletes it again and again a server doesn't race", func(t *testing.T) {
+		harness.Usually(t, "the node is created again at once, each time: that is a trouble like others, "+
+			"with pauses that grow, although each create succeeds "+
+			`→ step5 README, "Look after your znode"`)
+		t.Parallel()
+		registry, o := begin(t)
+		s, _ := registered(t, registry, o)
+		const most = 10
+		deleted := 0
+		for begin := time.Now(); time.Since(begin) < 3*time.Second; {
+			nodes := registry.Wait(soon, "the node again", func(nodes []zktest.Node) bool { return len(nodes) > 0 })
+			registry.Remove(nodes...)
+			deleted += len(nodes)
+			harness.Check(t, deleted <= most, fmt.Sprintf("no more than %d new nodes in 3 s", most),
+				"%d in %v", deleted, time.Since(begin).Round(time.Millisecond))
+		}
+		registry.WaitOne(soon, s.Addr)
+	})
+
+	t.Run("5.26 trouble that has been over for long is forgotten: what comes next is put right quickly",
+		func(t *testing.T) {
+			harness.Usually(t, "the pauses never become short again: after ten seconds without trouble begin anew "+
+				`→ step5 README, "Try again, and later each time"`)
+			t.Parallel()
+			registry, o := begin(t)
+			s, node := registered(t, registry, o)
+			for range 5 { // until the pauses are long
+				registry.Remove(node)
+				node = registry.WaitOne(soon, s.Addr, node)
+			}
+
+			const calm, quickly = 11 * time.Second, 1200 * time.Millisecond
+			var took time.Duration
+			for range 3 { // a busy machine may be late
+				time.Sleep(calm) // in which all is well: nothing else is to be waited for
+				harness.Did(t, "left the server alone for %v", calm)
+				registry.Remove(node)
+				removed := time.Now()
+				node = registry.WaitOne(soon, s.Addr, node)
+				took = time.Since(removed)
+				if took < quickly {
+					return
+				}
+			}
+			harness.Check(t, false, fmt.Sprintf("the node again within %v", quickly), "it took %v",
+				took.Round(time.Millisecond))
+		})
+
+	t.Run("5.27 a withdrawal that is lost on its way is sent again; of one whose answer is lost nothing is left",
+		func(t *testing.T) {
+			harness.Usually(t, "the path was forgotten, or kept, whatever became of the delete: without an answer "+
+				"you don't know whether the node is there "+
+				`→ step5 README, "A delete without an answer"`)
+			t.Parallel()
+			registry, o := begin(t)
+			gate := zktest.NewGate(t, zookeeper)
+			o.ZK, o.Session = gate.Addr(), 20*time.Second
+			s, node := registered(t, registry, o)
+
+			// The server waits longer and longer before it replaces a worker that
+			// dies young, so it takes some seconds until none has been there for
+			// one.
+			for _, lost := range []netproxy.Direction{netproxy.ToServer, netproxy.ToClient} {
+				gate.Partition(lost)
+				for begin := time.Now(); time.Since(begin) < 5*time.Second; registry.Now() {
+					s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
+				}
+				gate.Reset()
+				must(t, gate.Heal())
+				what := map[netproxy.Direction]string{
+					netproxy.ToServer: "the server's request to delete its node never reached ZooKeeper",
+					netproxy.ToClient: "ZooKeeper's answer to the delete never reached the server",
+				}[lost]
+				harness.Did(t, "killed every worker, again and again, and cut the connection to ZooKeeper: %s", what)
+
+				registry.Wait(2*soon, "no node while every worker is killed at once,",
+					func(nodes []zktest.Node) bool {
+						s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
+						return len(nodes) == 0
+					})
+				node = registry.WaitOne(2*soon, s.Addr, node)
+			}
+			answers(t, s.Addr)
+		})
+
+	t.Run("5.28 a server that comes back costs ZooKeeper a create, and no list", func(t *testing.T) {
+		harness.Usually(t, "the children of the root are listed without a doubt: when ZooKeeper comes back, "+
+			"a thousand servers would read a thousand names each "+
+			`→ step5 README, "After a create without an answer"`)
+		t.Parallel()
+		registry, o := begin(t)
+		gate := zktest.NewGate(t, zookeeper)
+		o.ZK = gate.Addr()
+		s, node := registered(t, registry, o)
+		lists := gate.Requests("list", registry.Root)
+
+		// The session may end while the answer to a create is on its way, and
+		// then there is a doubt.
+		const rounds = 3
+		quiet := 0
+		for range rounds {
+			before := len(lists())
+			must(t, gate.Expire())
+			node = registry.WaitOne(soon, s.Addr, node)
+			if len(lists()) == before {
+				quiet++
+			}
+		}
+		harness.Check(t, quiet > 0, "no list in one of several new sessions", "%d lists in %d new sessions",
+			len(lists()), rounds)
+	})
+
+	t.Run("5.29 a create whose answer was lost, in a session that the server has given up and ZooKeeper has not: "+
+		"one node", func(t *testing.T) {
+		harness.Usually(t, "only nodes of the present session were looked for: remember every session in which "+
+			`you tried to create one → step5 README, "After a create without an answer"`)
+		t.Parallel()
+		const session = 6 * time.Second
+		zookeeper := zktest.Start(t)
+		registry := zktest.NewRegistry(t, zookeeper, "/spec5-given-up")
+		registry.MakeRoot()
+		gate := zktest.NewGate(t, zookeeper)
+		gate.OnRequest(registry.Root+"/rpc", func() {
+			gate.DropReplies()
+			harness.Did(t, "swallowed the answer to the server's create")
+		})
+		s := theServer.Serve(t, harness.Options{ZK: gate.Addr(), Root: registry.Root, Session: session})
+		registry.WaitOne(2*soon, s.Addr)
+
+		zktest.Kill(t, zookeeper)
+		gate.Partition(netproxy.Both)
+		gate.Reset()
+		time.Sleep(5 * session / 2) // the length of the outage
+		harness.Did(t, "swallowed the answer to the server's create, and killed ZooKeeper for %v: "+
+			"connections were accepted, and nobody answered", 5*session/2)
+		zktest.Restart(t, zookeeper) // with its data: each session has its full time again
+		must(t, gate.Heal())
+
+		registry.Wait(soon, "a node", func(nodes []zktest.Node) bool { return len(nodes) > 0 })
+		for begin := time.Now(); time.Since(begin) < session; {
+			nodes := registry.Now()
+			harness.Check(t, len(nodes) <= 1, "never more than one node", "%v", nodes)
+		}
+		registry.WaitOne(soon, s.Addr)
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -79,6 +80,45 @@ func (g *Gate) Latest() int64 {
 		return 0
 	}
 	return ids[len(ids)-1]
+}
+
+// Requests notes from now on when each request of that kind, "create" or
+// "list", goes through the gate for this path: for a numbered znode, the one
+// without the number. The function that it returns tells when that was. It may
+// be called on any goroutine.
+func (g *Gate) Requests(kind, path string) (at func() []time.Time) {
+	var mutex sync.Mutex
+	var times []time.Time
+
+	var listen func(opcode uint32)
+	listen = func(opcode uint32) {
+		// The opcode, and then the path: a length, and as many bytes.
+		request := binary.BigEndian.AppendUint32(nil, opcode)
+		request = binary.BigEndian.AppendUint32(request, uint32(len(path)))
+		g.OnRequest(string(request)+path, func() {
+			mutex.Lock()
+			times = append(times, time.Now())
+			mutex.Unlock()
+			harness.Saw(g.t, "gate to ZooKeeper: a request to %s %s", kind, path)
+			listen(opcode)
+		})
+	}
+	for _, opcode := range opcodes[kind] {
+		listen(opcode)
+	}
+
+	return func() []time.Time {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return slices.Clone(times)
+	}
+}
+
+// Which requests are of a kind. A newer one of each also returns what ZooKeeper
+// knows about the znode.
+var opcodes = map[string][]uint32{
+	"create": {1, 15},
+	"list":   {8, 12},
 }
 
 // Expire ends every session opened through the gate, so that their clients find

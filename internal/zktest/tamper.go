@@ -22,6 +22,30 @@ func (r *Registry) MakeRoot() {
 	harness.Did(r.t, "made the root %s", r.Root)
 }
 
+// Forbid has ZooKeeper refuse every create below the root, which must be there.
+func (r *Registry) Forbid() {
+	r.t.Helper()
+	r.allow(zk.PermAll &^ zk.PermCreate)
+	harness.Did(r.t, "took away everybody's right to create znodes below %s", r.Root)
+}
+
+// Permit ends a Forbid. Nobody is told.
+func (r *Registry) Permit() {
+	r.t.Helper()
+	r.allow(zk.PermAll)
+	harness.Did(r.t, "gave everybody the right to create znodes below %s", r.Root)
+}
+
+func (r *Registry) allow(permissions int32) {
+	r.t.Helper()
+	_, err := do(r, sureLimit, func(c *zk.Conn) (any, error) {
+		return c.SetACL(r.Root, zk.WorldACL(permissions), -1)
+	})
+	if err != nil {
+		r.t.Fatalf("change what is allowed below %s: %v", r.Root, err)
+	}
+}
+
 // Remove deletes these nodes, whoever owns them. Those that are gone already
 // don't matter.
 func (r *Registry) Remove(nodes ...Node) {
