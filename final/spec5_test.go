@@ -661,6 +661,7 @@ func TestSpec5(t *testing.T) {
 		t.Parallel()
 		registry, o := begin(t)
 		s, _ := registered(t, registry, o)
+
 		const most = 10
 		deleted := 0
 		for begin := time.Now(); time.Since(begin) < 3*time.Second; {
@@ -713,14 +714,16 @@ func TestSpec5(t *testing.T) {
 			o.ZK, o.Session = gate.Addr(), 20*time.Second
 			s, node := registered(t, registry, o)
 
-			// The server waits longer and longer before it replaces a worker that
-			// dies young, so it takes some seconds until none has been there for
-			// one.
+			// The server waits longer and longer before it replaces a worker
+			// that dies young, so it takes some seconds until none has been
+			// there for one.
 			for _, lost := range []netproxy.Direction{netproxy.ToServer, netproxy.ToClient} {
 				gate.Partition(lost)
-				for begin := time.Now(); time.Since(begin) < 5*time.Second; registry.Now() {
+				for begin := time.Now(); time.Since(begin) < 5*time.Second; {
 					s.SignalEach(syscall.SIGKILL, s.Workers(t)...)
+					registry.Now()
 				}
+
 				gate.Reset()
 				must(t, gate.Heal())
 				what := map[netproxy.Direction]string{
