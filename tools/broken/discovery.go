@@ -121,7 +121,7 @@ var discovery = []Program{
 	"net"
 `},
 		},
-		Quick: []string{"5.7", "5.10"},
+		Quick: []string{"5.6", "5.7", "5.10"},
 		Why:   "with as many nodes as workers nearly all fail",
 	},
 	{
