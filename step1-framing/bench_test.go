@@ -114,7 +114,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 			conn, err := net.Dial("tcp", listener.Addr().String())
 			require.NoError(b, err)
 			defer conn.Close()
-			require.NoError(b, conn.(*net.TCPConn).SetNoDelay(bench.noDelay)) // false is what other languages begin with
+			// Other languages begin with false.
+			require.NoError(b, conn.(*net.TCPConn).SetNoDelay(bench.noDelay))
 
 			got := make([]byte, len(frame))
 			for b.Loop() {
