@@ -277,12 +277,18 @@ func TestWorkerSeesToThePortIfItsMasterHangsInAStop(t *testing.T) {
 	w := c.spawnReady()
 	w.Tell(wordStop)
 	assert.Equal(t, "exit 0", c.wantEnd(w))
+	c.wantRefused()
+}
 
+// wantRefused connects, and must not get through, although this test holds the
+// listening socket, as a master or a sibling does that hangs.
+func (c *crew) wantRefused() {
+	c.t.Helper()
 	conn, err := net.DialTimeout("tcp", c.addr, patience)
 	if err == nil {
 		conn.Close()
 	}
-	require.ErrorIs(t, err, unix.ECONNREFUSED, "this test holds the listening socket, as the master does")
+	require.ErrorIs(c.t, err, unix.ECONNREFUSED)
 }
 
 // The word and the end of the lifeline may come at once, to a worker that has
@@ -300,16 +306,40 @@ func TestWorkerSeesToThePortIfTheWordIsTheMastersLast(t *testing.T) {
 				w.Close()
 				require.NoError(t, unix.Kill(w.PID, unix.SIGCONT))
 				assert.Equal(t, "exit 0", c.wantEnd(w))
-
-				conn, err := net.DialTimeout("tcp", c.addr, patience)
-				if err == nil {
-					conn.Close()
-				}
-				require.ErrorIs(t, err, unix.ECONNREFUSED,
-					"this test holds the listening socket, as a sibling that is stopped does")
+				c.wantRefused()
 			}
 		})
 	}
+}
+
+// The same in the worst order: the worker was told to retire, and hears that
+// its master is gone when its loop takes no more work.
+func TestWorkerSeesToThePortIfItsMasterDiesWhileItDrains(t *testing.T) {
+	c := newCrew(t, "serve, and hear that the master is gone only while it drains")
+	w := c.spawnReady()
+	w.Tell(wordRetire)
+	assert.Equal(t, byte(saysDrained), hear(t, w))
+	w.Close()
+	assert.Equal(t, "exit 0", c.wantEnd(w))
+	c.wantRefused()
+}
+
+// A master that is stopped doesn't listen, and the ready pipe fills up.
+func TestWorkerDoesntWaitForAMasterThatDoesntListen(t *testing.T) {
+	harness.NeedProc(t)
+	c := newCrew(t, "serve")
+	w := c.spawnReady()
+	pipe, err := unix.Open(fmt.Sprintf("/proc/%d/fd/%d", w.PID, readyFD), unix.O_WRONLY|unix.O_NONBLOCK, 0)
+	require.NoError(t, err)
+	for err == nil {
+		_, err = unix.Write(pipe, make([]byte, unix.Getpagesize()))
+	}
+	require.ErrorIs(t, err, unix.EAGAIN)
+	require.NoError(t, unix.Close(pipe))
+
+	require.NoError(t, unix.Kill(w.PID, unix.SIGTERM)) // which it tells its master
+	w.Tell(wordRetire)
+	assert.Equal(t, "exit 0", c.wantEnd(w))
 }
 
 // Clients have taken all its descriptors: it needs no more for its end.

@@ -70,6 +70,8 @@ func init() {
 		must(err)
 		slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
 		serveAsWorker()
+	case "serve, and hear that the master is gone only while it drains":
+		serveUntilGone()
 	case "serve with 64 descriptors":
 		must(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}))
 		serveAsWorker()
@@ -129,6 +131,29 @@ func serveAsWorker() {
 		slog.Error(err.Error())
 		os.Exit(1)
 	}
+}
+
+// serveUntilGone is a worker that is told to retire, and whose master dies
+// while its loop drains: what RunWorker posts then, the loop never calls.
+func serveUntilGone() {
+	poller, err := NewPoller()
+	must(err)
+	loop, err := NewLoop(poller)
+	must(err)
+	_, err = NewServer(loop, listenerFD, func(*Conn, []byte) {})
+	must(err)
+
+	loop.OnDrain(func() {
+		must(say(saysDrained)) // which it hasn't quite
+		posted := 0
+		for posted < 2 { // to drain, and to shut the socket down
+			time.Sleep(time.Millisecond)
+			loop.mu.Lock()
+			posted = len(loop.posted)
+			loop.mu.Unlock()
+		}
+	})
+	must(RunWorker(loop, nil, time.Minute))
 }
 
 func must(err error) {

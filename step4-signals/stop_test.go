@@ -220,11 +220,13 @@ func TestSupervisorRefusesWhileWorkersEnd(t *testing.T) {
 func TestSupervisorLeavesTheQueueToItsWorkers(t *testing.T) {
 	c := newCrew(t, 1, "deaf")
 	c.runUntilReady()
+	began := time.Now()
 	c.on(func() {
 		c.drain()
 		assert.GreaterOrEqual(t, c.listener, 0, "the socket is open, just after the workers were told")
 	})
 	c.eventually("the socket closed", func() bool { return c.listener < 0 })
+	assert.GreaterOrEqual(t, time.Since(began), refuseDelay, "and was for a moment more")
 	c.on(c.kill)
 	assert.NoError(t, c.wait())
 }

@@ -24,7 +24,7 @@ func TestSpec3(t *testing.T) {
 	}
 
 	t.Run("3.1 several pids answer", func(t *testing.T) {
-		harness.Usually(t, "the workers did not get the listening socket, or only one of them accepts "+
+		harness.Usually(t, "the workers didn't get the listening socket, or only one of them accepts "+
 			`→ step3 README, "What a worker inherits"`)
 		s := start(t, 2)
 		conns := map[int]*harness.Conn{}
@@ -161,7 +161,7 @@ func TestSpec3(t *testing.T) {
 	})
 
 	t.Run("3.6 a worker's death ends its own connections and no others", func(t *testing.T) {
-		harness.Usually(t, "connections were made before the workers were started, or the master holds copies of them "+
+		harness.Usually(t, "the master ends when one of its workers does, or holds copies of their connections "+
 			`→ step3 README, "What a worker inherits"`)
 		s := start(t, 2)
 		workers := s.WaitServing(t, 2)

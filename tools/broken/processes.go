@@ -136,6 +136,133 @@ var processes = []Program{
 		Why:   "3.4 is a statistic, which has nothing to do with it",
 	},
 	{
+		Name:    "master-accepts",
+		Mistake: "has its master accept connections, too, beside the workers",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"main.go", `	<-stop                     // when`, `	poller, err := NewPoller()
+	if err != nil {
+		return err
+	}
+	loop, err := NewLoop(poller)
+	if err != nil {
+		return err
+	}
+	_, err = NewServer(loop, listener, func(c *Conn, body []byte) { c.Reply(NewService().Answer(body)) })
+	if err != nil {
+		return err
+	}
+	go func() { _ = loop.Run() }()
+
+	<-stop                     // when`}},
+		Quick:     []string{"3.1", "3.2", "3.5"},
+		Why:       "what else happens depends on whether the master or a worker is faster",
+		Sometimes: []string{"3.4", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12"},
+		By:        "which connections the master takes",
+	},
+	{
+		Name:    "accepts-again-at-once",
+		Mistake: "listens again at once after it has accepted a connection, and leaves the next one to nobody",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"server.go", `		Pause:    SpreadPause,
+`, `		Pause:    func(int, error) time.Duration { return 0 },
+`}},
+		Quick: []string{"3.2", "3.4"},
+		Why:   "it is right, but for the balance",
+	},
+	{
+		Name:    "a-queue-for-each-worker",
+		Mistake: "gives each worker a listening socket of its own, with SO_REUSEPORT",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{
+			{"server.go", `	"net"
+	"time"
+`, `	"net"
+	"syscall"
+	"time"
+`},
+			{"server.go", `	config.SetMultipathTCP(false)
+`, `	config.SetMultipathTCP(false)
+	config.Control = func(_, _ string, socket syscall.RawConn) error {
+		return socket.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		})
+	}
+`},
+			{"main.go", `		w, err := Spawn(listener)
+		if err != nil {
+			return err
+		}
+`, `		own, _, err := Listen(host, fmt.Sprint(addr.Port))
+		if err != nil {
+			return err
+		}
+		w, err := Spawn(own)
+		if err != nil {
+			return err
+		}
+		_ = syscall.Close(own)
+`},
+			{"main.go", `	var started []*Worker
+`, `	_ = syscall.Close(listener) // or callers would wait there
+	var started []*Worker
+`},
+		},
+		Quick: []string{"3.2", "3.5"},
+		Why:   "the other milestones ask neither for the queue of a worker that died, nor stop any",
+	},
+	{
+		Name:    "ends-with-a-worker",
+		Mistake: "ends the whole server as soon as one of its workers has ended",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"main.go", `		fmt.Fprintf(&pids, " %d", w.PID)
+`, `		fmt.Fprintf(&pids, " %d", w.PID)
+		go func() {
+			_, err := w.Hear()
+			if err != nil {
+				os.Exit(1)
+			}
+		}()
+`}},
+		Quick: []string{"3.2", "3.5", "3.6"},
+		Why:   "in the other milestones no worker ends before its master",
+	},
+	{
+		Name:    "lifeline-not-heard",
+		Mistake: "has no lifeline: its workers never learn that their master is gone",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"prefork.go", `	words, gone := hearMaster()
+`, `	words, gone := make(chan byte), make(chan struct{})
+`}},
+		Quick: []string{"3.7", "3.8", "3.9"},
+		Why:   "the others that kill the master wait for what 3.8 has told",
+	},
+	{
+		Name:    "ends-with-its-master",
+		Mistake: "ends at once when its master is gone, in the middle of a call",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"prefork.go", `		<-gone
+		loop.Drain()
+`, `		<-gone
+		os.Exit(0)
+		loop.Drain()
+`}},
+		Quick:  []string{"3.8", "3.9"},
+		Why:    "in no other milestone does it matter how an orphan ends",
+		Varies: []string{"got"},
+		By:     "which of the worker's sockets the kernel closes first",
+	},
+	{
+		Name:    "orphans-without-a-bound",
+		Mistake: "waits for its last client, however long that takes, when its master is gone",
+		Step:    "step3-prefork", Spec: 3,
+		Edits: []Edit{{"prefork.go", `	late := time.After(grace)
+`, `	late := make(chan time.Time)
+	_ = grace
+`}},
+		Quick: []string{"3.8", "3.9", "3.10"},
+		Why:   "in the other milestones no client keeps a worker waiting",
+	},
+	{
 		Name:    "one-child-per-signal",
 		Mistake: "reaps one child for each SIGCHLD, where one signal may stand for many deaths",
 		Step:    "step4-signals", Spec: 4,
@@ -268,5 +395,158 @@ var processes = []Program{
 		Why:    "no other milestone sends SIGTERM to a worker",
 		Varies: []string{"did", "expected", "got"},
 		By:     "how far the workers have ended when they are called",
+	},
+	{
+		Name:    "ends-without-workers",
+		Mistake: "takes it for the end when no worker is alive",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	for s.phase < draining || slices.ContainsFunc(s.slots, slot.alive) {
+`, `	for slices.ContainsFunc(s.slots, slot.alive) {
+`}},
+		Quick:     []string{"4.1", "4.3"},
+		Why:       "what else happens depends on how many workers are alive at a time",
+		Sometimes: []string{"4.2", "4.15", "4.16", "4.22"},
+		Varies:    []string{"did", "expected", "got"},
+		By:        "how far the server has ended when it is called",
+	},
+	{
+		Name:    "worker-dies-of-sigterm",
+		Mistake: "lets SIGTERM end a worker, as it ends any program, in the middle of a call",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"worker.go", `	signal.Notify(wishes, syscall.SIGTERM)
+`, ``}},
+		Quick:     []string{"4.3", "4.4", "4.20"},
+		Why:       "the other milestones send workers no SIGTERM, or send it to the whole group",
+		Sometimes: []string{"4.6"},
+		Varies:    []string{"got"},
+		By:        "whether the end of the connection is an orderly one",
+	},
+	{
+		Name:    "kills-at-once",
+		Mistake: "sends its workers SIGKILL when it is to stop",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	s.after(s.Grace, s.kill)
+`, `	s.kill()
+`}},
+		Quick:  []string{"4.4", "4.5", "4.7"},
+		Why:    "each further one with a stop would tell the same",
+		Varies: []string{"got"},
+		By:     "whether the end of the connection is an orderly one",
+	},
+	{
+		Name:    "ends-before-its-workers",
+		Mistake: "ends when it has told its workers to end, and doesn't wait for them",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	for s.phase < draining || slices.ContainsFunc(s.slots, slot.alive) {
+`, `	for s.phase < draining {
+`}},
+		Quick: []string{"4.1", "4.13"},
+		Why:   "the other milestones find the workers gone, or don't, by chance",
+		Sometimes: []string{
+			"4.5", "4.6", "4.7", "4.8", "4.10", "4.11", "4.12", "4.14", "4.16", "4.17", "4.18", "4.19", "4.20", "4.21",
+		},
+		By: "how soon after their master the workers end",
+	},
+	{
+		Name:    "ctrl-c-ends-workers",
+		Mistake: "lets Ctrl-C end its workers, whom it reaches, too",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"worker.go", `	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)`, ``}},
+		Quick:  []string{"4.5", "4.6", "4.18"},
+		Why:    "no other milestone sends SIGINT or SIGHUP to the group, but for 4.19",
+		Varies: []string{"got"},
+		By:     "whether the end of the connection is an orderly one",
+	},
+	{
+		Name:    "signals-asked-for-late",
+		Mistake: "asks for its signals when all workers are ready, and dies of one that comes before",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{
+			{"main.go", `StopSignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)`, `make(chan os.Signal, 3)`},
+			{"main.go", `		OnStart: func(pids []int) {
+`, `		OnStart: func(pids []int) {
+			signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+`},
+			{"main.go", `	"os"
+	"strings"
+`, `	"os"
+	"os/signal"
+	"strings"
+`},
+		},
+		Quick: []string{"4.5", "4.10"},
+		Why:   "in the other milestones all workers are ready before a signal comes, or SIGHUP is what matters",
+	},
+	{
+		Name:    "refuses-at-once",
+		Mistake: "shuts the listening socket down as soon as it has told its workers to end",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	s.after(refuseDelay, s.closeListener)
+`, `	s.closeListener()
+`}},
+		Quick: []string{"4.5", "4.9", "4.11"},
+		Why:   "in the other milestones nobody is in the queue at a stop",
+	},
+	{
+		Name:    "second-signal-unheard",
+		Mistake: "hears no second signal: it has begun to end, and waits for that",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `		if s.insisted > 1 {
+			s.cancel()
+			s.drain()
+			s.kill()
+		}
+		return
+`, `		return
+`}},
+		Quick: []string{"4.5", "4.12"},
+		Why:   "no other milestone sends a second signal, but for 4.18",
+	},
+	{
+		Name:    "restarts-at-full-speed",
+		Mistake: "replaces every worker at once, also one that dies whenever it is started",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `			pause = min(firstBackoff<<min(slot.failures-1, 8), maxBackoff)
+`, `			pause = 0
+`}},
+		Quick: []string{"4.1", "4.15"},
+		Why:   "in the other milestones few workers die",
+	},
+	{
+		Name:    "sleeps-before-a-replacement",
+		Mistake: "sleeps through the pause before a replacement, and does nothing else meanwhile",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `	s.after(pause, func() { s.spawn(slot) })
+`, `	time.Sleep(pause)
+	s.spawn(slot)
+`}},
+		Quick:     []string{"4.1", "4.15", "4.16"},
+		Why:       "in the other milestones there is no pause, or a short one",
+		Sometimes: []string{"4.15"},
+		By:        "how many workers die within two seconds",
+	},
+	{
+		Name:    "drained-workers-leave",
+		Mistake: "lets a worker that has drained end before the socket is shut down, which is left to the master",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"prefork.go", `		if err != nil || word != wordStop {
+			return err
+		}
+`, `		_ = word
+		return err
+`}},
+		Quick: []string{"4.5", "4.21"},
+		Why:   "in no other milestone does the master die during a stop",
+	},
+	{
+		Name:    "told-to-end-and-blamed",
+		Mistake: "counts a worker that ended because it was told to as one that died young",
+		Step:    "step4-signals", Spec: 4,
+		Edits: []Edit{{"supervise.go", `		if slot.state >= slotRetiring && err == nil && status == 0 {
+			why = nil // it has ended as it was told
+		}
+`, ``}},
+		Quick: []string{"4.4", "4.22"},
+		Why:   "no other milestone tells more than one worker to end",
 	},
 }

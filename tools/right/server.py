@@ -303,7 +303,7 @@ class Slot:
     """A place for a worker, which may have died."""
 
     pid = lifeline = heard = None
-    ready = drained = False
+    drained = retiring = False
     since = due = delay = 0.0
 
 
@@ -398,11 +398,12 @@ class Master:
         if not words:
             self.selector.unregister(slot.heard)
         if b"w" in words and not self.stopping:
+            slot.retiring = True
             self.tell(slot, b"r")
         slot.drained = slot.drained or b"d" in words
 
     def spawn(self, slot):
-        slot.since, slot.drained = time.monotonic(), False
+        slot.since, slot.drained, slot.retiring = time.monotonic(), False, False
         down, slot.lifeline = os.pipe()
         slot.heard, up = os.pipe()
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -438,7 +439,10 @@ class Master:
 
     def reap(self):
         for slot in self.slots:
-            if not slot.pid or os.waitpid(slot.pid, os.WNOHANG)[0] == 0:
+            if not slot.pid:
+                continue
+            pid, status = os.waitpid(slot.pid, os.WNOHANG)
+            if pid == 0:
                 continue
             log("worker", slot.pid, "has ended")
             os.close(slot.lifeline)
@@ -446,9 +450,12 @@ class Master:
                 self.selector.unregister(slot.heard)
             os.close(slot.heard)
             slot.pid = None
+            slot.due = time.monotonic()
+            if slot.retiring and status == 0:
+                continue  # it has ended as it was told
             young = time.monotonic() < slot.since + 1
             slot.delay = min(5, max(0.1, 2 * slot.delay)) if young else 0
-            slot.due = time.monotonic() + slot.delay
+            slot.due += slot.delay
 
 
 def main():

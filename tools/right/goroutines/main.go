@@ -80,6 +80,7 @@ type child struct {
 	started  time.Time
 	lifeline *os.File
 	delay    time.Duration // before it was started
+	retiring bool          // it was told to end
 }
 
 // What the master learns.
@@ -214,6 +215,7 @@ func (m *master) learn(news any) {
 			m.ready[c.pid] = true
 			m.setServing(true)
 		case news.is == 'w' && !m.stopping:
+			c.retiring = true
 			_, _ = c.lifeline.WriteString("r")
 		}
 
@@ -235,7 +237,7 @@ func (m *master) learn(news any) {
 			time.AfterFunc(time.Second, func() { m.news <- calm{} })
 		}
 		delay := time.Duration(0)
-		if time.Since(c.started) < time.Second {
+		if !c.retiring && time.Since(c.started) < time.Second {
 			delay = min(5*time.Second, max(100*time.Millisecond, 2*c.delay))
 		}
 		time.AfterFunc(delay, func() { m.news <- start{delay} })
