@@ -363,8 +363,8 @@ func TestSpec4(t *testing.T) {
 		t.Parallel()
 		s := start(t, 1, 0)
 
-		// The next pause is longer than the last one: once that took a second, a
-		// master that sleeps through the next is easily told from one that doesn't.
+		// Each pause is longer than the one before. After one of a second, it
+		// shows whether the master sleeps through the next.
 		pause := time.Duration(0)
 		for deaths := 0; deaths < 8 && pause < time.Second; deaths++ {
 			died := time.Now()
@@ -449,8 +449,8 @@ func TestSpec4(t *testing.T) {
 	})
 
 	t.Run("4.21 a master killed in the middle of a stop leaves no port on which callers hang", func(t *testing.T) {
-		harness.Usually(t, "a worker that has drained leaves at once: then the master dies before it has shut the socket "+
-			"down, and only a worker that is busy is left, which holds the socket and accepts nobody "+
+		harness.Usually(t, "a worker that has drained leaves at once: then the master dies before it has shut "+
+			"the socket down, and only a worker that is busy is left, which holds the socket and accepts nobody "+
 			`→ step4 README, "The order of a stop"`)
 		for _, moment := range []time.Duration{0, 20, 40, 60, 80} { // of the 100 ms before the socket is shut down
 			s := start(t, 2, 0)
