@@ -38,8 +38,8 @@ begin: chapter ## copy into _mine what chapter STEP starts from, as in make begi
 
 # Chapters 5 and 6 are tried with a real ZooKeeper.
 .PHONY: try
-try: chapter $(if $(filter 5 6,$(STEP)),install) ## test it, up to the first red milestone; ONLY=3.2 tests one, V=1 shows a trace, WATCH=1 repeats it
-	@bin/chapter try $(RACE) $(if $(V),-v) $(if $(filter 0,$(EARLIER)),-alone) $(if $(WATCH),-watch) -only "$$ONLY" "$$STEP"
+try: chapter $(if $(filter 5 6,$(STEP)),install) ## test it, up to the first red milestone; ONLY=3.2 tests one, V=1 shows a trace, PICTURE=1 draws all, WATCH=1 repeats it
+	@bin/chapter try $(RACE) $(if $(V),-v) $(if $(PICTURE),-draw) $(if $(filter 0,$(EARLIER)),-alone) $(if $(WATCH),-watch) -only "$$ONLY" "$$STEP"
 
 .PHONY: compare
 compare: chapter ## show what would turn it into ours

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -14,11 +17,15 @@ import (
 	"example.com/rpcworkbook/internal/carry"
 )
 
+// Pictures is the directory with the pictures of the latest try.
+const Pictures = "_pictures"
+
 // How says how to try a program.
 type How struct {
 	Race  bool   // with the race detector
 	Full  bool   // show all that a failed milestone has seen, not just its report
 	Alone bool   // leave out the chapters before
+	Draw  bool   // draw pictures of all milestones, not only of those that fail
 	Only  string // one milestone, such as "3.2"; "" for all
 }
 
@@ -54,6 +61,11 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 		return false, err
 	}
 
+	err = os.RemoveAll(filepath.Join(b.root, Pictures))
+	if err != nil {
+		return false, err
+	}
+
 	building := time.AfterFunc(3*time.Second, func() { b.say("building …\n") })
 	defer building.Stop()
 	complaint, err := b.compile(ctx, how.Race)
@@ -68,6 +80,9 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 
 	t := &trial{b: b, c: c, how: how, building: building}
 	green, err = t.run(ctx, target.Number, milestones)
+	if green && how.Draw && how.Only != "" {
+		b.field("picture", "%s", path.Join(Pictures, how.Only+".html"))
+	}
 	if !green || err != nil || how.Only != "" {
 		return green, err
 	}
@@ -87,6 +102,9 @@ func (b *Book) Try(ctx context.Context, c carry.Chapter, how How) (green bool, e
 	}
 
 	b.praise(c)
+	if how.Draw {
+		b.field("pictures", "in %s, one for each milestone", Pictures)
+	}
 	if how.Alone && c.Number > b.chapters[0].Number {
 		b.field("but", "make try STEP=%d, without EARLIER=0, asks the chapters before, too", c.Number)
 	}
@@ -135,7 +153,10 @@ func (t *trial) run(ctx context.Context, chapter int, milestones []Milestone) (g
 		args = append(args, "-v")
 	}
 	args = append(args, "./"+t.c.Dir, "-run", run,
-		"-args", "-program", Mine, "-again", t.again())
+		"-args", "-program", Mine, "-again", t.again(), "-pictures", Pictures)
+	if t.how.Draw {
+		args = append(args, "-all-pictures")
+	}
 
 	t.tried = map[string]string{}
 	if t.brief {
@@ -218,8 +239,12 @@ func (t *trial) report(s *stream, complaint string, milestones []Milestone) stri
 	}
 	for _, m := range milestones {
 		if m.Number == numberOf(s.failed) { // it failed in words of its own
-			again := fmt.Sprintf("%-9s %s%s", "again", t.again(), m.Number)
-			text = mark + m.Number + " " + m.Sentence + "\n  " + strings.ReplaceAll(text+"\n"+again, "\n", "\n  ")
+			text += fmt.Sprintf("\n%-9s %s%s", "again", t.again(), m.Number)
+			picture := path.Join(Pictures, m.Number+".html")
+			if _, err := os.Stat(filepath.Join(t.b.root, picture)); err == nil {
+				text += fmt.Sprintf("\n%-9s %s", "picture", picture)
+			}
+			text = mark + m.Number + " " + m.Sentence + "\n  " + strings.ReplaceAll(text, "\n", "\n  ")
 		}
 	}
 	return text

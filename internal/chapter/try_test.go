@@ -38,6 +38,8 @@ import (
 var (
 	program = flag.String("program", "", "")
 	again   = flag.String("again", "", "")
+	draw    = flag.String("pictures", "", "")
+	all     = flag.Bool("all-pictures", false, "")
 )
 
 func can(t *testing.T, number, what string) {
@@ -60,6 +62,8 @@ func can(t *testing.T, number, what string) {
 	case strings.Contains(string(text), number+" skip"):
 		t.Skip()
 	case strings.Contains(string(text), number+" curse"):
+		os.MkdirAll("../"+*draw, 0o755)
+		os.WriteFile("../"+*draw+"/"+number+".html", []byte(fmt.Sprint(*all)), 0o644)
 		t.Fatal("curse\nand more")
 	case strings.Contains(string(text), number+" not"):
 		t.Fatalf("✗ %s %s\n  did       0.00s\n  again     %s%s", number, what, *again, number)
@@ -223,13 +227,29 @@ func TestTryOne(t *testing.T) {
 	assert.ErrorContains(t, err, "there is no milestone ONLY=3.1 for STEP=2")
 }
 
+func TestTryDraws(t *testing.T) {
+	t.Parallel()
+	root := reader(t, "1.2 curse", map[string]string{"_pictures/1.1.html": "of an earlier try"})
+	picture := func(draw bool) string {
+		_, _, err := try(t, root, "1", How{Draw: draw})
+		require.NoError(t, err)
+		text, err := os.ReadFile(filepath.Join(root, Pictures, "1.2.html"))
+		require.NoError(t, err)
+		return string(text)
+	}
+	assert.Equal(t, "false", picture(false), "only what fails")
+	assert.Equal(t, "true", picture(true), "all")
+	assert.NoFileExists(t, filepath.Join(root, Pictures, "1.1.html"))
+}
+
 func TestTryFailuresWithoutAReport(t *testing.T) {
 	t.Parallel()
 	said, green, err := try(t, reader(t, "1.2 curse", nil), "1", How{})
 	require.NoError(t, err)
 	assert.False(t, green)
 	assert.Equal(t, "1.1 ✓ 1.2 ✗ (2 of 4)\n\n"+
-		"✗ 1.2 two\n  trace of 1.2\n  curse\n  and more\n  again     make try STEP=1 ONLY=1.2\n", said)
+		"✗ 1.2 two\n  trace of 1.2\n  curse\n  and more\n  again     make try STEP=1 ONLY=1.2\n"+
+		"  picture   _pictures/1.2.html\n", said)
 
 	said, green, err = try(t, reader(t, "1.2 panic", nil), "1", How{})
 	require.NoError(t, err)

@@ -13,9 +13,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/rpcworkbook/internal/runpicture"
 )
 
 // maxReply is more than any reply should be long, in bytes.
@@ -40,6 +43,12 @@ type Conn struct {
 	t   testing.TB
 	tcp *net.TCPConn
 	in  *bufio.Reader
+
+	// For the trace.
+	lane   runpicture.Lane
+	peer   []runpicture.Lane // the server's, if that is known
+	asked  sync.Once         // who holds the other end
+	closes sync.Once
 }
 
 // Dial connects to addr. The connection is closed at the end of the test.
@@ -65,7 +74,8 @@ func DialSmall(t testing.TB, addr string) *Conn {
 
 func dial(t testing.TB, addr string, dialer net.Dialer) *Conn {
 	t.Helper()
-	Did(t, "dialed %s", addr)
+	words := "dialed " + addr
+	did(t, words, runpicture.Event{Kind: runpicture.Dialed, Text: words})
 	dialer.Deadline = until(t, 10*time.Second)
 	conn, err := dialer.Dial("tcp", addr)
 	if err != nil {
@@ -77,7 +87,9 @@ func dial(t testing.TB, addr string, dialer net.Dialer) *Conn {
 }
 
 func newConn(t testing.TB, conn net.Conn) *Conn {
-	return &Conn{Timeout: 10 * time.Second, t: t, tcp: conn.(*net.TCPConn), in: bufio.NewReaderSize(conn, 64<<10)}
+	c := &Conn{Timeout: 10 * time.Second, t: t, tcp: conn.(*net.TCPConn), in: bufio.NewReaderSize(conn, 64<<10)}
+	c.open()
+	return c
 }
 
 // Frame returns body as a frame: its length, four bytes, little-endian, then
@@ -103,15 +115,19 @@ func Request(method string, params any) string {
 // Send sends these bytes and nothing else, in one write.
 func (c *Conn) Send(b []byte) {
 	c.t.Helper()
-	shown := fmt.Sprintf("%q", b[:min(len(b), 200)])
-	Did(c.t, "sent %d bytes: %s", len(b), cut(shown, 120, len(b)))
-	if err := c.TrySend(b); err != nil {
+	did(c.t, sent(b), c.sending(b))
+	if err := c.write(b); err != nil {
 		fail(c.t, fmt.Sprintf("the server to take %d bytes", len(b)), err.Error())
 	}
 }
 
 // TrySend is Send for other goroutines.
 func (c *Conn) TrySend(b []byte) error {
+	Note(c.t, func() runpicture.Event { return c.sending(b) })
+	return c.write(b)
+}
+
+func (c *Conn) write(b []byte) error {
 	_ = c.tcp.SetWriteDeadline(until(c.t, c.Timeout))
 	_, err := c.tcp.Write(b)
 	return err
@@ -201,8 +217,7 @@ func (c *Conn) TryReply() (Reply, error) {
 		return Reply{}, fmt.Errorf(`a reply without "out" or "result": %s`, clip(string(body)))
 	}
 
-	Saw(c.t, "received %v", reply)
-	gotReply(c.t)
+	c.received(reply, header[:], body)
 	return reply, nil
 }
 
@@ -280,7 +295,7 @@ func (c *Conn) WantEOF() {
 	case err != nil:
 		fail(c.t, fmt.Sprintf("the end of the connection, within %v", c.Timeout), err.Error())
 	}
-	Saw(c.t, "the connection has ended")
+	SawAt(c.t, c.lane, "the connection has ended")
 }
 
 // WantSilence checks that nothing has arrived from the server so far.
@@ -297,7 +312,7 @@ func (c *Conn) WantSilence() {
 // and can still answer.
 func (c *Conn) CloseWrite() {
 	c.t.Helper()
-	Did(c.t, "ended the sending direction of a connection")
+	DidAt(c.t, c.lane, "ended the sending direction of a connection")
 	if err := c.tcp.CloseWrite(); err != nil {
 		fail(c.t, "a connection to end", err.Error())
 	}
@@ -307,13 +322,16 @@ func (c *Conn) CloseWrite() {
 // hasn't read is lost, and the server's next write to it fails.
 func (c *Conn) Reset() {
 	c.t.Helper()
-	Did(c.t, "reset a connection")
+	DidAt(c.t, c.lane, "reset a connection")
 	_ = c.tcp.SetLinger(0)
 	c.Close()
 }
 
 // Close closes the connection. It may be called on any goroutine, and again.
-func (c *Conn) Close() { c.tcp.Close() }
+func (c *Conn) Close() {
+	c.closes.Do(c.closed)
+	c.tcp.Close()
+}
 
 func isTimeout(err error) bool {
 	var timeout net.Error

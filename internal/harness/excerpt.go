@@ -16,6 +16,9 @@ const (
 	excerptLine  = 300 // bytes of a line
 )
 
+// How many lines of a longer one are shown where somebody looks for more.
+const mostFirst, mostLast = 100, 300
+
 // whereMore says how to see more than an excerpt.
 func whereMore() string {
 	switch {

@@ -21,12 +21,14 @@ import (
 // table returns the rows of the program's processes, zombies too.
 func (p *Program) table() []proc.Info {
 	p.t.Helper()
+	began := time.Now()
 	all, err := proc.Table()
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	all = slices.DeleteFunc(all, func(q proc.Info) bool { return q.Group != p.PID })
 	slices.SortFunc(all, func(a, b proc.Info) int { return a.PID - b.PID })
+	p.sighted(began, all)
 	return all
 }
 
@@ -83,7 +85,7 @@ func (p *Program) Gone(pids ...int) bool {
 // gone already don't matter.
 func (p *Program) SignalEach(sig syscall.Signal, pids ...int) {
 	p.t.Helper()
-	Did(p.t, "%s to %s", unix.SignalName(sig), pidsPhrase(pids))
+	p.didSignal(fmt.Sprintf("%s to %s", unix.SignalName(sig), pidsPhrase(pids)), pids...)
 	for _, pid := range pids {
 		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
 			p.t.Fatalf("send %v to %d: %v", sig, pid, err)

@@ -102,10 +102,10 @@ func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), '
 
 // Main runs the tests and returns the exit code: TestMain calls
 // os.Exit(harness.Main(m)). It adds the flags -program, -server, -client,
-// -built, -again, -in and -user, which "go test" passes on, also without their
-// "-args". When it returns, everything that the tests started is dead and the
-// temporary files are removed; the watchdog sees to that even if the test
-// process is killed before.
+// -built, -again, -in, -user, -pictures and -all-pictures, which "go test"
+// passes on, also without their "-args". When it returns, everything that the
+// tests started is dead and the temporary files are removed; the watchdog sees
+// to that even if the test process is killed before.
 //
 // A test binary that finds itself started as a worker says so and exits 3: a
 // master under test that starts "itself" again would otherwise run all the

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/rpcworkbook/internal/proc"
+	"example.com/rpcworkbook/internal/runpicture"
 )
 
 // maxGroup is the largest process group that a program may have. A worker that
@@ -35,6 +36,8 @@ type Program struct {
 	group          *proc.Group
 	exceeded       func() int // how many processes it had when they were too many; 0: they never were
 	stdout, stderr output
+
+	seen sighting // for the trace
 
 	dismissed bool // see Dismiss
 }
@@ -58,7 +61,11 @@ func startIn(t testing.TB, l *launch, env []string) *Program {
 
 	t.Cleanup(p.cleanup)
 	Did(t, "started %s, pid %d", strings.Join(append(slices.Clone(env), l.String()), " "), p.PID)
-	tell(t, func(s *story) { s.bombs = append(s.bombs, p.bomb) })
+	p.observe()
+	tell(t, func(s *story) {
+		s.bombs = append(s.bombs, p.bomb)
+		s.programs = append(s.programs, p)
+	})
 	Scene(t, p.scene)
 	return p
 }
@@ -75,6 +82,7 @@ func Run(t testing.TB, bin, stdin string, args ...string) (stdout, stderr string
 	}
 	t.Cleanup(p.cleanup)
 	Did(t, "ran %s %s", filepath.Base(bin), strings.Join(args, " "))
+	p.observe()
 	exitCode = p.Wait(30 * time.Second)
 	return p.Stdout(), p.Stderr(), exitCode
 }
@@ -123,8 +131,9 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 	p.exceeded = p.group.Limit(maxGroup, mark)
 
 	if l.output == nil {
-		if tracing() {
-			p.stderr.tell = func(line string) { Saw(t, "%d stderr: %s", p.PID, clip(line)) }
+		if recording() {
+			p.stderr.tell = p.logged
+			p.stdout.tell = p.printed
 		}
 		go p.stdout.follow()
 		go p.stderr.follow()
@@ -132,9 +141,32 @@ func start(t testing.TB, l *launch, input string, env []string) (*Program, error
 
 	go func() {
 		<-p.group.Done()
-		Saw(t, "pid %d ended with exit code %d", p.PID, p.exitCode())
+		p.ended()
 	}()
 	return p, nil
+}
+
+// logged notes a line that the program logged.
+func (p *Program) logged(line string) {
+	Note(p.t, func() runpicture.Event {
+		text := fmt.Sprintf("%d stderr: %s", p.PID, clip(line))
+		return runpicture.Event{Kind: runpicture.Said, Lane: p.lane(), Text: text}
+	})
+}
+
+// printed notes a line that the program printed. One that begins with a
+// server's address is a client's, and tells what that server has answered.
+func (p *Program) printed(line string) {
+	addr, _, _ := strings.Cut(line, " ")
+	server, known := serverAt(p.t, addr)
+	Note(p.t, func() runpicture.Event {
+		text := fmt.Sprintf("%d stdout: %s", p.PID, clip(line))
+		e := runpicture.Event{Kind: runpicture.Said, Lane: p.lane(), Text: text}
+		if known {
+			e.Kind, e.Lane, e.To = runpicture.Answer, server, []runpicture.Lane{p.lane()}
+		}
+		return e
+	})
 }
 
 // openOutput returns the program's ends of the pipes of its two outputs.
@@ -183,11 +215,16 @@ func environment() []string {
 	return env
 }
 
+// didSignal notes that the test sends these processes a signal.
+func (p *Program) didSignal(words string, pids ...int) {
+	did(p.t, words, runpicture.Event{Kind: runpicture.Signal, To: p.lanes(pids), Text: words})
+}
+
 // Signal sends sig to the process that was started, the master if there are
 // several.
 func (p *Program) Signal(sig syscall.Signal) {
 	p.t.Helper()
-	Did(p.t, "%s to pid %d", unix.SignalName(sig), p.PID)
+	p.didSignal(fmt.Sprintf("%s to pid %d", unix.SignalName(sig), p.PID), p.PID)
 	if err := p.group.Signal(sig); err != nil {
 		fail(p.t, fmt.Sprintf("the program still running, to receive %s", unix.SignalName(sig)), err.Error())
 	}
@@ -197,7 +234,7 @@ func (p *Program) Signal(sig syscall.Signal) {
 // a terminal does.
 func (p *Program) SignalGroup(sig syscall.Signal) {
 	p.t.Helper()
-	Did(p.t, "%s to process group %d", unix.SignalName(sig), p.PID)
+	p.didSignal(fmt.Sprintf("%s to process group %d", unix.SignalName(sig), p.PID), p.living()...)
 	if err := p.group.SignalAll(sig); err != nil {
 		fail(p.t, fmt.Sprintf("the program still running, to receive %s", unix.SignalName(sig)), err.Error())
 	}
@@ -207,7 +244,7 @@ func (p *Program) SignalGroup(sig syscall.Signal) {
 // and returns when they are gone. A program that is gone already stays so.
 func (p *Program) Kill() {
 	p.t.Helper()
-	Did(p.t, "SIGKILL to process group %d", p.PID)
+	p.didSignal(fmt.Sprintf("SIGKILL to process group %d", p.PID), p.living()...)
 	if err := p.group.Kill(); err != nil {
 		fail(p.t, "no process of the program left", err.Error())
 	}

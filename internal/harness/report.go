@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/rpcworkbook/internal/runpicture"
 )
 
 // A story is what happened so far in one test.
@@ -18,7 +20,7 @@ type story struct {
 	start time.Time     // when its first verb was called
 	built time.Duration // the part of the time since that was the compiler's
 	limit limit
-	trace trace
+	log   runpicture.Log
 
 	// For the report.
 	last    string // the last thing the test did
@@ -30,6 +32,12 @@ type story struct {
 	bombs   []func() string // what the fork bomb guard found, by program
 
 	mark string // of all processes of the test's programs; "" before the first
+
+	// For the picture.
+	conns, gates int                        // how many there have been
+	servers      map[string]runpicture.Lane // who listens, by address
+	programs     []*Program
+	drawn        bool // there is a picture
 }
 
 var stories struct {
@@ -57,8 +65,11 @@ func tell(t testing.TB, do func(s *story)) {
 			stories.Lock()
 			defer stories.Unlock()
 			delete(stories.of, t)
+			if !s.drawn && (t.Failed() || targets.allPictures) {
+				s.draw(t, failedWithoutReport(t))
+			}
 			if t.Failed() && tracing() {
-				t.Logf("all that happened, from the test's start:\n%s", &s.trace)
+				t.Logf("all that happened, from the test's start:\n%s", runpicture.Text(s.log.Events()))
 			}
 		})
 	}
@@ -88,36 +99,9 @@ func hasBuilt(t testing.TB, took time.Duration) {
 	})
 }
 
-// Did notes what the test is about to do, or has just done, to whatever the
-// program under test has to do with: a phrase for the report, in the past
-// tense. The latest one is shown as what the test did. It may be called on any
-// goroutine while the test runs.
-func Did(t testing.TB, format string, args ...any) {
-	tell(t, func(s *story) {
-		s.begin(t)
-		s.last, s.lastAt = fmt.Sprintf(format, args...), time.Since(s.start)
-		s.trace.add(s.lastAt, s.last)
-	})
-}
-
-// Saw notes what came of it, for the trace only. It may be called on any
-// goroutine, also after the test's end.
-func Saw(t testing.TB, format string, args ...any) {
-	stories.Lock()
-	defer stories.Unlock()
-	if s := stories.of[t]; s != nil {
-		s.begin(t)
-		s.trace.add(time.Since(s.start), "  "+fmt.Sprintf(format, args...))
-	}
-}
-
 // gotReply counts a reply. It may be called like Saw.
 func gotReply(t testing.TB) {
-	stories.Lock()
-	defer stories.Unlock()
-	if s := stories.of[t]; s != nil {
-		s.replies++
-	}
+	ifTold(t, func(s *story) { s.replies++ })
 }
 
 // Usually says what is usually the cause when this test fails: a phrase for
@@ -183,7 +167,9 @@ func fail(t testing.TB, expected, got string) {
 		}
 	}
 
-	t.Fatal(s.report(t, expected, fmt.Sprintf("%.2fs  %s", gotAt.Seconds(), got)))
+	report := s.report(t, expected, fmt.Sprintf("%.2fs  %s", gotAt.Seconds(), got))
+	tell(t, func(s *story) { report = s.withPicture(t, report) })
+	t.Fatal(report)
 }
 
 // report writes what is to be read of a test that failed.

@@ -71,6 +71,7 @@ func (s *Server) Restart(t testing.TB) *Server {
 func (s *Server) start(t testing.TB) {
 	t.Helper()
 	s.Program = startIn(t, s.launch, s.env)
+	listens(t, s.Addr, s.lane())
 	what := "a connection accepted on " + s.Addr
 	Eventually(t, startTimeout, what, func() (bool, string) {
 		if s.Ended() { // asked before dialing: somebody else may listen there

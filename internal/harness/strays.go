@@ -58,8 +58,10 @@ func endStrays(t testing.TB, s *story) {
 		t.Logf("processes: %s", got)
 	} else {
 		s.usually = ""
-		t.Error(s.report(t, "nothing left of a program when its process group has been ended",
-			fmt.Sprintf("%.2fs  %s", time.Since(s.start).Seconds(), got)))
+		report := s.report(t, "nothing left of a program when its process group has been ended",
+			fmt.Sprintf("%.2fs  %s", time.Since(s.start).Seconds(), got))
+		tell(t, func(s *story) { report = s.withPicture(t, report) })
+		t.Error(report)
 	}
 	if err := proc.KillMarked(s.mark); err != nil {
 		t.Error(err)

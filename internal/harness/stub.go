@@ -11,12 +11,15 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"example.com/rpcworkbook/internal/runpicture"
 )
 
 // A Stub is a server in the test process.
 type Stub struct {
 	Addr string // host:port
 
+	t        testing.TB
 	listener net.Listener
 	conns    atomic.Int64
 	requests atomic.Int64
@@ -42,8 +45,9 @@ func StartStub(t testing.TB, addr string, serve func(conn net.Conn, body []byte)
 		t.Fatalf("start a stub server: %v", err)
 	}
 
-	s := &Stub{Addr: listener.Addr().String(), listener: listener, open: map[net.Conn]bool{}}
-	Did(t, "started a stub server on %s", s.Addr)
+	s := &Stub{Addr: listener.Addr().String(), t: t, listener: listener, open: map[net.Conn]bool{}}
+	DidAt(t, stubLane(listener), "started a stub server on %s", s.Addr)
+	listens(t, s.Addr, stubLane(listener))
 	s.serving.Go(func() { s.accept(serve) })
 	t.Cleanup(s.Close)
 	return s
@@ -100,6 +104,19 @@ func (s *Stub) accept(serve func(net.Conn, []byte) error) {
 	}
 }
 
+// asked notes a request.
+func (s *Stub) asked(frame []byte) {
+	lane := stubLane(s.listener)
+	from, known := callerOf(s.t)
+	if !known {
+		from = lane
+	}
+	Note(s.t, func() runpicture.Event {
+		return runpicture.Event{Kind: runpicture.Frame, Lane: from, To: []runpicture.Lane{lane},
+			Text: "the stub server was asked " + clip(string(frame[4:])), Data: data(frame)}
+	})
+}
+
 func (s *Stub) converse(conn net.Conn, serve func(net.Conn, []byte) error) {
 	defer func() {
 		conn.Close()
@@ -122,6 +139,7 @@ func (s *Stub) converse(conn net.Conn, serve func(net.Conn, []byte) error) {
 		}
 
 		s.requests.Add(1)
+		s.asked(append(header[:], body...))
 		if serve(conn, body) != nil {
 			return
 		}

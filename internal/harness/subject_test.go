@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"testing"
 	"time"
 
@@ -29,6 +28,7 @@ func aim(t *testing.T, program string) {
 	t.Cleanup(func() { targets = before })
 	targets.program, targets.server, targets.client, targets.again = program, "", "", ""
 	targets.in, targets.user = "", 0
+	targets.pictures, targets.allPictures = "", false
 	starts.proven, starts.failed, starts.lost, starts.bomb = nil, nil, nil, ""
 	starts.slow, starts.slowness = 0, ""
 }
@@ -64,18 +64,6 @@ func TestPidList(t *testing.T) {
 	} {
 		assert.Equal(t, want, pidList(pids))
 	}
-}
-
-func TestTraceKeepsItsBeginningAndItsEnd(t *testing.T) {
-	t.Setenv("CI", "true")
-	var tr trace
-	for i := range 2000 {
-		tr.add(time.Duration(i)*time.Millisecond, "line "+strconv.Itoa(i))
-	}
-	text := tr.String()
-	assert.Contains(t, text, "   0.000s  line 0\n")
-	assert.Contains(t, text, "   1.999s  line 1999")
-	assert.Regexp(t, `line 99\n +… \(\d+ lines\)\n`, text)
 }
 
 func TestTraceShowsWhatAProgramLogs(t *testing.T) {

@@ -24,6 +24,9 @@ var targets struct {
 
 	again, in string
 	user      int // 0: the test's own
+
+	pictures    string // the directory for them, an absolute path; "" for none
+	allPictures bool   // also of milestones that pass
 }
 
 const targetUsage = "a `DIR` with a Go program, relative to the package or to the module's root, " +
@@ -45,7 +48,13 @@ func parseFlags() error {
 	flag.StringVar(&targets.in, "in", "", "the `DIR` in which a command is run, instead of the module's root")
 	flag.IntVar(&targets.user, "user", 0,
 		"the number of the user, and of the group, as whom programs run: only root can ask for that")
+	flag.StringVar(&targets.pictures, "pictures", "",
+		"write a picture of each milestone that fails to this `DIR`, which is relative to the module's root")
+	flag.BoolVar(&targets.allPictures, "all-pictures", false, "with -pictures: of each milestone, also if it passes")
 	flag.Parse()
+	if err := placePictures(); err != nil {
+		return err
+	}
 
 	if targets.program == "" && targets.server == "" && targets.client == "" {
 		return nil
@@ -65,6 +74,19 @@ func parseFlags() error {
 	if flag.Lookup("test.run").Value.String() == "" {
 		return flag.Set("test.run", "^TestSpec")
 	}
+	return nil
+}
+
+// placePictures makes the directory's path absolute.
+func placePictures() error {
+	if targets.pictures == "" || filepath.IsAbs(targets.pictures) {
+		return nil
+	}
+	root, err := carry.FindRoot()
+	if err != nil {
+		return err
+	}
+	targets.pictures = filepath.Join(root, targets.pictures)
 	return nil
 }
 

@@ -42,15 +42,15 @@ func (d Direction) String() string {
 type Proxy struct {
 	target  string
 	port    int
-	release func()           // gives the port up
-	tap     func() io.Writer // see NewTapped; nil without one
-	ctx     context.Context  // ends with Close
+	release func()          // gives the port up
+	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	group   sync.WaitGroup // every goroutine of the proxy
 
 	mutex    sync.Mutex
 	tell     func(what string) // see Tell; nil for nobody
-	listener *listener         // nil while refusing
+	tap      func() (toServer, toClient io.Writer)
+	listener *listener // nil while refusing
 	pairs    map[*pair]struct{}
 	faults   faults
 	triggers []trigger
@@ -79,7 +79,9 @@ type faults struct {
 // New starts a proxy to target, a "host:port" that need not answer yet: it is
 // dialled anew for every connection. It listens on a reserved port that stays
 // the proxy's own, also while it refuses connections.
-func New(target string) (*Proxy, error) { return NewTapped(target, nil) }
+func New(target string) (*Proxy, error) {
+	return NewTapped(target, func() io.Writer { return io.Discard })
+}
 
 // NewTapped is New with an eye on what servers answer: tap is called for each
 // connection, and the writer it returns gets every byte read from the server,
@@ -90,14 +92,26 @@ func NewTapped(target string, tap func() io.Writer) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a proxy to %s: %w", target, err)
 	}
-	p := &Proxy{target: target, port: port, release: release, tap: tap,
+
+	p := &Proxy{target: target, port: port, release: release,
 		pairs: map[*pair]struct{}{}, changed: make(chan struct{})}
+	p.tap = func() (io.Writer, io.Writer) { return io.Discard, tap() }
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if err := p.listen(); err != nil {
 		p.Close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// TapBoth listens to both directions of connections made from now on: tap is
+// called for each, and the writers it returns get every byte that is read from
+// the client and from the server, in order, each from one goroutine, before it
+// travels on. Their errors are ignored.
+func (p *Proxy) TapBoth(tap func() (toServer, toClient io.Writer)) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.tap = tap
 }
 
 // StartT is New for tests: it fails the test when it can't start and closes the

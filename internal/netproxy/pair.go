@@ -68,14 +68,14 @@ func (p *Proxy) carry(c *pair) {
 	}
 
 	defer c.server.Close()
-	var tap io.Writer = io.Discard
-	if p.tap != nil {
-		tap = p.tap()
-	}
+	p.mutex.Lock()
+	tap := p.tap
+	p.mutex.Unlock()
+	toServer, toClient := tap()
 
 	var both sync.WaitGroup
-	both.Go(func() { p.pump(c, ToServer, c.client, c.server, io.Discard) })
-	both.Go(func() { p.pump(c, ToClient, c.server, c.client, tap) })
+	both.Go(func() { p.pump(c, ToServer, c.client, c.server, toServer) })
+	both.Go(func() { p.pump(c, ToClient, c.server, c.client, toClient) })
 	both.Wait()
 }
 

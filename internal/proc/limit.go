@@ -29,6 +29,8 @@ type limit struct {
 	mark     string // of those that have left the group; "" for none
 	since    time.Time
 	exceeded int // the first count that was beyond; 0: none was
+
+	observe func(began time.Time, rows []Info) // see Observe; nil for nobody
 }
 
 // Limit has the group's processes counted from now on, until the last one has
@@ -60,6 +62,42 @@ func (g *Group) Limit(most int, mark string) (exceeded func() int) {
 	return exceeded
 }
 
+// Observe has f told what there is of the group, zombies too, whenever its
+// processes are counted, and when the look at the process table began. Limit
+// must have been called. F must not block.
+func (g *Group) Observe(f func(began time.Time, rows []Info)) {
+	limits.Lock()
+	defer limits.Unlock()
+	if l := limits.of[g.PID]; l != nil {
+		l.observe = f
+	}
+}
+
+// tellObservers hands each group's processes to its observer.
+func tellObservers(began time.Time, all []Info) {
+	limits.Lock()
+	observers := map[int]func(time.Time, []Info){}
+	for group, l := range limits.of {
+		if l.observe != nil {
+			observers[group] = l.observe
+		}
+	}
+	limits.Unlock()
+	if len(observers) == 0 {
+		return
+	}
+
+	rows := map[int][]Info{}
+	for _, p := range all {
+		if observers[p.Group] != nil {
+			rows[p.Group] = append(rows[p.Group], p)
+		}
+	}
+	for group, observe := range observers { // also one of which nothing is left
+		observe(began, rows[group])
+	}
+}
+
 // unlimit ends the count of a group that is gone.
 func unlimit(group int) {
 	limits.Lock()
@@ -77,10 +115,12 @@ func count() {
 		}
 		time.Sleep(pause)
 
+		began := time.Now()
 		all, err := Table()
 		if err != nil {
 			continue
 		}
+		tellObservers(began, all)
 		for _, mark := range enforce(all, strays.count(all)) {
 			_ = KillMarked(mark) // the next count finds who is left
 		}

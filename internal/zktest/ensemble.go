@@ -39,7 +39,9 @@ func StartLinkedEnsemble(t testing.TB) *Ensemble {
 	var links []*netproxy.Proxy
 	e, err := zkdev.StartLinkedEnsemble(t.Context(), func(addr string) string {
 		link := netproxy.StartT(t, addr)
-		link.Tell(func(what string) { harness.Saw(t, "link to the ZooKeeper on %s: %s", addr, what) })
+		link.Tell(func(what string) {
+			harness.SawAt(t, harness.ZooKeeper, "link to the ZooKeeper on %s: %s", addr, what)
+		})
 		links = append(links, link)
 		return link.Addr()
 	})

@@ -18,6 +18,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/netproxy"
+	"example.com/rpcworkbook/internal/runpicture"
 	"example.com/rpcworkbook/internal/zkdev"
 )
 
@@ -27,6 +28,7 @@ import (
 type Gate struct {
 	*netproxy.Proxy
 	t         testing.TB
+	lane      runpicture.Lane
 	zookeeper string
 
 	mutex    sync.Mutex
@@ -47,15 +49,16 @@ var errLost = errors.New("connection lost")
 // NewGate starts a gate to s, and closes it at the test's end.
 func NewGate(t testing.TB, s *zkdev.Server) *Gate {
 	t.Helper()
-	g := &Gate{t: t, zookeeper: s.Addr()}
-	proxy, err := netproxy.NewTapped(g.zookeeper, func() io.Writer { return &sniffer{gate: g} })
+	g := &Gate{t: t, lane: harness.NewGate(t), zookeeper: s.Addr()}
+	proxy, err := netproxy.New(g.zookeeper)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.Proxy = proxy
+	g.TapBoth(g.listen)
 	t.Cleanup(g.Close)
-	harness.Did(t, "put a gate, %s, in front of ZooKeeper on %s", g.Addr(), g.zookeeper)
-	g.Tell(func(what string) { harness.Did(t, "gate to ZooKeeper: %s", what) })
+	harness.DidAt(t, g.lane, "put a gate, %s, in front of ZooKeeper on %s", g.Addr(), g.zookeeper)
+	g.Tell(func(what string) { harness.DidAt(t, g.lane, "gate to ZooKeeper: %s", what) })
 	return g
 }
 
@@ -145,7 +148,8 @@ func (g *Gate) Expire() error {
 		}
 	}
 	err = errors.Join(err, g.Heal())
-	harness.Did(g.t, "had ZooKeeper end the %d sessions that were opened through the gate", len(sessions))
+	harness.DidAt(g.t, harness.ZooKeeper,
+		"had ZooKeeper end the %d sessions that were opened through the gate", len(sessions))
 	return err
 }
 

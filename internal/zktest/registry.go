@@ -130,7 +130,7 @@ func (r *Registry) Nodes() ([]Node, error) {
 	seen := list(nodes)
 	if err == nil && seen != r.seen {
 		r.seen = seen
-		harness.Saw(r.t, "under %s: %s", r.Root, seen)
+		harness.SawAt(r.t, harness.ZooKeeper, "under %s: %s", r.Root, seen)
 	}
 	return nodes, err
 }
@@ -226,7 +226,7 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	if err != nil {
 		r.t.Fatalf("plant %s under %s: %v", name, r.Root, err)
 	}
-	harness.Did(r.t, "planted the znode %s under %s: %s", node.Name, r.Root, node.Data)
+	harness.DidAt(r.t, harness.ZooKeeper, "planted the znode %s under %s: %s", node.Name, r.Root, node.Data)
 	return node
 }
 

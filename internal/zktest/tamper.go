@@ -19,7 +19,7 @@ func (r *Registry) MakeRoot() {
 	if _, err := do(r, sureLimit, func(c *zk.Conn) (any, error) { return nil, r.makeRoot(c) }); err != nil {
 		r.t.Fatalf("make %s: %v", r.Root, err)
 	}
-	harness.Did(r.t, "made the root %s", r.Root)
+	harness.DidAt(r.t, harness.ZooKeeper, "made the root %s", r.Root)
 }
 
 // Forbid has ZooKeeper refuse every create below the root, which must be there.
@@ -60,7 +60,7 @@ func (r *Registry) Remove(nodes ...Node) {
 		if err != nil {
 			r.t.Fatalf("remove %s under %s: %v", node.Name, r.Root, err)
 		}
-		harness.Did(r.t, "deleted the znode %s under %s: %s", node.Name, r.Root, node.Data)
+		harness.DidAt(r.t, harness.ZooKeeper, "deleted the znode %s under %s: %s", node.Name, r.Root, node.Data)
 	}
 }
 
@@ -83,7 +83,7 @@ func (r *Registry) RemoveRoot(within time.Duration) {
 		})
 		return err == nil, fmt.Sprint(err)
 	})
-	harness.Did(r.t, "deleted the root %s, with all that was below it", r.Root)
+	harness.DidAt(r.t, harness.ZooKeeper, "deleted the root %s, with all that was below it", r.Root)
 }
 
 // Hide makes a node one whose data nobody may read, and Show ends that.

@@ -39,7 +39,7 @@ func Kill(t testing.TB, s *zkdev.Server) {
 		}
 	})
 	s.Kill()
-	harness.Did(t, "killed ZooKeeper")
+	harness.DidAt(t, harness.ZooKeeper, "killed ZooKeeper")
 }
 
 // Restart starts s again on its data, see zkdev.Server.Restart.
@@ -48,7 +48,7 @@ func Restart(t testing.TB, s *zkdev.Server) {
 	if err := s.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	harness.Did(t, "started ZooKeeper again")
+	harness.DidAt(t, harness.ZooKeeper, "started ZooKeeper again")
 }
 
 // Wipe is Restart without the data.
@@ -57,7 +57,7 @@ func Wipe(t testing.TB, s *zkdev.Server) {
 	if err := s.Wipe(); err != nil {
 		t.Fatal(err)
 	}
-	harness.Did(t, "started ZooKeeper again, with no znode and no session left")
+	harness.DidAt(t, harness.ZooKeeper, "started ZooKeeper again, with no znode and no session left")
 }
 
 // Pause freezes s, until the test resumes it, or else until the test's end.
@@ -65,14 +65,14 @@ func Pause(t testing.TB, s *zkdev.Server) {
 	t.Helper()
 	t.Cleanup(s.Resume)
 	s.Pause()
-	harness.Did(t, "froze ZooKeeper: its connections stay, and nothing is answered")
+	harness.DidAt(t, harness.ZooKeeper, "froze ZooKeeper: its connections stay, and nothing is answered")
 }
 
 // Resume ends a Pause.
 func Resume(t testing.TB, s *zkdev.Server) {
 	t.Helper()
 	s.Resume()
-	harness.Did(t, "let ZooKeeper go on")
+	harness.DidAt(t, harness.ZooKeeper, "let ZooKeeper go on")
 }
 
 // stopAfter stops s at the test's end.

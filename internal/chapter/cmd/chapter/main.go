@@ -18,7 +18,7 @@ import (
 )
 
 const usage = `usage: chapter begin STEP
-       chapter try [-race] [-v] [-alone] [-watch] [-only MILESTONE] STEP
+       chapter try [-race] [-v] [-alone] [-watch] [-draw] [-only MILESTONE] STEP
        chapter compare STEP
        chapter progress
        chapter handout STEP DIR`
@@ -48,6 +48,7 @@ func run(args []string) (green bool, err error) {
 		flags.BoolVar(&how.Race, "race", false, "build with the race detector")
 		flags.BoolVar(&how.Full, "v", false, "show all that happened in a milestone that is red")
 		flags.BoolVar(&how.Alone, "alone", false, "leave out the chapters before")
+		flags.BoolVar(&how.Draw, "draw", false, "draw pictures of all milestones, not only of those that fail")
 		flags.BoolVar(&watch, "watch", false, "try again whenever a file is saved")
 		flags.StringVar(&how.Only, "only", "", "try this milestone only")
 	}
