@@ -77,10 +77,14 @@ func TestSpec5(t *testing.T) {
 		return s, node
 	}
 
-	// stop ends the server with SIGTERM and expects a clean end.
-	stop := func(t *testing.T, p *harness.Program, within time.Duration) {
+	// stop ends the server with SIGTERM and expects a clean end. when says what
+	// it was like then for ZooKeeper, if that matters.
+	stop := func(t *testing.T, p *harness.Program, within time.Duration, when ...string) {
 		t.Helper()
 		p.Signal(syscall.SIGTERM)
+		for _, what := range when {
+			harness.Did(t, "SIGTERM to pid %d %s", p.PID, what)
+		}
 		code := p.Wait(within)
 		harness.Check(t, code == 0, "exit code 0", "%d", code)
 		left := len(p.Processes(t))
@@ -426,14 +430,18 @@ func TestSpec5(t *testing.T) {
 
 	t.Run("5.15 without ZooKeeper a server serves and stops; "+
 		"it is registered as soon as ZooKeeper comes", func(t *testing.T) {
-		harness.Usually(t, `the start waits for ZooKeeper, or tries once only → step5 README, "Every wait is bounded"`)
+		harness.Usually(t, `the start waits for ZooKeeper → step5 README, "Every wait is bounded"`)
 		registry, o := begin(t)
 		zktest.Kill(t, zookeeper)
 		s, other := theServer.Serve(t, o), theServer.Serve(t, o)
 		answers(t, s.Addr)
 		answers(t, other.Addr)
-		stop(t, other.Program, 3*time.Second)
+
+		harness.Usually(t, `the end waits for ZooKeeper → step5 README, "Every wait is bounded"`)
+		stop(t, other.Program, 3*time.Second, "while no ZooKeeper was there")
 		s.WantIdle(t)
+
+		harness.Usually(t, `the server tried once only → step5 README, "Try again, and later each time"`)
 		zktest.Restart(t, zookeeper)
 		registry.WaitOne(soon, s.Addr)
 	})
@@ -444,7 +452,7 @@ func TestSpec5(t *testing.T) {
 		registry, o := begin(t)
 		s, _ := registered(t, registry, o)
 		zktest.Pause(t, zookeeper)
-		stop(t, s.Program, 5*time.Second)
+		stop(t, s.Program, 5*time.Second, "while ZooKeeper was frozen")
 		zktest.Resume(t, zookeeper)
 		registry.WaitNone(expired)
 	})
@@ -458,7 +466,7 @@ func TestSpec5(t *testing.T) {
 		o.ZK = gate.Addr()
 		s, _ := registered(t, registry, o)
 		gate.Partition(netproxy.Both)
-		stop(t, s.Program, 5*time.Second)
+		stop(t, s.Program, 5*time.Second, "while nothing passed between it and ZooKeeper")
 		registry.WaitNone(expired)
 	})
 
