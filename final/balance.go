@@ -1,8 +1,10 @@
 // Balance: which of the listed servers a call goes to. Load shows in what is
 // outstanding: of two random servers, the one that owes us fewer replies is the
-// better choice. Callers for whom no server has room wait here, where they can
-// leave without having cost a server anything. window.go says how much room a
-// server has, and aside.go which servers get no calls at all.
+// better choice. When several calls come at the same moment, a few of them go
+// to one server, if that is quick, because they share a write then. Callers for
+// whom no server has room wait here, where they can leave without having cost a
+// server anything. window.go says how much room a server has, and aside.go
+// which servers get no calls at all.
 
 package rpc
 
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // hedgeShare says how often hedges come before calls. Of so many answers, one
@@ -20,6 +23,15 @@ import (
 // hedges came first more often, they would double the work of servers that have
 // too much of it.
 const hedgeShare = 4
+
+// A call follows the one before it, to the same server, if it comes soon enough
+// to share its write. At the server the two share a read, and their replies
+// share a write.
+const (
+	maxTogether = 8                     // calls that go to one server in a row
+	maxGap      = 20 * time.Microsecond // between one and the next of them
+	quickAnswer = 5 * time.Millisecond  // a server that takes longer gets its calls one by one
+)
 
 // A balance is the servers of one client. It is safe for concurrent use.
 //
@@ -40,7 +52,8 @@ const hedgeShare = 4
 // when a waiting caller's ticket brings the server until that caller has sent
 // it.
 type balance struct {
-	waiting atomic.Int32 // callers in calls and hedges; written with mu held, read without it
+	underWay atomic.Int32 // calls that haven't returned
+	waiting  atomic.Int32 // callers in calls and hedges; written with mu held, read without it
 
 	options *ClientOptions // of connections, and of the choice; nil: the defaults
 
@@ -53,6 +66,11 @@ type balance struct {
 	// The servers, by what they are good for.
 	ready []*remote
 	aside asideHeap // the next to be tried first
+
+	// The server that pick chose last.
+	last     *remote // nil: none yet
+	lastTime int64   // when pick was last asked, by clock
+	together int     // how many calls in a row have gone to last
 
 	// Those who wait, as *ticket.
 	calls   list.List // for any server
@@ -178,6 +196,11 @@ func (b *balance) pick() *remote {
 		return b.pickChosen()
 	}
 
+	r := b.follow()
+	if r != nil {
+		return r
+	}
+
 	for len(b.ready) > 0 {
 		r, other := b.ready[rand.N(len(b.ready))], b.ready[rand.N(len(b.ready))]
 		if other.outstanding.Load() < r.outstanding.Load() {
@@ -185,11 +208,30 @@ func (b *balance) pick() *remote {
 		}
 
 		if b.hasRoom(r) {
+			b.last, b.together = r, 1
 			return r
 		}
 		b.dropUnlessRoom(r) // then one less is ready, or it has just got room: try again
 	}
 	return nil
+}
+
+// follow returns the server that pick has just returned for another call, if
+// this one may follow it, or nil. The caller must hold b.mu.
+func (b *balance) follow() *remote {
+	now := clock()
+	isSoon := now-b.lastTime < int64(maxGap)
+	b.lastTime = now
+
+	r := b.last
+	if r == nil || !isSoon || b.together == maxTogether || !r.standing.isQuick.Load() {
+		return nil
+	}
+	if !r.standing.isReady.Load() || !b.hasRoom(r) {
+		return nil
+	}
+	b.together++
+	return r
 }
 
 // pickLively returns a server that is ready and has answered others recently,

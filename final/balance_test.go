@@ -54,6 +54,40 @@ func TestOfTwoServersTheOneThatOwesLess(t *testing.T) {
 	assert.Positive(t, b.remotes["b"].outstanding.Load())
 }
 
+func TestCallsThatComeTogetherGoToOneServer(t *testing.T) {
+	b := newBalance("a", "b", "c", "d")
+	for _, r := range b.list {
+		r.standing.window.Store(100)
+		r.standing.isQuick.Store(true)
+	}
+
+	const now, longAgo = 1 << 62, 0 // for a clock that may stand still as long as it likes
+	takeAfter := func(lastTime int64) *remote {
+		b.lastTime = lastTime
+		return takeNow(t, b)
+	}
+
+	first := takeAfter(longAgo)
+	for range maxTogether - 1 {
+		assert.Same(t, first, takeAfter(now))
+	}
+	takeAfter(now)
+	assert.Equal(t, 1, b.together, "no more than so many: this one was chosen anew")
+
+	takeAfter(now)
+	assert.Equal(t, 2, b.together)
+	takeAfter(longAgo)
+	assert.Equal(t, 1, b.together, "this one came too late to share a write")
+
+	answer(b.last, quickAnswer)
+	takeAfter(now)
+	assert.Equal(t, 1, b.together, "that server takes its time")
+
+	b.last.standing.window.Store(b.last.outstanding.Load())
+	takeAfter(now)
+	assert.Equal(t, 1, b.together, "that server is full")
+}
+
 func TestWindowFollowsTheServersSpeed(t *testing.T) {
 	var p standing
 	assert.Equal(t, int32(firstWindow), p.width(), "at first")

@@ -93,6 +93,9 @@ func (c *Client) Wait(ctx context.Context, servers int) error { return c.waitFor
 // An error reply is an answer: it comes back as a *ReplyError. Other errors
 // wrap ErrNoServer, ErrClosed, ctx's error, or that of the last server asked.
 func (c *Client) Call(ctx context.Context, method string, params any) (reply Reply, server string, err error) {
+	c.underWay.Add(1)
+	defer c.underWay.Add(-1)
+
 	memory := newCallFrame()
 	defer memory.release()
 	frame, err := memory.build(method, params)

@@ -55,6 +55,14 @@ func TestCallerSendsItselfWhenNobodyWaits(t *testing.T) {
 	require.Len(t, p.sent, 2)
 }
 
+func TestCallersAtWorkLetTheWriterGather(t *testing.T) {
+	p, _ := directPipe(t)
+	p.remote.standing.balance = &balance{}
+	p.remote.standing.balance.underWay.Store(2) // the other's call may be at another server
+	queue(p, "frame")
+	require.Len(t, p.queue, 1)
+}
+
 // A server may have answered a request whose end has not left yet.
 func TestNothingOvertakesTheRestOfAFrame(t *testing.T) {
 	p, _ := directPipe(t)

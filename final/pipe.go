@@ -29,8 +29,8 @@ var errAbandoned = errors.New("nobody waits for it any more")
 // A pipe is one connection, from before it is made until it broke. A caller
 // puts an attempt into queue. The writer, a goroutine, moves it to sent, and
 // sends in one write what has gathered since its last. The reader, another,
-// hands each reply to the first attempt in sent. A caller that finds nothing
-// under way sends itself what the kernel takes without waiting.
+// hands each reply to the first attempt in sent. A caller who is the client's
+// only one sends itself what the kernel takes without waiting.
 //
 // It ends by breakOff, which tells everyone who waits. That is called
 //
@@ -115,12 +115,13 @@ func (p *pipe) send(a *attempt) {
 }
 
 // sendNow writes as much of the attempt's frame as the kernel takes, if nothing
-// else is under way, and puts the attempt where it belongs then. It reports
-// whether there is nothing left to write. The caller must hold p.mu.
+// else is under way, here or at another server: frames are better gathered
+// then. It puts the attempt where it belongs, and reports whether there is
+// nothing left to write. The caller must hold p.mu.
 func (p *pipe) sendNow(a *attempt) (isDone bool) {
 	taken := 0
 	isFree := len(p.queue)+len(p.sent)+len(p.rest) == 0 && !p.writing // a server may answer what has not left yet
-	if p.direct != nil && isFree {
+	if p.direct != nil && isFree && !p.remote.isShared() {
 		taken = p.direct.write(a.frame)
 	}
 	if taken == 0 {
@@ -205,7 +206,7 @@ func (p *pipe) write(conn net.Conn) {
 		if len(frames) == 0 {
 			select {
 			case <-p.wake:
-				if p.remote.outstanding.Load() > 1 {
+				if p.remote.isShared() {
 					runtime.Gosched() // others are at work: who is about to call joins this write
 				}
 				continue

@@ -125,6 +125,11 @@ func (r *remote) answered() {
 	}
 }
 
+// isShared reports whether the client has more than one call under way.
+func (r *remote) isShared() bool {
+	return r.standing.balance != nil && r.standing.balance.underWay.Load() > 1
+}
+
 // isAvailable reports whether the server is neither silent nor set aside.
 func (r *remote) isAvailable() bool {
 	return !r.silent.Load() && r.avoidUntil.Load() == 0

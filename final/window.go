@@ -26,6 +26,7 @@ const (
 type standing struct {
 	balance *balance     // nil: there is none
 	window  atomic.Int32 // how many calls it may be given at once; 0: firstWindow
+	isQuick atomic.Bool  // its last answer took less than quickAnswer
 
 	// What follows changes with balance.mu held only.
 	isReady    atomic.Bool // it is in balance.ready, at readyIndex
@@ -49,10 +50,12 @@ func (s *standing) width() int32 {
 	return w
 }
 
-// adapt makes the window fit, after an answer: how many calls were outstanding
+// adapt makes the window and isQuick fit, after an answer: how many calls were outstanding
 // then, that one included, and how long it took. One goroutine at a time may
 // call it.
 func (s *standing) adapt(outstanding int32, took time.Duration) {
+	s.isQuick.Store(took < quickAnswer)
+
 	w := s.width()
 	switch {
 	case took > slowAnswer:
