@@ -69,6 +69,7 @@ var choices = []contender{
 	{name: ourClient, server: ours, workers: 1, servers: 10, drive: client},
 	{name: randomClient, server: ours, workers: 1, servers: 10, drive: atRandom},
 	{name: gob, server: gob, servers: 10, drive: shared},
+	{name: loadClient, server: ours, workers: 1, servers: 10, reply: pong, drive: spread},
 }
 
 // extraRounds is how many rounds suffice for shapes that have no target.

@@ -213,7 +213,8 @@ func timed(call func() error) step {
 }
 
 // shared drives a client of net/rpc for each server, which Depth goroutines
-// share. Chance decides which makes the next call.
+// share. Chance decides which makes the next call. Each call has a deadline, by
+// what the package offers for that.
 func shared(job Job) (Result, error) {
 	var clients []*netrpc.Client
 	end := func() {
@@ -233,9 +234,16 @@ func shared(job Job) (Result, error) {
 	var steps []step
 	for range job.Depth {
 		steps = append(steps, timed(func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
 			var reply string
-			err := clients[rand.N(len(clients))].Call("Service.Ping", greeting, &reply)
-			return check(reply, err)
+			call := clients[rand.N(len(clients))].Go("Service.Ping", greeting, &reply, make(chan *netrpc.Call, 1))
+			select {
+			case <-call.Done:
+				return check(reply, call.Error)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}))
 	}
 	return closedLoop(job, steps, end)

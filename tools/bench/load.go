@@ -84,8 +84,8 @@ func newLoader(job Job) (l *loader, err error) {
 		return nil, err
 	}
 
-	for range job.Conns {
-		err = errors.Join(err, l.open())
+	for i := range job.Conns {
+		err = errors.Join(err, l.open(job.addr(i)))
 	}
 	for _, c := range l.conns {
 		if c != nil {
@@ -121,8 +121,8 @@ func dial(addr string) (fd int, err error) {
 }
 
 // open makes one connection.
-func (l *loader) open() error {
-	fd, err := dial(l.job.Addr)
+func (l *loader) open(addr string) error {
+	fd, err := dial(addr)
 	if err != nil {
 		return err
 	}

@@ -24,12 +24,21 @@ type Job struct {
 	Addrs []string // of all servers, where there may be several
 	PIDs  []int    // of their processes
 
-	Conns int    // connections
+	Conns int    // connections, to one server after the other
+	First int    // the number of the first of them, if others are another loader's
 	Depth int    // calls outstanding on each connection
 	Reply string // the body of each reply, for drivers that speak frames
 
 	Warm   time.Duration
 	Window time.Duration // what is counted, after the warm-up
+}
+
+// addr returns the server to which the i-th connection goes.
+func (j Job) addr(i int) string {
+	if len(j.Addrs) == 0 {
+		return j.Addr
+	}
+	return j.Addrs[(j.First+i)%len(j.Addrs)]
 }
 
 // meter measures what processes use from start to stop.

@@ -118,12 +118,14 @@ func (r *Report) servers(title string, shapes []Shape) figures.Table {
 
 func (r *Report) clients() figures.Table {
 	t := figures.Table{
-		Title:   "Clients, one shared by G goroutines: medians of the rounds",
-		Heading: []string{"callers", "client", "calls/s", "least … most", "p50", "p99", "allocations/call"},
+		Title: "Clients, one shared by G goroutines: medians of the rounds",
+		Heading: []string{
+			"callers", "client", "calls/s", "least … most", "p50", "p99", "CPU/call", "server CPU/call", "allocations/call",
+		},
 	}
 
 	for _, shape := range slices.Concat(clientShapes, choiceShapes) {
-		for _, name := range []string{ourClient, bareClient, gob, randomClient} {
+		for _, name := range []string{ourClient, bareClient, gob, randomClient, loadClient} {
 			m := r.measured(shape, name)
 			if m.none() {
 				continue
@@ -133,6 +135,7 @@ func (r *Report) clients() figures.Table {
 				shape.Name, name,
 				figures.Thousands(m.median(rate)), m.spread(rate).Range(figures.Thousands),
 				figures.Nanoseconds(m.median(p50)), figures.Nanoseconds(m.median(p99)),
+				figures.Nanoseconds(m.median(driver)), figures.Nanoseconds(m.median(perCall)),
 				figures.Digits(m.median(allocs)),
 			})
 		}

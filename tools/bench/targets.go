@@ -13,6 +13,7 @@ const (
 	ourClient    = "rpc.Client"
 	bareClient   = "bare goroutine"
 	randomClient = "rpc.Client, one a server, at random"
+	loadClient   = "bare epoll, as many calls outstanding"
 )
 
 // A Target is one line of the table.
