@@ -50,9 +50,9 @@ func (s *standing) width() int32 {
 	return w
 }
 
-// adapt makes the window and isQuick fit, after an answer: how many calls were outstanding
-// then, that one included, and how long it took. One goroutine at a time may
-// call it.
+// adapt makes the window and isQuick fit, after an answer: how many calls were
+// outstanding then, that one included, and how long it took. One goroutine at a
+// time may call it.
 func (s *standing) adapt(outstanding int32, took time.Duration) {
 	s.isQuick.Store(took < quickAnswer)
 

@@ -53,8 +53,8 @@ func Workbook() Rules {
 			{Step: "final", File: "remote.go", Lines: 66,
 				Reason: "has a place in the balance, and tells it of what changes"},
 			{Step: "final", File: "pipe.go", Lines: 108,
-				Reason: "a caller sends itself when no other call is under way, and what is written together is gathered; " +
-					"tells the balance; its client may dial"},
+				Reason: "a caller sends itself when no other call is under way, " +
+					"and what is written together is gathered; tells the balance; its client may dial"},
 			{Step: "final", File: "silence.go", Lines: 22,
 				Reason: "warns callers who have waited for half of their time; lasts as long as its client says"},
 			{Step: "final", File: "worker.go", Lines: 30,

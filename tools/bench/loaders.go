@@ -24,6 +24,7 @@ func newLoaders(job Job) (all loaders, err error) {
 		part := job
 		part.First = job.Conns * i / parts
 		part.Conns = job.Conns*(i+1)/parts - part.First
+
 		l, err := newLoader(part)
 		if err != nil {
 			all.close()

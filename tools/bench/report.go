@@ -120,7 +120,8 @@ func (r *Report) clients() figures.Table {
 	t := figures.Table{
 		Title: "Clients, one shared by G goroutines: medians of the rounds",
 		Heading: []string{
-			"callers", "client", "calls/s", "least … most", "p50", "p99", "CPU/call", "server CPU/call", "allocations/call",
+			"callers", "client", "calls/s", "least … most", "p50", "p99",
+			"CPU/call", "server CPU/call", "allocations/call",
 		},
 	}
 
