@@ -121,3 +121,51 @@ func TestACloseKnowsOfAPutThatBeganAfterIt(t *testing.T) {
 	r.end()
 	assert.True(t, r.known.Load(), "clients knew of it until now")
 }
+
+// Whatever run is doing: a Close waits no longer than its context.
+func TestACloseIsBounded(t *testing.T) {
+	r := &Registrar{done: make(chan struct{}), cancel: func() {}} // its run never returns
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+
+	closed := make(chan struct{})
+	go func() {
+		r.Close(ctx)
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Fatal("it waits")
+	}
+}
+
+func TestEachTroubleIsLoggedOnce(t *testing.T) {
+	logged := harness.CaptureLog(t)
+	r := &Registrar{ctx: t.Context()}
+	warned := ""
+	for range 3 {
+		warned = r.log(rpctypes.ErrNoSpace, warned)
+	}
+	assert.Equal(t, 1, strings.Count(logged(), "level=WARN"))
+
+	r.log(rpctypes.ErrTimeout, warned)
+	assert.Equal(t, 2, strings.Count(logged(), "level=WARN"), "another trouble")
+	r.log(rpctypes.ErrTimeout, "")
+	assert.Equal(t, 3, strings.Count(logged(), "level=WARN"), "the same, after a success")
+}
+
+// The pauses grow, and servers that fail together don't try again together.
+func TestPause(t *testing.T) {
+	const ms = time.Millisecond
+	for failures, longest := range []time.Duration{200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 3200 * ms} {
+		pauses := map[time.Duration]bool{}
+		for range 20 {
+			p := pause(failures)
+			assert.GreaterOrEqual(t, p, longest/2)
+			assert.Less(t, p, longest)
+			pauses[p] = true
+		}
+		assert.Greater(t, len(pauses), 1, "%d failures: always the same pause", failures)
+	}
+}
