@@ -100,6 +100,7 @@
 //	remote.go     6 one server
 //	pipe.go       6 the connection to it; silence.go, when it seems to hang
 //	watch.go      6 the list of servers; static.go, a list that stays
+//	call.go       6 the command call, and list.go, the command list
 //	reuse.go        memory that is used again
 //	command.go      a server's flags; args.go, zkflags.go, rounds.go, help.go
 package rpc
