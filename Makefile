@@ -224,12 +224,19 @@ readme: whole ## write what the texts quote into them, from the files that they 
 
 # The demo shows how long things took: each run draws another picture.
 .PHONY: pictures
-pictures: whole install ## draw the README's pictures again, one from a new run of the demo
+pictures: whole install ## draw the README's pictures again, from a new run of the demo, and the dark versions of all
 	@go build -o bin/ ./final/cmd/server ./internal/demo/cmd/demo
 	@cd tools; go build -o ../bin/ ./picture/cmd/picture
 	@bin/demo >bin/demo.txt || { cat bin/demo.txt; exit 1; }
 	@cp bin/demo.txt pictures/
 	@bin/picture pictures
+
+# What broken programs do is measured anew each time, too.
+.PHONY: run-pictures
+run-pictures: whole install ## draw the chapters' pictures of broken programs again, a minute
+	@mkdir -p bin
+	@cd tools; go build -o ../bin/ ./picture/cmd/picture
+	@bin/picture runs
 
 # The release of Debian that is bare.
 RELEASE = bookworm

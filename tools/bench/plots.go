@@ -46,7 +46,7 @@ func (r *Report) Plots() map[string]plot.Plot {
 // series are the contenders' medians at those shapes.
 func (r *Report) series(shapes []Shape, x func(Shape) float64, y func(Result) float64) (all []plot.Series) {
 	for _, name := range []string{ours, bareEpoll, gnetLoops, goroutine, gob} {
-		s := plot.Series{Name: legend(name)}
+		s := plot.Series{Name: name}
 		for _, shape := range shapes {
 			if values := r.Rounds.Values(shape.Name, name, y); len(values) > 0 {
 				s.Points = append(s.Points, plot.Point{X: x(shape), Y: figures.SpreadOf(values).Median})
@@ -61,7 +61,7 @@ func (r *Report) series(shapes []Shape, x func(Shape) float64, y func(Result) fl
 
 func (r *Report) idleSeries() (all []plot.Series) {
 	for _, name := range idleServers {
-		s := plot.Series{Name: legend(name)}
+		s := plot.Series{Name: name}
 		for _, p := range r.Idle[name] {
 			s.Points = append(s.Points, plot.Point{X: float64(p.Conns), Y: float64(p.Resident) / (1 << 20)})
 		}
@@ -70,19 +70,4 @@ func (r *Report) idleSeries() (all []plot.Series) {
 		}
 	}
 	return all
-}
-
-// legend is a server's name with what a reader of the picture must know.
-func legend(name string) string {
-	switch name {
-	case ours:
-		return "this server"
-	case bareEpoll:
-		return "bare epoll, no JSON"
-	case gnetLoops:
-		return "gnet + our handler"
-	case goroutine:
-		return "goroutine + handler"
-	}
-	return name
 }

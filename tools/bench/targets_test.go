@@ -90,7 +90,7 @@ func TestPlotsOfWhatWasMeasured(t *testing.T) {
 	require.Len(t, plots, 3)
 	require.NotContains(t, plots, "throughput-depth.svg")
 	require.Equal(t, []plot.Series{{
-		Name: "this server", Points: []plot.Point{{X: 0, Y: 8}, {X: 1000, Y: 9}, {X: 3000, Y: 10}, {X: 10_000, Y: 20}},
+		Name: "ours", Points: []plot.Point{{X: 0, Y: 8}, {X: 1000, Y: 9}, {X: 3000, Y: 10}, {X: 10_000, Y: 20}},
 	}}, plots["memory-idle.svg"].Series)
 	require.Equal(t, []plot.Point{{X: 64, Y: 192}}, plots["throughput-connections.svg"].Series[0].Points)
 }

@@ -59,6 +59,8 @@ func TestLinks(t *testing.T) {
 		{"outside", "[a](https://man7.org/linux/man-pages/man7/epoll.7.html#NOTES)", ""},
 		{"outside, bare", "see <https://go.dev/> or https://go.dev/doc.", ""},
 		{"a reference", "[a][b] and [b][]\n\n[b]: ../LICENSE\n", ""},
+		{"a picture with a dark version", "<picture>\n<source media=\"(prefers-color-scheme: dark)\" " +
+			"srcset=\"a%20b.svg\">\n<img src=\"a%20b.svg\" alt=\"a\">\n</picture>", ""},
 		{"html", "<img src=\"../LICENSE\"> <a href=\"https://go.dev\">x</a>", ""},
 		{"in a fence", "'''\n[a](nowhere)\n'''\n", ""},
 		{"in code", "`[a](nowhere)` and ``b ` [c](nowhere)``", ""},
@@ -68,6 +70,8 @@ func TestLinks(t *testing.T) {
 
 		{"no file", "x\n\n[a](nowhere.go)", "ch/README.md:3: the link to nowhere.go: there is no such file"},
 		{"no image", "![a](nowhere.svg)", "there is no such file"},
+		{"no dark version", "<source media=\"(prefers-color-scheme: dark)\" srcset=\"nowhere.svg\">",
+			"there is no such file"},
 		{"no file of html", "<img src=\"nowhere.svg\">", "the link to nowhere.svg"},
 		{"no file of a reference", "[a][b]\n\n[b]: nowhere", "the link to nowhere"},
 		{"no anchor", "# Here\n[a](#there)", "no heading of ch/README.md has the anchor #there"},

@@ -66,10 +66,12 @@ func TestDelayPlot(t *testing.T) {
 	r := &Report{Delays: []WatchDelay{{10, 1, 1, 2, 3}, {10, 50, 4, 5, 6}, {1000, 1, 7, 8, 9}}}
 	p := r.DelayPlot()
 	assert.Equal(t, []plot.Series{
-		{Name: "10 servers, median", Points: []plot.Point{{X: 1, Y: 1}, {X: 50, Y: 4}}},
-		{Name: "10 servers, last", Points: []plot.Point{{X: 1, Y: 3}, {X: 50, Y: 6}}},
-		{Name: "1,000 servers, median", Points: []plot.Point{{X: 1, Y: 7}}},
-		{Name: "1,000 servers, last", Points: []plot.Point{{X: 1, Y: 9}}},
+		{Name: "10 servers, median", Points: []plot.Point{{X: 1, Y: 1}, {X: 50, Y: 4}}, Colour: 1},
+		{Name: "10 servers, p99", Points: []plot.Point{{X: 1, Y: 2}, {X: 50, Y: 5}}, Colour: 1, Dash: "7 4"},
+		{Name: "10 servers, last client", Points: []plot.Point{{X: 1, Y: 3}, {X: 50, Y: 6}}, Colour: 1, Dash: "2 4"},
+		{Name: "1,000 servers, median", Points: []plot.Point{{X: 1, Y: 7}}, Colour: 2},
+		{Name: "1,000 servers, p99", Points: []plot.Point{{X: 1, Y: 8}}, Colour: 2, Dash: "7 4"},
+		{Name: "1,000 servers, last client", Points: []plot.Point{{X: 1, Y: 9}}, Colour: 2, Dash: "2 4"},
 	}, p.Series)
 	require.NoError(t, p.WriteSVG(&strings.Builder{}))
 }

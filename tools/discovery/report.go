@@ -6,6 +6,7 @@ package discovery
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"example.com/rpcworkbook/tools/figures"
@@ -84,18 +85,27 @@ func (r *Report) DelayPlot() plot.Plot {
 		Title: "Until clients know of a change", XLabel: "clients that watch", YLabel: "delay, ms",
 		LogX: true, LogY: true,
 	}
+
 	byName := make(map[string]int) // the place of each series
-	add := func(name string, clients int, ms float64) {
+	var counts []int               // of servers, each of which has a colour
+	add := func(d WatchDelay, what, dash string, ms float64) {
+		name := fmt.Sprintf("%s servers, %s", figures.Grouped(d.Servers), what)
 		if _, ok := byName[name]; !ok {
 			byName[name] = len(p.Series)
-			p.Series = append(p.Series, plot.Series{Name: name})
+			colour := slices.Index(counts, d.Servers) + 1
+			p.Series = append(p.Series, plot.Series{Name: name, Colour: colour, Dash: dash})
 		}
 		s := &p.Series[byName[name]]
-		s.Points = append(s.Points, plot.Point{X: float64(clients), Y: ms})
+		s.Points = append(s.Points, plot.Point{X: float64(d.Clients), Y: ms})
 	}
+
 	for _, d := range r.Delays {
-		add(fmt.Sprintf("%s servers, median", figures.Grouped(d.Servers)), d.Clients, d.Median)
-		add(fmt.Sprintf("%s servers, last", figures.Grouped(d.Servers)), d.Clients, d.Last)
+		if !slices.Contains(counts, d.Servers) {
+			counts = append(counts, d.Servers)
+		}
+		add(d, "median", "", d.Median)
+		add(d, "p99", "7 4", d.P99)
+		add(d, "last client", "2 4", d.Last)
 	}
 	return p
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/carry"
+	"example.com/rpcworkbook/internal/runpicture"
+	"example.com/rpcworkbook/tools/broken"
+	"example.com/rpcworkbook/tools/shade"
 )
 
 const transcript = `Two servers register.
@@ -111,7 +115,7 @@ func directory(t *testing.T) string {
 func TestPicturesAreUpToDate(t *testing.T) {
 	pictures, err := Draw(directory(t))
 	require.NoError(t, err)
-	require.Len(t, pictures, 2)
+	require.Len(t, pictures, 3)
 	for name, svg := range pictures {
 		there, err := os.ReadFile(filepath.Join(directory(t), name))
 		require.NoError(t, err)
@@ -120,7 +124,7 @@ func TestPicturesAreUpToDate(t *testing.T) {
 	}
 }
 
-// The third one is drawn by hand.
+// Those are drawn by hand.
 func TestSystemIsXML(t *testing.T) {
 	svg, err := os.ReadFile(filepath.Join(directory(t), "system.svg"))
 	require.NoError(t, err)
@@ -141,6 +145,65 @@ func TestRecordedRun(t *testing.T) {
 		assert.LessOrEqual(t, len(strings.TrimSuffix(line, "\n")), columns, line)
 		wide := strings.ContainsFunc(line, func(r rune) bool { return r > '~' })
 		assert.False(t, wide, "a character that may be wider: %s", line)
+	}
+}
+
+// The timeline says what the demo's summary says.
+func TestTimeline(t *testing.T) {
+	file, err := os.Open(filepath.Join(directory(t), Transcript))
+	require.NoError(t, err)
+	defer file.Close()
+	r, err := ReadTranscript(file, "make demo")
+	require.NoError(t, err)
+	line, err := r.Timeline()
+	require.NoError(t, err)
+	assert.Len(t, line.moments, 6)
+	assert.Zero(t, line.failed)
+
+	// Those of the last moments are in no sample.
+	sum := 0
+	for _, s := range line.samples {
+		assert.Less(t, s.from, s.to)
+		sum += s.calls[0] + s.calls[1]
+	}
+	assert.InDelta(t, line.calls, sum, 0.05*float64(line.calls))
+
+	var out bytes.Buffer
+	require.NoError(t, line.WriteSVG(&out))
+	texts := elements(t, out.Bytes())
+	for _, want := range []string{"server A", "server B", "stop: SIGTERM", "the master: SIGKILL", "a worker: SIGKILL"} {
+		assert.Contains(t, texts, want)
+	}
+
+	_, err = Recording{Lines: r.Lines[:20]}.Timeline()
+	assert.ErrorContains(t, err, "not of a whole run")
+}
+
+// A chapter's picture shows what its text speaks of, and how it ended.
+func TestShots(t *testing.T) {
+	at := func(kind runpicture.Kind, text string) runpicture.Event {
+		return runpicture.Event{Kind: kind, Text: text}
+	}
+	run := runpicture.Run{Title: "1.1 a", Events: []runpicture.Event{
+		at(runpicture.Act, "before"), at(runpicture.Act, "begin here"), at(runpicture.Said, "noise"),
+		at(runpicture.Seen, "two"), at(runpicture.Seen, "three"), at(runpicture.Seen, "four"),
+		at(runpicture.Parted, "end"),
+	}}
+	shot := Shot{From: "begin", Rows: 2, Keep: only(runpicture.Act, runpicture.Seen)}
+	svg := shot.Draw(run)
+	texts := elements(t, svg)
+	for _, want := range []string{"begin here", "two", "… (and so on: 2 more events)", "here it failed: end"} {
+		assert.Contains(t, texts, want)
+	}
+	for _, not := range []string{"before", "noise", "three"} {
+		assert.NotContains(t, texts, not)
+	}
+	_, err := shade.Dark(svg)
+	require.NoError(t, err)
+
+	for _, shot := range Shots {
+		known := slices.ContainsFunc(broken.Programs(), func(p broken.Program) bool { return p.Name == shot.Program })
+		assert.True(t, known, shot.Program)
 	}
 }
 

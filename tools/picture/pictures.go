@@ -28,26 +28,34 @@ func Draw(dir string) (map[string][]byte, error) {
 		return nil, fmt.Errorf("draw the demo: %w", err)
 	}
 
-	var demo, pi bytes.Buffer
+	timeline, err := recording.Timeline()
+	if err != nil {
+		return nil, err
+	}
+	var demo, pi, line bytes.Buffer
+	if err := timeline.WriteSVG(&line); err != nil {
+		return nil, err
+	}
 	if err := recording.WriteSVG(&demo); err != nil {
 		return nil, fmt.Errorf("draw the demo: %w", err)
 	}
 	if err := convergence().WriteSVG(&pi); err != nil {
 		return nil, err
 	}
-	return map[string][]byte{"demo.svg": demo.Bytes(), "pi.svg": pi.Bytes()}, nil
+	return map[string][]byte{"demo.svg": demo.Bytes(), "pi.svg": pi.Bytes(), "timeline.svg": line.Bytes()}, nil
 }
 
 // convergence plots how far the service's pi(n) is from π, for as many terms as
 // it accepts.
 func convergence() plot.Plot {
 	law, pi := plot.Series{Name: "1 / (π (n + 1))"}, plot.Series{Name: "π − pi(n)"}
-	for n := 1; n <= rpc.MaxPiTerms; n *= 10 {
-		pi.Points = append(pi.Points, plot.Point{X: float64(n), Y: math.Pi - rpc.PiSum(n)})
-		law.Points = append(law.Points, plot.Point{X: float64(n), Y: 1 / (math.Pi * float64(n+1))})
+	for terms := 1; terms <= rpc.MaxPiTerms; terms *= 10 {
+		x := float64(terms)
+		pi.Points = append(pi.Points, plot.Point{X: x, Y: math.Pi - rpc.PiSum(terms-1)})
+		law.Points = append(law.Points, plot.Point{X: x, Y: 1 / (math.Pi * x)})
 	}
 	return plot.Plot{
-		Title: "Ten times the terms, a tenth of the error", XLabel: "n", YLabel: "error",
+		Title: "Ten times the terms, a tenth of the error", XLabel: "n + 1, the number of terms", YLabel: "error",
 		LogX: true, LogY: true, Series: []plot.Series{law, pi},
 	}
 }

@@ -27,9 +27,9 @@ const (
 const rest = 9 * time.Second
 
 const style = `text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; ` +
-	`fill: #d6dde6 }
-.title { fill: #8b98a9 } .heading { font-weight: bold; fill: #ffffff } .clock { fill: #8b98a9 } ` +
-	`.prompt { fill: #6cc08b }
+	`fill: #222222 }
+.title { fill: #666666 } .heading { font-weight: bold; fill: #111111 } .clock { fill: #666666 } ` +
+	`.prompt { fill: #17692b }
 @media (prefers-reduced-motion: no-preference) { .roll { animation: roll %.1fs step-end infinite } }
 @keyframes roll {
 `
@@ -53,7 +53,7 @@ func (r Recording) WriteSVG(w io.Writer) error {
 	}
 	out.WriteString("}\n</style>\n")
 
-	fmt.Fprintf(&out, `<rect width="%.0f" height="%d" rx="8" fill="#12171e"/>`+"\n", width, height)
+	fmt.Fprintf(&out, `<rect width="%.0f" height="%d" rx="8" fill="#f4f4f4" stroke="#cccccc"/>`+"\n", width, height)
 	fmt.Fprintf(&out, `<text class="title" x="%d" y="22">%s, played as it ran: %.1f seconds</text>`+"\n",
 		margin, escape(r.Command), end.Seconds())
 

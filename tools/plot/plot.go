@@ -1,7 +1,7 @@
 // Package plot draws lines over an axis, as SVG. Text formats suit a
 // repository: the same figures give the same bytes, and a change shows in a
-// diff. A picture brings its own background, so it can be read on a light page
-// and on a dark one. The benchmarks draw with it, and package picture.
+// diff. WriteFiles writes each plot for light pages and for dark ones. The
+// benchmarks draw with it, and package picture.
 package plot
 
 import (
@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"example.com/rpcworkbook/tools/shade"
 )
 
 // A Plot is one picture.
@@ -25,6 +27,11 @@ type Plot struct {
 type Series struct {
 	Name   string
 	Points []Point // in the order in which the line goes through them
+
+	// Series that belong together may have the same colour: its number, from 1,
+	// and how the line is broken. 0 is the colour of the series' place.
+	Colour int
+	Dash   string // as in SVG; "" is a whole line
 }
 
 // A Point is a place in a Plot, in the units of its axes.
@@ -32,7 +39,7 @@ type Point struct{ X, Y float64 }
 
 // The picture, in pixels: the frame that the axes make lies within it.
 const (
-	plotWidth, plotHeight                      = 760, 420
+	plotWidth, plotHeight                      = 820, 420
 	frameLeft, frameRight, frameTop, frameFoot = 74, 560, 46, 360
 	legendLeft                                 = 580
 )
@@ -90,22 +97,30 @@ func (p Plot) WriteSVG(w io.Writer) error {
 }
 
 // draw draws the line, its marks and its entry in the legend.
-func (s Series) draw(out *bytes.Buffer, i int, x, y axis) {
+func (s Series) draw(out *bytes.Buffer, place int, x, y axis) {
+	i := place
+	if s.Colour > 0 {
+		i = s.Colour - 1
+	}
 	colour := colours[i%len(colours)]
 	var line []string
 	for _, pt := range s.Points {
 		line = append(line, fmt.Sprintf("%.1f,%.1f", x.place(pt.X), y.place(pt.Y)))
 	}
 
-	fmt.Fprintf(out, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n",
-		strings.Join(line, " "), colour)
+	dash := ""
+	if s.Dash != "" {
+		dash = fmt.Sprintf(` stroke-dasharray="%s"`, s.Dash)
+	}
+	fmt.Fprintf(out, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"%s/>`+"\n",
+		strings.Join(line, " "), colour, dash)
 	for _, pt := range s.Points {
 		mark(out, i, x.place(pt.X), y.place(pt.Y), colour)
 	}
-	at := float64(frameTop + 12 + 24*i)
-	fmt.Fprintf(out, `<path d="M%d %.1f h24" stroke="%s" stroke-width="2"/>`+"\n", legendLeft, at, colour)
-	mark(out, i, legendLeft+12, at, colour)
-	text(out, legendLeft+32, at+4.5, "start", "", s.Name)
+	at := float64(frameTop + 12 + 24*place)
+	fmt.Fprintf(out, `<path d="M%d %.1f h30" stroke="%s" stroke-width="2"%s/>`+"\n", legendLeft, at, colour, dash)
+	mark(out, i, legendLeft+15, at, colour)
+	text(out, legendLeft+38, at+4.5, "start", "", s.Name)
 }
 
 // mark draws the i-th series' mark: a disc, a square, a triangle or a diamond.
@@ -125,8 +140,8 @@ func text(out *bytes.Buffer, x, y float64, anchor, attributes, s string) {
 		x, y, anchor, attributes, escape.Replace(s))
 }
 
-// WriteFiles writes plots as files to the directory, which it makes if there is
-// none.
+// WriteFiles writes plots as files to the directory, each for light pages and
+// for dark ones. It makes the directory if there is none.
 func WriteFiles(dir string, plots map[string]Plot) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write the plots: %w", err)
@@ -137,7 +152,7 @@ func WriteFiles(dir string, plots map[string]Plot) error {
 		if err := p.WriteSVG(&out); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), out.Bytes(), 0o644); err != nil {
+		if err := shade.WriteBoth(filepath.Join(dir, name), out.Bytes()); err != nil {
 			return fmt.Errorf("write the plots: %w", err)
 		}
 	}

@@ -20,9 +20,9 @@ func example() Plot {
 	return Plot{
 		Title: "Throughput & <more>", XLabel: "connections", YLabel: "calls/s", LogX: true, LogY: true,
 		Series: []Series{
-			{"ours", []Point{{1, 41000}, {8, 110000}, {64, 128000}, {256, 126000}, {1000, 101000}}},
-			{"raw echo", []Point{{1, 37500}, {8, 100000}, {64, 113000}, {256, 110000}, {1000, 105000}}},
-			{"net/rpc", []Point{{1, 15000}, {8, 60000}, {64, 73000}, {256, 70000}, {1000, 60000}}},
+			{Name: "ours", Points: []Point{{1, 41000}, {8, 110000}, {64, 128000}, {256, 126000}, {1000, 101000}}},
+			{Name: "raw echo", Points: []Point{{1, 37500}, {8, 100000}, {64, 113000}, {256, 110000}, {1000, 105000}}},
+			{Name: "net/rpc", Points: []Point{{1, 15000}, {8, 60000}, {64, 73000}, {256, 70000}, {1000, 60000}}},
 		},
 	}
 }
@@ -94,7 +94,7 @@ func TestPlotIsTheSameEachTime(t *testing.T) {
 func TestPlotRefusesWhatHasNoPlace(t *testing.T) {
 	for _, points := range [][]Point{nil, {{0, 1}}, {{1, math.NaN()}}, {{1, -1}}, {{math.Inf(1), 1}}} {
 		var out bytes.Buffer
-		p := Plot{Title: "bad", LogX: true, Series: []Series{{"s", points}}}
+		p := Plot{Title: "bad", LogX: true, Series: []Series{{Name: "s", Points: points}}}
 		require.ErrorContains(t, p.WriteSVG(&out), `plot "bad"`)
 		require.Zero(t, out.Len())
 	}
@@ -122,6 +122,7 @@ func TestWriteFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	require.NoError(t, WriteFiles(dir, map[string]Plot{"a.svg": example()}))
 	require.FileExists(t, filepath.Join(dir, "a.svg"))
+	require.FileExists(t, filepath.Join(dir, "a-dark.svg"))
 	require.ErrorContains(t, WriteFiles(dir, map[string]Plot{"b.svg": {Title: "bad"}}), `plot "bad"`)
 	require.NoFileExists(t, filepath.Join(dir, "b.svg"))
 }
