@@ -41,7 +41,7 @@ var Shots = []Shot{
 		},
 	},
 	{
-		Program: "removed-server-called", Milestone: "6.8", File: "step6-client-watch/still-called.svg",
+		Program: "removed-server-called", Milestone: "6.23", File: "step6-client-watch/still-called.svg",
 		From: "the stub server was asked", Rows: 14,
 		Keep: only(runpicture.Frame, runpicture.Answer, runpicture.Act),
 	},
