@@ -306,12 +306,15 @@ func TestSupervisorAnnouncesThoseThatAreReady(t *testing.T) {
 	assert.Empty(t, c.started, "once is enough")
 }
 
-// SIGTERM to one worker, which it passes on.
+// SIGTERM to one worker, which it passes on. It might have been sent to all, so
+// the supervisor first waits for its own.
 func TestSupervisorRetiresAWorkerThatIsToldToEnd(t *testing.T) {
 	c := newCrew(t, 2, "serve")
 	pids := c.runUntilReady()
+	began := time.Now()
 	require.NoError(t, unix.Kill(pids[0], unix.SIGTERM))
 	assert.Contains(t, c.waitReady(pids[0]), pids[1])
+	assert.GreaterOrEqual(t, time.Since(began), wishDelay)
 	assert.Contains(t, c.log(), fmt.Sprintf("worker retired\" pid=%d", pids[0]))
 }
 
