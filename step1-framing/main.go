@@ -51,7 +51,7 @@ func serve(flags *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	signal.Ignore(syscall.SIGPIPE) // who reads our log may leave: that mustn't end us
+	signal.Ignore(syscall.SIGPIPE) // a reader of our log that goes away mustn't end us
 	fmt.Println("listening on", ln.Addr())
 
 	service := NewService()

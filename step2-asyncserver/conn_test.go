@@ -628,6 +628,7 @@ func TestConnLateTimerHarmsNobody(t *testing.T) {
 		c, conn := s.linger()
 		c.Close()
 		s.wantConns(0)
+		s.on(func() { assert.False(t, slices.Contains(s.timers, conn.lingering), "its timer is stopped") })
 		other := s.dial()
 		s.ping(other)
 		if s.conn().fd != conn.fd {

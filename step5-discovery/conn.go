@@ -52,7 +52,7 @@ type Conn struct {
 	// The way of a request.
 	decoder    *Decoder // a new one, which gets nothing, when no more requests are taken
 	unanswered bool     // the handler has a request and has not replied yet
-	processing bool     // whoever has called the handler takes the next request: Reply must not
+	processing bool     // the handler is running; its caller takes the next request, and Reply must not
 	waiting    []byte   // a long request that is here, and unanswered, but not handled yet
 	out        []byte   // replies not yet sent
 
