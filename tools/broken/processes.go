@@ -451,7 +451,7 @@ var processes = []Program{
 		Name:    "ctrl-c-ends-workers",
 		Mistake: "lets Ctrl-C end its workers, whom it reaches, too",
 		Step:    "step4-signals", Spec: 4,
-		Edits: []Edit{{"worker.go", `	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)`, ``}},
+		Edits:  []Edit{{"worker.go", `	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)`, ``}},
 		Quick:  []string{"4.5", "4.6", "4.18"},
 		Why:    "no other milestone sends SIGINT or SIGHUP to the group, but for 4.19",
 		Varies: []string{"got"},
