@@ -49,6 +49,14 @@ compare: chapter ## show what would turn it into ours
 progress: chapter ## show all chapters' milestones, as last tried
 	@bin/chapter progress
 
+# With a chapter it shows the reader's program, and otherwise all of the
+# workbook's. Chapters 3 and 4 have no ZooKeeper.
+.PHONY: play
+play: $(if $(STEP)$(PROGRAM),,whole) $(if $(filter 3 4,$(STEP)),,install) ## see servers and a client at work in the browser, and break them: STEP=3 for your own; OPEN=1 opens it
+	@mkdir -p bin
+	@go build -o bin/ ./internal/play/cmd/play $(if $(STEP)$(PROGRAM),,./internal/play/cmd/caller ./final/cmd/server)
+	@bin/play $(if $(OPEN),-open) -step "$$STEP" -program "$$PROGRAM"
+
 .PHONY: zookeeper
 zookeeper: install ## run a ZooKeeper on 127.0.0.1:2181 until Ctrl-C
 	@mkdir -p bin
@@ -103,7 +111,7 @@ test: ## run all tests but those of the next targets (installs ZooKeeper when it
 	$(GOTEST) $$race $(OTHERS) $$(go list ./... | grep -Ev '$(JVM)|internal/carry$$'); \
 	test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $(OTHERS) $$(go list ./... | grep -E '$(JVM)'); \
 	if test -d tools; then (cd tools; \
-		$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|/(broken|right)$$'); \
+		$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|/(broken|right|browser)$$'); \
 		test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $$(go list ./... | grep -E '$(JVM)')); fi; \
 	if test -d exercise-etcd; then (cd exercise-etcd; $(GOTEST) $$race -p 1 $(OTHERS) ./...); fi; \
 	test -n "$$zookeeper" || { echo 'not tested, for want of ZooKeeper (see above): chapters 5 and 6, final, and what stands on them' >&2; exit 1; }
@@ -187,6 +195,12 @@ mutate: whole $(if $(filter 5 6,$(STEP)),install) ## break each statement of cha
 	@mkdir -p bin
 	@cd tools; go build -o ../bin/ ./mutate/cmd/mutate
 	@bin/mutate -files "$$FILES" $(if $(JOBS),-jobs $(JOBS)) $(if $(SAMPLE),-sample $(SAMPLE)) "$$STEP"
+
+# The page of make play in a real browser, of the system's packages.
+.PHONY: play-test
+play-test: whole install ## test the page of make play in Chromium, which is installed when it is missing
+	@sh tools/browser/install.sh
+	@cd tools; $(GOTEST) ./browser
 
 .PHONY: check
 check: whole ## formatting, vet, staticcheck, how the code looks, and builds for the other systems

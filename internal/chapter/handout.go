@@ -22,7 +22,10 @@ import (
 
 // What a handout needs of the workbook's tools: the targets of its Makefile.
 // They bring the packages that they import.
-var tools = []string{"internal/carry/cmd/carry", "internal/chapter/cmd/chapter", "internal/zkdev/cmd/zookeeper"}
+var tools = []string{
+	"internal/carry/cmd/carry", "internal/chapter/cmd/chapter", "internal/zkdev/cmd/zookeeper",
+	"internal/play/cmd/play",
+}
 
 // The module's path, as imports begin.
 const module = "example.com/rpcworkbook"

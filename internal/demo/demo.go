@@ -2,7 +2,7 @@
 
 // Package demo is the demo: the whole system on this machine, watched by a
 // client that makes calls all the time while servers come, go and crash.
-// script.go tells what happens, stage.go has the processes, traffic.go the
+// script.go tells what happens, cast.go has the processes, traffic.go the
 // calls, list.go the client's list of servers; screen.go, meters.go and
 // scoreboard.go show it all. registry.go is what a command adds to it.
 package demo
@@ -56,22 +56,22 @@ func Main(r Registry) {
 // run plays the script, ends whatever runs then, and shows the score. It
 // reports whether all went well.
 func run(ctx context.Context, r Registry) (ok bool) {
-	stage, err := newStage(ctx, r)
+	cast, err := newCast(ctx, r)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		return false
 	}
 
 	screen := newScreen(os.Stdout)
-	show, err := newShow(screen, stage)
+	show, err := newShow(screen, cast)
 	if err == nil {
 		err = show.play(ctx)
 	}
 	if err != nil {
-		screen.trouble(ctx, err, stage) // before the logs are gone
+		screen.trouble(ctx, err, cast) // before the logs are gone
 	}
 
 	show.close()
-	left := stage.clear()
+	left := cast.clear()
 	return show.score(left).print(screen) && err == nil
 }

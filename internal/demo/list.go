@@ -13,6 +13,7 @@ import (
 	"time"
 
 	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/internal/stage"
 )
 
 // listTime bounds how long a change may take to reach the client: a session
@@ -55,7 +56,7 @@ func (s sighting) has(addr string) bool { return slices.Contains(s.snapshot.Serv
 // await waits for the first list since a moment that has, or hasn't, the
 // server, and returns how long after that moment it came.
 func (l *list) await(ctx context.Context, since time.Time, addr string, listed bool) (took time.Duration, err error) {
-	err = await(ctx, listTime, func() (bool, error) {
+	err = stage.Await(ctx, listTime, func() (bool, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for _, s := range l.sightings {

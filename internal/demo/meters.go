@@ -49,12 +49,12 @@ func (s *show) startMeters() (stop func()) {
 
 // read reads the meters.
 func (s *show) read(lately tally) (meters []meter) {
-	for i, v := range s.stage.servers {
+	for i, v := range s.cast.servers {
 		m := meter{name: v.name, style: barStyles[i], calls: lately.answered[v.addr], of: lately.calls}
 		switch listed := s.list.has(v.addr); {
 		case !listed:
 			m.state = "not listed"
-		case !v.running():
+		case !v.Running():
 			m.state = "dead, still listed"
 		}
 		meters = append(meters, m)

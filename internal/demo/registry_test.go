@@ -28,21 +28,21 @@ var noticeboard = Registry{
 
 func TestRegistryThatCannotBeStarted(t *testing.T) {
 	screen, buf := page()
-	stage, err := newStage(t.Context(), noticeboard)
+	cast, err := newCast(t.Context(), noticeboard)
 	require.NoError(t, err)
-	assert.Equal(t, "the-server", stage.program)
-	show, err := newShow(screen, stage)
+	assert.Equal(t, "the-server", cast.program)
+	show, err := newShow(screen, cast)
 	require.NoError(t, err)
 	assert.EqualError(t, show.play(t.Context()), "out of pins")
 	assert.Contains(t, buf.String(), "Two servers register in Noticeboard. A client ")
-	assert.Empty(t, stage.clear())
+	assert.Empty(t, cast.clear())
 	assert.True(t, show.score(nil).print(screen))
 }
 
 func TestRegistryWithoutProgram(t *testing.T) {
 	kind := noticeboard
 	kind.Program = func(context.Context) (string, error) { return "", errors.New("no such program") }
-	_, err := newStage(t.Context(), kind)
+	_, err := newCast(t.Context(), kind)
 	assert.EqualError(t, err, "no such program")
 }
 

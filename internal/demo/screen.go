@@ -75,15 +75,15 @@ func (s *screen) clock() string {
 }
 
 // trouble says why the demo ends early, with the last words of the servers.
-func (s *screen) trouble(ctx context.Context, err error, stage *stage) {
+func (s *screen) trouble(ctx context.Context, err error, cast *cast) {
 	if ctx.Err() != nil {
 		s.line("\n%s", s.paint(bold, "Interrupted: ending all that runs."))
 		return
 	}
 
 	s.line("\n%s %v", s.paint(red, "The demo can't go on:"), err)
-	for _, v := range stage.servers {
-		log, err := os.ReadFile(v.log())
+	for _, v := range cast.servers {
+		log, err := os.ReadFile(v.Log())
 		if err != nil {
 			continue // it was never started
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/internal/stage"
 )
 
 const (
@@ -29,7 +30,7 @@ const (
 // A show is one performance.
 type show struct {
 	screen *screen
-	stage  *stage
+	cast   *cast
 	a, b   *server
 
 	// The client.
@@ -39,11 +40,11 @@ type show struct {
 	close func() // ends meters, calls and client; may be called again
 }
 
-func newShow(screen *screen, stage *stage) (s *show, err error) {
-	s = &show{screen: screen, stage: stage, close: func() {}}
-	s.a, err = stage.addServer("A")
+func newShow(screen *screen, cast *cast) (s *show, err error) {
+	s = &show{screen: screen, cast: cast, close: func() {}}
+	s.a, err = cast.addServer("A")
 	if err == nil {
-		s.b, err = stage.addServer("B")
+		s.b, err = cast.addServer("B")
 	}
 	return s, err
 }
@@ -52,7 +53,7 @@ func newShow(screen *screen, stage *stage) (s *show, err error) {
 func (s *show) play(ctx context.Context) error {
 	s.screen.line("Two servers register in %s. A client watches the list there and sends\n"+
 		"every ping and pi of its %d callers to a random server. Then servers come, go and\n"+
-		"crash: will a call fail? Twice a second a line shows who answered how many.", s.stage.kind.Name, callers)
+		"crash: will a call fail? Twice a second a line shows who answered how many.", s.cast.kind.Name, callers)
 	for i, act := range []struct {
 		title string
 		play  func(context.Context) error
@@ -75,11 +76,11 @@ func (s *show) play(ctx context.Context) error {
 
 // join starts the registry, the client and both servers.
 func (s *show) join(ctx context.Context) error {
-	if err := s.stage.startRegistry(ctx); err != nil {
+	if err := s.cast.startRegistry(ctx); err != nil {
 		return err
 	}
-	registry := s.stage.registry
-	s.screen.note("%s serves at %s, process %d", s.stage.kind.Name, registry.Addr(), registry.PID())
+	registry := s.cast.registry
+	s.screen.note("%s serves at %s, process %d", s.cast.kind.Name, registry.Addr(), registry.PID())
 
 	servers, err := registry.Discovery()
 	if err != nil {
@@ -108,7 +109,7 @@ func (s *show) join(ctx context.Context) error {
 // start starts a server and waits until it answers calls.
 func (s *show) start(ctx context.Context, v *server, what string) error {
 	began := time.Now()
-	if err := v.start(); err != nil {
+	if err := v.Start(); err != nil {
 		return err
 	}
 
@@ -121,12 +122,12 @@ func (s *show) start(ctx context.Context, v *server, what string) error {
 		return err
 	}
 
-	pids, err := v.waitWorkers(ctx)
+	pids, err := v.WaitWorkers(ctx, workers)
 	if err != nil {
 		return err
 	}
 
-	s.screen.note("%s at %s: master %d, workers %s", what, v.addr, v.master(), join(pids))
+	s.screen.note("%s at %s: master %d, workers %s", what, v.addr, v.PID(), join(pids))
 	s.screen.note("the client's list shows %s after %s", v.name, short(listed))
 	s.happened(began, what, fmt.Sprintf("shows %s in %s", v.name, short(listed)),
 		fmt.Sprintf("%s answers in %s", v.name, short(answered)))
@@ -159,10 +160,10 @@ func (s *show) stop(ctx context.Context) error {
 	}
 
 	began := time.Now()
-	if err := s.b.signal(syscall.SIGTERM); err != nil {
+	if err := s.b.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	s.screen.note("SIGTERM to B's master, %d, while a worker computes pi(%d)", s.b.master(), longPi)
+	s.screen.note("SIGTERM to B's master, %d, while a worker computes pi(%d)", s.b.PID(), longPi)
 
 	gone, err := s.list.await(ctx, began, s.b.addr, false)
 	if err != nil {
@@ -203,7 +204,7 @@ func (s *show) killWorker(ctx context.Context) error {
 	}
 	s.screen.note("SIGKILL to A's worker %d, which computes pi(%d)", victim, longPi)
 
-	pids, err := s.a.waitWorkers(ctx, victim)
+	pids, err := s.a.WaitWorkers(ctx, workers, victim)
 	if err != nil {
 		return err
 	}
@@ -228,16 +229,16 @@ func (s *show) killMaster(ctx context.Context) error {
 	}
 
 	began := time.Now()
-	if err := s.a.signal(syscall.SIGKILL); err != nil {
+	if err := s.a.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
-	s.screen.note("SIGKILL to A's master, %d, while a worker computes pi(%d)", s.a.master(), longPi)
+	s.screen.note("SIGKILL to A's master, %d, while a worker computes pi(%d)", s.a.PID(), longPi)
 
-	if _, err := s.a.wait(changeTime); err != nil {
+	if _, err := s.a.Wait(changeTime); err != nil {
 		return err
 	}
-	err := await(ctx, changeTime, func() (bool, error) {
-		left, err := s.a.workers()
+	err := stage.Await(ctx, changeTime, func() (bool, error) {
+		left, err := s.a.Workers()
 		return len(left) == 0, err
 	})
 	if err != nil {
@@ -249,12 +250,12 @@ func (s *show) killMaster(ctx context.Context) error {
 		return err
 	}
 
-	s.screen.note("A stays listed until its %s times out; what it refuses goes to B", s.stage.kind.Lease)
+	s.screen.note("A stays listed until its %s times out; what it refuses goes to B", s.cast.kind.Lease)
 	gone, err := s.list.await(ctx, began, s.a.addr, false)
 	if err != nil {
 		return err
 	}
-	s.screen.note("off the client's list after %s: the %s has timed out", short(gone), s.stage.kind.Lease)
+	s.screen.note("off the client's list after %s: the %s has timed out", short(gone), s.cast.kind.Lease)
 
 	s.happened(began, "master of A killed: SIGKILL", "drops A in "+short(gone)+" *",
 		"A's last after "+short(s.calls.lastAnswer(began, s.a.addr)))
@@ -271,7 +272,7 @@ func (s *show) keepBusy(ctx context.Context, v *server) (worker int, err error) 
 			defer close(done)
 			s.calls.pi(ctx, longPi)
 		})
-		err := await(ctx, 2*callTime, func() (over bool, err error) {
+		err := stage.Await(ctx, 2*callTime, func() (over bool, err error) {
 			select {
 			case <-done: // it went elsewhere
 				return true, nil
@@ -305,7 +306,7 @@ func (s *show) whoAnswered(ctx context.Context, moment time.Time) error {
 
 // ended waits until a server that was told to end has done so.
 func (s *show) ended(v *server) error {
-	status, err := v.wait(changeTime)
+	status, err := v.Wait(changeTime)
 	if err == nil && status != cleanEnd {
 		err = fmt.Errorf("server %s ended with %s instead of %s", v.name, status, cleanEnd)
 	}
@@ -316,28 +317,28 @@ func (s *show) ended(v *server) error {
 func (s *show) end(context.Context) error {
 	s.close()
 	s.screen.note("the callers have stopped")
-	if err := s.b.signal(syscall.SIGTERM); err != nil {
+	if err := s.b.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	err := s.ended(s.b)
 	if err == nil {
-		s.screen.note("SIGTERM to B's master, %d: %s", s.b.master(), cleanEnd)
+		s.screen.note("SIGTERM to B's master, %d: %s", s.b.PID(), cleanEnd)
 	}
 	return err
 }
 
 func (s *show) name(addr string) string {
-	i := slices.IndexFunc(s.stage.servers, func(v *server) bool { return v.addr == addr })
+	i := slices.IndexFunc(s.cast.servers, func(v *server) bool { return v.addr == addr })
 	if i < 0 { // the call failed
 		return "nobody"
 	}
-	return s.stage.servers[i].name
+	return s.cast.servers[i].name
 }
 
 // score adds everything up.
 func (s *show) score(left []string) scoreboard {
 	b := scoreboard{
-		kind: s.stage.kind, rows: s.rows, left: left, took: time.Since(s.screen.began), servers: s.stage.servers,
+		kind: s.cast.kind, rows: s.rows, left: left, took: time.Since(s.screen.began), servers: s.cast.servers,
 	}
 	if s.calls != nil {
 		b.tally = sum(s.calls.endedIn(time.Time{}, time.Now()))

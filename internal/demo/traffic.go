@@ -17,6 +17,7 @@ import (
 	"time"
 
 	rpc "example.com/rpcworkbook/final"
+	"example.com/rpcworkbook/internal/stage"
 )
 
 const (
@@ -144,7 +145,7 @@ func (t *traffic) endedIn(from, to time.Time) []call {
 // underWayAt waits until all calls that were under way at a moment have ended,
 // and returns them.
 func (t *traffic) underWayAt(ctx context.Context, moment time.Time) (calls []call, err error) {
-	err = await(ctx, 2*callTime, func() (bool, error) {
+	err = stage.Await(ctx, 2*callTime, func() (bool, error) {
 		calls = t.find(func(c call) bool { return c.began.Before(moment) && (!c.over() || c.ended.After(moment)) })
 		return !slices.ContainsFunc(calls, func(c call) bool { return !c.over() }), nil
 	})
@@ -157,7 +158,7 @@ func (t *traffic) underWayAt(ctx context.Context, moment time.Time) (calls []cal
 // firstAnswer waits until a server has answered a call that was made since a
 // moment, and returns how long after that moment it did.
 func (t *traffic) firstAnswer(ctx context.Context, since time.Time, server string) (took time.Duration, err error) {
-	err = await(ctx, callTime, func() (bool, error) {
+	err = stage.Await(ctx, callTime, func() (bool, error) {
 		answers := t.find(func(c call) bool {
 			return c.over() && c.err == nil && c.server == server && c.began.After(since)
 		})

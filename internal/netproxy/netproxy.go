@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"testing"
 	"time"
 
 	"example.com/rpcworkbook/internal/freeport"
@@ -114,9 +113,17 @@ func (p *Proxy) TapBoth(tap func() (toServer, toClient io.Writer)) {
 	p.tap = tap
 }
 
+// A Test is what StartT needs of a testing.TB. Programs use proxies, too, and
+// they want no package testing.
+type Test interface {
+	Helper()
+	Fatal(args ...any)
+	Cleanup(f func())
+}
+
 // StartT is New for tests: it fails the test when it can't start and closes the
 // proxy at the test's end.
-func StartT(t testing.TB, target string) *Proxy {
+func StartT(t Test, target string) *Proxy {
 	t.Helper()
 	p, err := New(target)
 	if err != nil {

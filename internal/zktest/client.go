@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
+
+	"example.com/rpcworkbook/internal/zklook"
 )
 
 // Client is a session of the library that the project uses, with its events
@@ -34,7 +36,7 @@ func ConnectFor(t testing.TB, addr string, timeout time.Duration) *Client {
 	// The library sleeps for a second whenever it has tried all its servers
 	// once. So it gets more than it will try.
 	servers := slices.Repeat([]string{addr}, 100)
-	conn, _, err := zk.Connect(servers, timeout, zk.WithLogInfo(false), zk.WithLogger(nowhere{}),
+	conn, _, err := zk.Connect(servers, timeout, zk.WithLogInfo(false), zk.WithLogger(zklook.Silent{}),
 		zk.WithEventCallback(func(event zk.Event) {
 			c.mutex.Lock()
 			defer c.mutex.Unlock()

@@ -5,14 +5,9 @@
 package zktest
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +15,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/zkdev"
+	"example.com/rpcworkbook/internal/zklook"
 )
 
 const (
@@ -34,43 +30,20 @@ type Registry struct {
 
 	t       testing.TB
 	zk      string
-	conn    *zk.Conn // nil until the next look
-	line    *line    // what conn speaks through
-	watches bool     // part of what a report shows
-	seen    string   // the nodes of the latest look
+	looker  *zklook.Looker
+	watches bool   // part of what a report shows
+	seen    string // the nodes of the latest look
 }
 
 // Node is one child of the root.
-type Node struct {
-	Name    string // "rpc0000000000"
-	Data    string // as it is
-	Session int64  // the ephemeral owner; 0 for a persistent znode
-}
-
-// Addr is the host:port that the data name, "" if they don't.
-func (n Node) Addr() string {
-	var endpoint struct {
-		Host string `json:"host"`
-		Port int    `json:"port"`
-	}
-	if err := json.Unmarshal([]byte(n.Data), &endpoint); err != nil || endpoint.Host == "" {
-		return ""
-	}
-	return net.JoinHostPort(endpoint.Host, strconv.Itoa(endpoint.Port))
-}
-
-func (n Node) String() string { return fmt.Sprintf("%s %s session %#x", n.Name, n.Data, n.Session) }
+type Node = zklook.Node
 
 // NewRegistry looks at the children of root in s until the end of the test. If
 // the test fails, its report shows them.
 func NewRegistry(t testing.TB, s *zkdev.Server, root string) *Registry {
-	r := &Registry{Root: root, t: t, zk: s.Addr()}
+	r := &Registry{Root: root, t: t, zk: s.Addr(), looker: zklook.New(s.Addr())}
 	harness.Scene(t, r.scene)
-	t.Cleanup(func() {
-		if r.conn != nil {
-			r.line.end(r.conn)
-		}
-	})
+	t.Cleanup(r.looker.Close)
 	return r
 }
 
@@ -126,29 +99,11 @@ func (r *Registry) watchers() string {
 // Nodes returns what is registered at the moment, in the order of names; no
 // node if there is no root. It tries for 2 seconds.
 func (r *Registry) Nodes() ([]Node, error) {
-	nodes, err := do(r, lookLimit, r.look)
+	nodes, err := zklook.Do(r.looker, lookLimit, func(c *zk.Conn) ([]Node, error) { return zklook.Nodes(c, r.Root) })
 	seen := list(nodes)
 	if err == nil && seen != r.seen {
 		r.seen = seen
 		harness.SawAt(r.t, harness.ZooKeeper, "under %s: %s", r.Root, seen)
-	}
-	return nodes, err
-}
-
-func (r *Registry) look(c *zk.Conn) (nodes []Node, err error) {
-	names, _, err := c.Children(r.Root)
-	if errors.Is(err, zk.ErrNoNode) {
-		return nil, nil
-	}
-
-	slices.Sort(names)
-	for _, name := range names {
-		data, stat, getErr := c.Get(r.Root + "/" + name)
-		if getErr == nil {
-			nodes = append(nodes, Node{name, string(data), stat.EphemeralOwner})
-		} else if !errors.Is(getErr, zk.ErrNoNode) { // else it has just gone
-			err = getErr
-		}
 	}
 	return nodes, err
 }
@@ -206,8 +161,8 @@ func (r *Registry) Want(want ...Node) {
 // gets a number from ZooKeeper.
 func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	r.t.Helper()
-	node, err := do(r, sureLimit, func(c *zk.Conn) (Node, error) {
-		if err := r.makeRoot(c); err != nil {
+	node, err := zklook.Do(r.looker, sureLimit, func(c *zk.Conn) (Node, error) {
+		if err := zklook.MakeRoot(c, r.Root); err != nil {
 			return Node{}, err
 		}
 
@@ -221,7 +176,7 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 		}
 
 		path, err := c.Create(r.Root+"/"+strings.TrimSuffix(name, "-"), []byte(data), flags, zk.WorldACL(zk.PermAll))
-		return Node{strings.TrimPrefix(path, r.Root+"/"), data, session}, err
+		return Node{Name: strings.TrimPrefix(path, r.Root+"/"), Data: data, Session: session}, err
 	})
 	if err != nil {
 		r.t.Fatalf("plant %s under %s: %v", name, r.Root, err)
@@ -230,134 +185,9 @@ func (r *Registry) Plant(name, data string, ephemeral bool) Node {
 	return node
 }
 
-// makeRoot creates what is missing of the path to the root.
-func (r *Registry) makeRoot(c *zk.Conn) error {
-	for i, letter := range r.Root + "/" {
-		if i > 0 && letter == '/' {
-			_, err := c.Create(r.Root[:i], nil, 0, zk.WorldACL(zk.PermAll))
-			if err != nil && !errors.Is(err, zk.ErrNodeExists) {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// do runs look on a connection with a session. After an error the next look
-// gets a new connection: this one's ZooKeeper may have been wiped.
-func do[T any](r *Registry, within time.Duration, look func(*zk.Conn) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-
-	if err := r.connect(within); err != nil {
-		return *new(T), err
-	}
-
-	conn, done := r.conn, make(chan result, 1)
-	go func() {
-		value, err := look(conn)
-		done <- result{value, err}
-	}()
-
-	select {
-	case got := <-done:
-		if got.err != nil {
-			r.drop()
-		}
-		return got.value, got.err
-	case <-time.After(within):
-		r.drop()
-		return *new(T), errors.New("no answer from ZooKeeper")
-	}
-}
-
-// connect sees to a connection with a session.
-func (r *Registry) connect(within time.Duration) error {
-	if r.conn != nil {
-		return nil
-	}
-
-	ready := make(chan struct{}, 1)
-	// The library sleeps for a second when it has tried its whole list. So it
-	// gets a long one.
-	line := &line{}
-	conn, _, err := zk.Connect(slices.Repeat([]string{r.zk}, 100), 30*time.Second, zk.WithLogger(nowhere{}),
-		zk.WithDialer(line.dial),
-		zk.WithEventCallback(func(event zk.Event) {
-			if event.State == zk.StateHasSession {
-				select {
-				case ready <- struct{}{}:
-				default:
-				}
-			}
-		}))
-	if err != nil {
-		return err
-	}
-
-	r.conn, r.line = conn, line
-	select {
-	case <-ready:
-		return nil
-	case <-time.After(within):
-		r.drop()
-		return errors.New("no session with ZooKeeper")
-	}
-}
-
-// drop ends the session, and with it what was planted in it. ZooKeeper may be
-// gone: then nobody waits for that.
-func (r *Registry) drop() {
-	if r.conn != nil {
-		go r.line.end(r.conn)
-		r.conn = nil
-	}
-}
-
-// A line is the TCP connection behind a session. The library waits for the
-// answer to a handshake for minutes, also when the session has been closed
-// meanwhile; cut off, it gives up.
-type line struct {
-	mutex sync.Mutex
-	tcp   net.Conn // the latest
-	cut   bool
-}
-
-func (l *line) dial(network, addr string, timeout time.Duration) (net.Conn, error) {
-	tcp, err := net.DialTimeout(network, addr, timeout)
-	if err != nil {
-		return nil, err
-	}
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	if l.cut {
-		tcp.Close()
-		return nil, net.ErrClosed
-	}
-	l.tcp = tcp
-	return tcp, nil
-}
-
-// end closes the session, which takes a second at most, and cuts it off.
-func (l *line) end(conn *zk.Conn) {
-	conn.Close()
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	l.cut = true
-	if l.tcp != nil {
-		l.tcp.Close()
-	}
-}
-
 func list(nodes []Node) string {
 	if len(nodes) == 0 {
 		return "no node"
 	}
 	return fmt.Sprint(nodes)
 }
-
-type nowhere struct{}
-
-func (nowhere) Printf(string, ...any) {}

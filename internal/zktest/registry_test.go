@@ -4,10 +4,7 @@
 package zktest
 
 import (
-	"errors"
-	"net"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -29,26 +26,4 @@ func TestRegistryRemove(t *testing.T) {
 	r.Want(kept)
 	stranger.Remove(persistent) // again: nothing to do
 	r.Want(kept)
-}
-
-// Something that accepts and says nothing, as a ZooKeeper does that is only
-// starting. The library would wait for minutes.
-func TestRegistryLeavesNoConnectionBehind(t *testing.T) {
-	mute, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer mute.Close()
-
-	r := &Registry{Root: "/root", t: t, zk: mute.Addr().String()}
-	require.EqualError(t, r.connect(100*time.Millisecond), "no session with ZooKeeper")
-
-	conn, err := mute.Accept()
-	require.NoError(t, err)
-	defer conn.Close()
-	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-	for err == nil {
-		_, err = conn.Read(make([]byte, 1000))
-	}
-
-	var timeout net.Error
-	assert.False(t, errors.As(err, &timeout) && timeout.Timeout(), "the end of the connection, not %v", err)
 }

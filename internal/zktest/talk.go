@@ -12,6 +12,7 @@ import (
 
 	"example.com/rpcworkbook/internal/harness"
 	"example.com/rpcworkbook/internal/runpicture"
+	"example.com/rpcworkbook/internal/zkgate"
 )
 
 // The requests of ZooKeeper's protocol that are named, by number.
@@ -47,7 +48,7 @@ const fromProgram, fromZooKeeper = 0, 1
 // listen returns who listens to both directions of a new connection.
 func (g *Gate) listen() (toServer, toClient io.Writer) {
 	t := &talk{note: g.note, asked: map[int32]string{}}
-	return ear{t, fromProgram}, io.MultiWriter(&sniffer{gate: g}, ear{t, fromZooKeeper})
+	return ear{t, fromProgram}, io.MultiWriter(g.Ear(), ear{t, fromZooKeeper})
 }
 
 // An ear hears one direction.
@@ -88,8 +89,8 @@ func (t *talk) message(way int, body []byte) {
 
 	switch {
 	case first && way == fromZooKeeper:
-		if s, ok := parseOpened(body); ok {
-			t.note(way, fmt.Sprintf("session %#x", s.id))
+		if id, ok := zkgate.Opened(body); ok {
+			t.note(way, fmt.Sprintf("session %#x", id))
 		} else {
 			t.note(way, "that session has expired")
 		}

@@ -10,13 +10,15 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"example.com/rpcworkbook/internal/harness"
+	"example.com/rpcworkbook/internal/zklook"
 )
 
 // MakeRoot creates the root, if it is missing, so that a server's first request
 // to register is carried out.
 func (r *Registry) MakeRoot() {
 	r.t.Helper()
-	if _, err := do(r, sureLimit, func(c *zk.Conn) (any, error) { return nil, r.makeRoot(c) }); err != nil {
+	_, err := zklook.Do(r.looker, sureLimit, func(c *zk.Conn) (any, error) { return nil, zklook.MakeRoot(c, r.Root) })
+	if err != nil {
 		r.t.Fatalf("make %s: %v", r.Root, err)
 	}
 	harness.DidAt(r.t, harness.ZooKeeper, "made the root %s", r.Root)
@@ -38,7 +40,7 @@ func (r *Registry) Permit() {
 
 func (r *Registry) allow(permissions int32) {
 	r.t.Helper()
-	_, err := do(r, sureLimit, func(c *zk.Conn) (any, error) {
+	_, err := zklook.Do(r.looker, sureLimit, func(c *zk.Conn) (any, error) {
 		return c.SetACL(r.Root, zk.WorldACL(permissions), -1)
 	})
 	if err != nil {
@@ -51,7 +53,7 @@ func (r *Registry) allow(permissions int32) {
 func (r *Registry) Remove(nodes ...Node) {
 	r.t.Helper()
 	for _, node := range nodes {
-		_, err := do(r, sureLimit, func(c *zk.Conn) (any, error) {
+		_, err := zklook.Do(r.looker, sureLimit, func(c *zk.Conn) (any, error) {
 			if err := c.Delete(r.Root+"/"+node.Name, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
 				return nil, err
 			}
@@ -69,7 +71,7 @@ func (r *Registry) Remove(nodes ...Node) {
 func (r *Registry) RemoveRoot(within time.Duration) {
 	r.t.Helper()
 	harness.Eventually(r.t, within, "no "+r.Root, func() (bool, string) {
-		_, err := do(r, sureLimit, func(c *zk.Conn) (any, error) {
+		_, err := zklook.Do(r.looker, sureLimit, func(c *zk.Conn) (any, error) {
 			names, _, err := c.Children(r.Root)
 			for _, name := range names {
 				if err == nil {
@@ -102,7 +104,7 @@ func (r *Registry) Show(node Node) {
 
 func (r *Registry) permit(node Node, perms int32) {
 	r.t.Helper()
-	_, err := do(r, sureLimit, func(c *zk.Conn) (*zk.Stat, error) {
+	_, err := zklook.Do(r.looker, sureLimit, func(c *zk.Conn) (*zk.Stat, error) {
 		return c.SetACL(r.Root+"/"+node.Name, zk.WorldACL(perms), -1)
 	})
 	if err != nil {

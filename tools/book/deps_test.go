@@ -22,6 +22,7 @@ func TestProgramsAreNoTests(t *testing.T) {
 	for module, programs := range map[string][]string{
 		".": {
 			"./internal/demo/cmd/demo", "./internal/zkdev/cmd/zookeeper", "./final/cmd/server", "./final/cmd/client",
+			"./internal/play/cmd/play", "./internal/play/cmd/caller",
 		},
 		"tools": {"./bench/cmd/bench", "./discovery/cmd/discovery"},
 	} {
