@@ -50,6 +50,7 @@ func whole(t *testing.T, more map[string]string) (root string) {
 		"internal/carry/gate_test.go":            "package carry\n",
 		"internal/carry/cmd/carry/main.go":       importing("main", "example.com/rpcworkbook/internal/carry"),
 		"internal/chapter/cmd/chapter/main.go":   "package main\n",
+		"internal/play/cmd/play/main.go":         "package main\n",
 		"internal/zkdev/cmd/zookeeper/main.go":   importing("main", "example.com/rpcworkbook/internal/zkdev"),
 		"internal/zkdev/zkdev.go":                "package zkdev\n",
 		"internal/zkdev/install.sh":              "exit\n",
@@ -82,6 +83,7 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 		".gitignore", "AGENTS.md", "LICENSE", "Makefile", "README.md", "docs/words.md", "go.mod", "go.sum",
 		"internal/carry/carry.go", "internal/carry/cmd/carry/main.go", "internal/carry/gate_test.go",
 		"internal/chapter/cmd/chapter/main.go", "internal/deep/deep.go", "internal/verbs/verbs.go",
+		"internal/play/cmd/play/main.go",
 		"internal/zkdev/cmd/zookeeper/main.go", "internal/zkdev/install.sh", "internal/zkdev/zkdev.go",
 		"pictures/a.svg", "pictures/demo.txt",
 		"step1-a/README.md", "step1-a/a.go", "step1-a/a.svg", "step1-a/a_test.go", "step1-a/main.go",
@@ -93,7 +95,7 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 	maps.DeleteFunc(has, func(name, _ string) bool { return strings.HasPrefix(name, ".git/") })
 	assert.Equal(t, want, slices.Sorted(maps.Keys(has)))
 	assert.Equal(t, small["step1-a/main.go"], has["step2-b/main.go"], "the wiring is that of the step before")
-	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 34 files.\n")
+	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 35 files.\n")
 	const begins = "# The title\n\n**This is a handout: chapter 2, [step2-b](step2-b/README.md)"
 	assert.True(t, strings.HasPrefix(has["README.md"], begins))
 	assert.True(t, strings.HasSuffix(has["README.md"], "\n\nThe text.\n"))
