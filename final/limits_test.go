@@ -6,6 +6,8 @@
 package rpc
 
 import (
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -164,4 +166,60 @@ func noMoreDescriptors(t testing.TB) (restore func()) {
 			}
 		}
 	}
+}
+
+// What was counted of a connection is taken off when it closes, and a closed
+// connection holds nothing that could be counted again.
+func TestClosedConnectionCountsForNothing(t *testing.T) {
+	w := startInside(t, Limits{MaxUnfinished: 64 << 20}, nil)
+	client := w.dial()
+	client.Send(harness.Frame(harness.Request("ping", strings.Repeat("x", 1_000_000)))[:900_000])
+	w.eventually("what has come of the request, counted", func() bool {
+		return w.server.limits.unfinished >= 900_000-chunkSize
+	})
+
+	var conn *Conn
+	w.on(func() {
+		for c := range w.server.conns {
+			conn = c
+		}
+	})
+	client.Close()
+	w.wantConns(0)
+	w.on(func() {
+		assert.Zero(t, w.server.limits.unfinished, "bytes counted")
+		assert.Zero(t, conn.progress.held, "bytes counted of this connection")
+		assert.Zero(t, cap(conn.decoder.kept), "bytes held")
+	})
+}
+
+// A peer takes its replies when its kernel has acknowledged some of them since
+// the last look, whether or not we could write any.
+func TestTakesReplies(t *testing.T) {
+	w := startInside(t, Limits{}, nil)
+	client, err := net.Dial("tcp", w.addr)
+	require.NoError(t, err)
+	defer client.Close()
+	w.wantConns(1)
+
+	var conn *Conn
+	w.on(func() {
+		for c := range w.server.conns {
+			conn = c
+		}
+		for err == nil { // until the buffers of both kernels are full
+			_, err = unix.Write(conn.fd, make([]byte, 64<<10))
+		}
+	})
+	require.ErrorIs(t, err, unix.EAGAIN)
+
+	w.eventually("replies that nobody acknowledges any more", func() bool {
+		before := conn.progress.unacked
+		return !conn.takesReplies() && conn.progress.unacked == before && before > 0
+	})
+	w.on(func() { assert.False(t, conn.takesReplies(), "a peer that reads nothing") })
+
+	_, err = io.ReadFull(client, make([]byte, 1<<20))
+	require.NoError(t, err)
+	w.eventually("a peer that takes its replies", conn.takesReplies)
 }

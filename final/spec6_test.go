@@ -336,8 +336,9 @@ func TestSpec6(t *testing.T) {
 		s.registry.Remove(old)
 		s.list("127.0.0.1:2222")
 		list.WaitLine("fresh", "127.0.0.1:1111", "127.0.0.1:2222")
-		harness.Check(t, len(list.Lines()) == 2,
-			"two lines: when the old znode leaves, the set stays the same", "%q", list.Lines())
+		lines := list.Lines()
+		harness.Check(t, len(slices.Compact(lines)) == len(list.Lines()),
+			"no line twice: when the old znode leaves, the set stays the same", "%q", list.Lines())
 	})
 
 	t.Run("6.10 a znode that is gone between the list and the look at it, again and again", func(t *testing.T) {
@@ -439,7 +440,8 @@ func TestSpec6(t *testing.T) {
 		})
 		s.heal(gate)
 		list.WaitLine("fresh", "127.0.0.1:1111", "127.0.0.1:2222")
-		harness.Check(t, len(list.Lines()) == 1, "no line before that", "%q", list.Lines())
+		first := list.Lines()[0]
+		harness.Check(t, first == "fresh 2 127.0.0.1:1111 127.0.0.1:2222", "no line before that", "%q", first)
 	})
 
 	t.Run("6.14 a znode that nobody may read holds up none of the others", func(t *testing.T) {
@@ -491,8 +493,8 @@ func TestSpec6(t *testing.T) {
 		}
 
 		// Two calls that wait for delayed acknowledgements take 88 ms.
-		harness.Usually(t, "length and body leave in two writes: "+
-			"the second waits for the acknowledgement of the first, some 40 ms")
+		harness.Usually(t, "the client waits before each call, or, in a language whose sockets have Nagle's "+
+			"algorithm on, length and body leave in two writes: some 40 ms")
 		harness.Check(t, summary.Took < 4*time.Second, "200 calls in much less than 4s", "%v", summary.Took)
 	})
 

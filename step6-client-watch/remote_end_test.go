@@ -12,6 +12,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -199,6 +201,7 @@ func TestSetAsideLongerAndLonger(t *testing.T) {
 		left := time.Duration(r.avoidUntil.Load() - clock())
 		assert.LessOrEqual(t, left, pause, "after %d failures", i+1)
 		assert.Greater(t, left, pause/2-50*time.Millisecond, "after %d failures", i+1)
+		assert.LessOrEqual(t, left, 5*time.Second, "never longer than that")
 	}
 	p := &pipe{remote: r, sent: []*attempt{{remote: r, outcomes: make(chan outcome, 1)}}}
 	require.NoError(t, p.answer([]byte(`{"out":"pong","result":1}`)))
@@ -212,6 +215,25 @@ func TestSetAsideLongerAndLonger(t *testing.T) {
 	r.blame()
 	assert.Less(t, time.Duration(r.avoidUntil.Load()-clock()), firstAside,
 		"when it has been good for a while, a failure is a first one")
+}
+
+func TestOneCallTriesAServerWhoseTimeIsOver(t *testing.T) {
+	r := &remote{}
+	r.blame()
+	assert.False(t, r.claim(), "while it is set aside")
+
+	r.avoidUntil.Store(clock() - 1)
+	var claims atomic.Int32
+	var callers sync.WaitGroup
+	for range 100 {
+		callers.Go(func() {
+			if r.claim() {
+				claims.Add(1)
+			}
+		})
+	}
+	callers.Wait()
+	assert.EqualValues(t, 1, claims.Load(), "calls that may try it")
 }
 
 func TestNothingIsLeftOfARemote(t *testing.T) {

@@ -23,6 +23,12 @@ type Program struct {
 	Spec    int    // the specification that it is held against, one of Step's
 	Edits   []Edit // the mistake
 
+	// Files, if set, is a directory whose files stand in the place of those of
+	// that name in the step, and Without are files of the step that are left
+	// out: a whole first version, before it is edited.
+	Files   string
+	Without []string
+
 	// Command, if set, stands in the place of Edits: the program of another
 	// directory, and its arguments. It is right by its own specification, which
 	// asks for less.
@@ -50,7 +56,7 @@ type Edit struct{ File, Old, New string }
 // Programs returns all of them, in the order of the chapters.
 func Programs() []Program {
 	var all []Program
-	for _, some := range [][]Program{wire, processes, discovery} {
+	for _, some := range [][]Program{wire, processes, discovery, client} {
 		all = append(all, some...)
 	}
 	return all
@@ -60,7 +66,11 @@ func Programs() []Program {
 // module in root into dir: the changed files, and overlay.json, whose path it
 // returns. An edit whose text isn't in the step's file any more is an error.
 func (p Program) Overlay(root, dir string) (path string, err error) {
-	replace := map[string]string{} // the original's path: the changed file's
+	replace, err := p.files(root)
+	if err != nil {
+		return "", fmt.Errorf("put the mistake %s in: %w", p.Name, err)
+	}
+
 	for _, edit := range p.Edits {
 		original := filepath.Join(root, p.Step, edit.File)
 		from := original
@@ -90,4 +100,23 @@ func (p Program) Overlay(root, dir string) (path string, err error) {
 		return "", fmt.Errorf("put the mistake %s in: %w", p.Name, err)
 	}
 	return path, nil
+}
+
+// files returns which files stand in the place of which others, by path, before
+// any edit; "" in the place of one that is left out.
+func (p Program) files(root string) (replace map[string]string, err error) {
+	replace = map[string]string{}
+	for _, name := range p.Without {
+		replace[filepath.Join(root, p.Step, name)] = ""
+	}
+	if p.Files == "" {
+		return replace, nil
+	}
+
+	dir := filepath.Join(root, "tools", "broken", p.Files)
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		replace[filepath.Join(root, p.Step, entry.Name())] = filepath.Join(dir, entry.Name())
+	}
+	return replace, err
 }

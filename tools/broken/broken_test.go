@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -189,4 +190,29 @@ func TestMistakeWhoseTextIsGone(t *testing.T) {
 	p.Edits[0].File = "none.go"
 	_, err = p.Overlay(root, t.TempDir())
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// What the chapter says of a first version is what its golden file says.
+func TestFirstVersionIsAsTheChapterSays(t *testing.T) {
+	content, err := os.ReadFile("testdata/first-version.golden")
+	require.NoError(t, err)
+	set, _, _ := strings.Cut(string(content), "\n")
+	readme, err := os.ReadFile(filepath.Join(root, "step6-client-watch", "README.md"))
+	require.NoError(t, err)
+	m := regexp.MustCompile(`A first version of all three parts, .* is red at (.*), and green at the rest\.`).
+		FindStringSubmatch(string(readme))
+	require.NotNil(t, m)
+
+	var said []string
+	for _, m := range regexp.MustCompile(`6\.(\d+)(?: to 6\.(\d+))?`).FindAllStringSubmatch(m[1], -1) {
+		from, _ := strconv.Atoi(m[1])
+		to, err := strconv.Atoi(m[2])
+		if err != nil {
+			to = from
+		}
+		for i := from; i <= to; i++ {
+			said = append(said, fmt.Sprintf("6.%d", i))
+		}
+	}
+	assert.Equal(t, strings.Fields(set)[1:], said)
 }

@@ -1,4 +1,4 @@
-// Mistakes with ZooKeeper, of servers and of clients: chapters 5 and 6.
+// Mistakes of servers with ZooKeeper: chapter 5.
 
 package broken
 
@@ -447,72 +447,5 @@ var _ = noticeTime
 `}},
 		Quick: []string{"5.12", "5.29"},
 		Why:   "in no other milestone does a session live on that the server has given up",
-	},
-	{
-		Name:    "watch-not-set-again",
-		Mistake: "reads the list again when its watch has fired, and forgets that a watch fires once",
-		Step:    "step6-client-watch", Spec: 6,
-		Edits: []Edit{{"watch.go", `	names, _, changed, err := c.ChildrenW(z.root)
-`, `	if z.last != nil && len(z.last.Servers) > 0 {
-		names, _, err := c.Children(z.root)
-		return listing{names, c.SessionID(), make(chan zk.Event)}, err
-	}
-	names, _, changed, err := c.ChildrenW(z.root)
-`}},
-		Quick: []string{"6.18", "6.22"},
-		Why:   "6.8 would wait for 20 s more, for what 6.22 has told",
-	},
-	{
-		Name:    "removed-server-called",
-		Mistake: "adds the servers that are new in the list, and keeps those that are no longer in it",
-		Step:    "step6-client-watch", Spec: 6,
-		Edits: []Edit{{"client.go", `		r.retire()
-`, `		c.remotes[r.addr], c.list = r, append(c.list, r)
-`}},
-		Quick:     []string{"6.17", "6.19", "6.23"},
-		Why:       "in the other milestones no server leaves the list for good",
-		Sometimes: []string{"6.22", "6.39"},
-		By: "whether the server, which is avoided for up to 5 s after each failure, is tried while somebody " +
-			"listens where it was",
-		Processes: 2,
-	},
-	{
-		Name:    "connections-leaked",
-		Mistake: "forgets a server that is no longer listed without closing its connection",
-		Step:    "step6-client-watch", Spec: 6,
-		Edits: []Edit{{"client.go", `	for _, r := range old {
-		r.retire()
-	}
-`, ``}},
-		Quick: []string{"6.22", "6.23"},
-		Why:   "elsewhere a server that leaves ends its connections itself",
-	},
-	{
-		Name:    "dies-of-a-vanished-znode",
-		Mistake: "takes it for a catastrophe when a znode is gone between the list and the look at it",
-		Step:    "step6-client-watch", Spec: 6,
-		Edits: []Edit{{"watch.go", `		case errors.Is(err, zk.ErrNoNode): // it left between list and get
-`, `		case errors.Is(err, zk.ErrNoNode):
-			panic(err)
-`}},
-		Quick: []string{"6.22", "6.10", "6.2"},
-		Why:   "no other milestone hits that moment",
-	},
-	{
-		Name:    "slow-server-given-up",
-		Mistake: "breaks a connection that has been silent for two seconds, and begins the call anew",
-		Step:    "step6-client-watch", Spec: 6,
-		Edits: []Edit{{"silence.go", `	if p.isAbandoned() {
-		return errAbandoned
-	}
-	return nil
-}
-
-// takeStock`, `	return errSilent
-}
-
-// takeStock`}},
-		Quick: []string{"6.30", "6.31"},
-		Why:   "no other server needs so long for an answer",
 	},
 }
