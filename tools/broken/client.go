@@ -291,9 +291,10 @@ func client(flags *flag.FlagSet, args []string) error {
 		Why:   "in the others ping and pi are called, or no server is silent",
 	},
 	{
-		Name:    "one-silent-server-after-the-other",
-		Mistake: "asks a random server when one is silent, and another when that is silent, too, until the time is over",
-		Step:    "step6-client-watch", Spec: 6,
+		Name: "one-silent-server-after-the-other",
+		Mistake: "asks a random server when one is silent, and another when that is silent, too, until " +
+			"the time is over",
+		Step: "step6-client-watch", Spec: 6,
 		Edits: []Edit{{"errand.go", `			r = firstToAnswer(ctx, candidates)
 `, `			r = anyOf(candidates, func(*remote) bool { return true })
 `}},
@@ -304,9 +305,7 @@ func client(flags *flag.FlagSet, args []string) error {
 		Name:    "closed-in-good-order",
 		Mistake: "closes a connection to a silent server in good order, so that the server goes on working for nobody",
 		Step:    "step6-client-watch", Spec: 6,
-		Edits: []Edit{{"pipe.go", `			_ = tcp.SetLinger(0) // a reset tells a server that still computes: nobody waits for this
-`, `			_ = tcp
-`}},
+		Edits: []Edit{{"pipe.go", `_ = tcp.SetLinger(0)`, `_ = tcp`}},
 		Quick: []string{"6.33", "6.34"},
 		Why:   "no other milestone looks how a connection ends",
 	},
