@@ -114,7 +114,12 @@ func TestSpec4(t *testing.T) {
 			`→ step4 README, "The order of a stop"`)
 		s := start(t, 2, grace)
 		c, work := begin(t, s)
+		busy := s.PIDOf(c)
+		s.Freeze(busy)
 		s.Signal(syscall.SIGTERM)
+		time.Sleep(300 * time.Millisecond) // time enough for a master that doesn't wait
+		harness.Check(t, !s.Ended(), "the master waiting for the worker that has a call to answer", "it ended")
+		s.SignalEach(syscall.SIGCONT, busy)
 		finish(t, c, work)
 		clean(t, s, most)
 	})

@@ -440,10 +440,10 @@ var processes = []Program{
 		Edits: []Edit{{"supervise.go", `	for s.phase < draining || slices.ContainsFunc(s.slots, slot.alive) {
 `, `	for s.phase < draining {
 `}},
-		Quick: []string{"4.1", "4.13"},
-		Why:   "the other milestones find the workers gone, or don't, by chance",
+		Quick: []string{"4.1", "4.5"},
+		Why:   "4.13 tells the same, and the other milestones find the workers gone, or don't, by chance",
 		Sometimes: []string{
-			"4.5", "4.6", "4.7", "4.8", "4.10", "4.11", "4.12", "4.14", "4.16", "4.17", "4.18", "4.19", "4.20", "4.21",
+			"4.6", "4.7", "4.8", "4.10", "4.11", "4.12", "4.14", "4.16", "4.17", "4.18", "4.19", "4.20", "4.21",
 		},
 		By: "how soon after their master the workers end",
 	},
