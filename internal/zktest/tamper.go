@@ -27,24 +27,25 @@ func (r *Registry) MakeRoot() {
 // Forbid has ZooKeeper refuse every create below the root, which must be there.
 func (r *Registry) Forbid() {
 	r.t.Helper()
-	r.allow(zk.PermAll &^ zk.PermCreate)
+	r.allow(r.Root, zk.PermAll&^zk.PermCreate)
 	harness.Did(r.t, "took away everybody's right to create znodes below %s", r.Root)
 }
 
 // Permit ends a Forbid. Nobody is told.
 func (r *Registry) Permit() {
 	r.t.Helper()
-	r.allow(zk.PermAll)
+	r.allow(r.Root, zk.PermAll)
 	harness.Did(r.t, "gave everybody the right to create znodes below %s", r.Root)
 }
 
-func (r *Registry) allow(permissions int32) {
+// allow sets what everybody may do with a znode.
+func (r *Registry) allow(path string, permissions int32) {
 	r.t.Helper()
 	_, err := zklook.Do(r.looker, sureLimit, func(c *zk.Conn) (any, error) {
-		return c.SetACL(r.Root, zk.WorldACL(permissions), -1)
+		return c.SetACL(path, zk.WorldACL(permissions), -1)
 	})
 	if err != nil {
-		r.t.Fatalf("change what is allowed below %s: %v", r.Root, err)
+		r.t.Fatalf("change what is allowed with %s: %v", path, err)
 	}
 }
 
@@ -91,23 +92,13 @@ func (r *Registry) RemoveRoot(within time.Duration) {
 // Hide makes a node one whose data nobody may read, and Show ends that.
 func (r *Registry) Hide(node Node) {
 	r.t.Helper()
-	r.permit(node, zk.PermAdmin)
-	harness.Did(r.t, "forbade everyone to read the znode %s under %s", node.Name, r.Root)
+	r.allow(r.Root+"/"+node.Name, zk.PermAdmin)
+	harness.DidAt(r.t, harness.ZooKeeper, "forbade everyone to read the znode %s under %s", node.Name, r.Root)
 }
 
 // Show lets everyone read a node's data again.
 func (r *Registry) Show(node Node) {
 	r.t.Helper()
-	r.permit(node, zk.PermAll)
-	harness.Did(r.t, "let everyone read the znode %s under %s again", node.Name, r.Root)
-}
-
-func (r *Registry) permit(node Node, perms int32) {
-	r.t.Helper()
-	_, err := zklook.Do(r.looker, sureLimit, func(c *zk.Conn) (*zk.Stat, error) {
-		return c.SetACL(r.Root+"/"+node.Name, zk.WorldACL(perms), -1)
-	})
-	if err != nil {
-		r.t.Fatalf("set who may read %s under %s: %v", node.Name, r.Root, err)
-	}
+	r.allow(r.Root+"/"+node.Name, zk.PermAll)
+	harness.DidAt(r.t, harness.ZooKeeper, "let everyone read the znode %s under %s again", node.Name, r.Root)
 }
