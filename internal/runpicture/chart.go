@@ -27,15 +27,16 @@ text.pid { font-size: 10px; fill: #444444 } text.zombie { font-weight: bold; fon
 
 // The chart, in pixels.
 const (
-	chartHead  = 48
-	chartText  = 430 // of the words beside the lanes
-	chartWords = 64  // letters that have room there
+	chartHead  = 68
+	chartRoom  = 440 // for all lanes
+	chartText  = 420 // for the words beside them
+	chartWords = 62  // letters that have room there
 )
 
 // Chart returns the run's events as an SVG.
 func (r Run) Chart() []byte {
 	events := condense(r.Events)
-	l := layOut(events)
+	l := layOut(events, chartRoom)
 	rows, height := rowsOf(events)
 	width := l.width() + chartText
 
@@ -48,14 +49,14 @@ func (r Run) Chart() []byte {
 
 	for _, c := range l.columns {
 		name, more := l.heading(c)
-		place := fmt.Sprintf(`x="%d" y="36"`, c.x)
+		place := fmt.Sprintf(`x="%d" y="58"`, c.x)
 		if l.pitch < narrow {
-			place = fmt.Sprintf(`transform="translate(%d 44) rotate(-60)" `+
+			place = fmt.Sprintf(`transform="translate(%d 62) rotate(-60)" `+
 				`style="text-anchor: start; font-size: 10px"`, c.x+4)
 		}
 		fmt.Fprintf(&b, `<text class="head" %s>%s</text>`+"\n", place, html.EscapeString(name))
 		if l.pitch >= narrow && more != "" {
-			fmt.Fprintf(&b, `<text class="time" style="text-anchor: middle" x="%d" y="20">%s</text>`+"\n", c.x, more)
+			fmt.Fprintf(&b, `<text class="time" style="text-anchor: middle" x="%d" y="42">%s</text>`+"\n", c.x, more)
 		}
 	}
 
@@ -67,15 +68,31 @@ func (r Run) Chart() []byte {
 				timeWidth-10, row.y-(rowHeight+pauseRoom)/2+4, row.pause)
 		}
 		fmt.Fprintf(&b, `<text class="%s" x="%d" y="%d">%s</text>`+"\n",
-			classes[row.Kind], l.width()+4, row.y+4, html.EscapeString(words(row.brief())))
+			classes[row.Kind], l.width()+4, row.y+4, html.EscapeString(words(row.Event)))
 	}
 	b.WriteString("</g>\n</svg>\n")
 	return []byte(b.String())
 }
 
-// words cuts a text to what has room in a chart.
-func words(text string) string {
-	runes := []rune(firstLine(text))
+// words returns what an event says, as far as there is room in a chart. Of many
+// processes it says how many they are.
+func words(e Event) string {
+	text := firstLine(e.brief())
+	if n := len(e.To); n > 3 {
+		signal, _, _ := strings.Cut(e.Text, " ")
+		switch e.Kind {
+		case Signal:
+			text = fmt.Sprintf("%s to %d processes", signal, n)
+		case Born:
+			text = fmt.Sprintf("%d processes began", n)
+		case Zombie:
+			text = fmt.Sprintf("%d ended, and not yet reaped: zombies", n)
+		case Gone:
+			text = fmt.Sprintf("%d gone", n)
+		}
+	}
+
+	runes := []rune(text)
 	if len(runes) > chartWords {
 		return string(runes[:chartWords-1]) + "…"
 	}

@@ -16,7 +16,7 @@ const together = 100 * time.Millisecond
 // it worked, or didn't, follows.
 func condense(events []Event) (rows []Event) {
 	for _, e := range events {
-		if e.Kind == Dialed {
+		if e.Kind == Dialed || e.Kind == Held && len(e.To) != 1 {
 			continue
 		}
 		if e.Kind != Opened && e.Kind != Closed {

@@ -6,6 +6,7 @@ package runpicture
 import (
 	"fmt"
 	"html"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -80,6 +81,9 @@ func (d *drawing) lines() {
 		fmt.Fprintf(d, `<path class="%s" d="M%d %dV%d"/>`+"\n", class, d.x(lane), from, to)
 	}
 
+	for lane := range d.early() {
+		born[lane] = 0
+	}
 	for _, r := range d.rows {
 		switch r.Kind {
 		case Opened, Born:
@@ -120,6 +124,24 @@ func (d *drawing) lines() {
 			stroke("life", c.lane, 0, d.height)
 		}
 	}
+}
+
+// early returns the processes and connections that were there before the first
+// row.
+func (d *drawing) early() map[Lane]bool {
+	known, early := map[Lane]bool{}, map[Lane]bool{}
+	for _, r := range d.rows {
+		for _, lane := range append([]Lane{r.Lane}, r.To...) {
+			if known[lane] || lane.Place != AtConn && lane.Place != AtProcess {
+				continue
+			}
+			known[lane] = true
+			early[lane] = r.Kind != Born && r.Kind != Opened
+		}
+	}
+
+	maps.DeleteFunc(early, func(_ Lane, was bool) bool { return !was })
+	return early
 }
 
 // event draws what a row shows.

@@ -33,17 +33,19 @@ type column struct {
 type lanes struct {
 	columns  []*column // from left to right
 	of       map[Lane]*column
-	programs []int        // pids of masters, in the order of their starts
-	children map[int]bool // the masters that have workers
-	pitch    int          // from a column to the next
+	programs []int          // pids of masters, in the order of their starts
+	children map[int]bool   // the masters that have workers
+	roles    map[int]string // of programs that are one process, "" if that is not known
+	pitch    int            // from a column to the next
 }
 
 // The distance of two columns, in pixels.
-const minPitch, maxPitch, allPitches = 34, 96, 860
+const minPitch, maxPitch = 28, 96
 
-// layOut finds a column for each lane of these events.
-func layOut(events []Event) *lanes {
-	l := &lanes{of: map[Lane]*column{}, children: map[int]bool{}}
+// layOut finds a column for each lane of these events. So many pixels are the
+// room for all of them, if that is enough.
+func layOut(events []Event, room int) *lanes {
+	l := &lanes{of: map[Lane]*column{}, children: map[int]bool{}, roles: map[int]string{}}
 	l.find(Lane{})
 	for _, e := range events {
 		l.find(e.Lane)
@@ -53,6 +55,9 @@ func layOut(events []Event) *lanes {
 				l.of[to].free = true
 			}
 		}
+		if e.Kind == Answer && len(e.To) == 1 {
+			l.roles[e.Lane.Group], l.roles[e.To[0].Group] = "server", "client"
+		}
 		if e.Kind == Closed {
 			l.of[e.Lane].free = true
 		}
@@ -61,7 +66,7 @@ func layOut(events []Event) *lanes {
 	slices.SortStableFunc(l.columns, func(a, b *column) int {
 		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.program, b.program))
 	})
-	l.pitch = min(maxPitch, max(minPitch, allPitches/len(l.columns)))
+	l.pitch = min(maxPitch, max(minPitch, room/len(l.columns)))
 	for i, c := range l.columns {
 		c.x = timeWidth + l.pitch/2 + i*l.pitch
 	}
@@ -130,7 +135,7 @@ func (l *lanes) heading(c *column) (name, more string) {
 	case c.place == AtProcess && l.children[c.lane.Group]:
 		return "master", number
 	case c.place == AtProcess:
-		return "program", number
+		return cmp.Or(l.roles[c.lane.Group], "program"), number
 	case c.place == AtConn && c.shared:
 		return "connections", "more"
 	case c.place == AtConn:

@@ -41,7 +41,7 @@ type line struct {
 
 // Page returns the picture. Its size is bounded, as that of a Log is.
 func (r Run) Page() ([]byte, error) {
-	l := layOut(r.Events)
+	l := layOut(r.Events, pageRoom)
 	rows, height := rowsOf(condense(r.Events))
 
 	var headings []heading
@@ -82,6 +82,9 @@ var classes = map[Kind]string{
 	Act: "did", Signal: "did", Parted: "failed", Left: "quiet", Said: "quiet", Held: "quiet", Opened: "quiet",
 	Closed: "quiet",
 }
+
+// pageRoom is that for all lanes.
+const pageRoom = 860
 
 // narrow is the distance of columns below which their headings stand upright.
 const narrow = 82

@@ -102,7 +102,7 @@ func TestPage(t *testing.T) {
 // soon as that is known, and before.
 func TestFramesGoToWhoServes(t *testing.T) {
 	events := condense(story())
-	l := layOut(events)
+	l := layOut(events, pageRoom)
 	rows, height := rowsOf(events)
 	drawn := draw(l, rows, height)
 	from, to := l.x(conn(1)), l.x(process(10, 11))
@@ -118,7 +118,7 @@ func TestConnectionsThatComeTogetherAreOneRow(t *testing.T) {
 	rows := condense(events)
 	require.Len(t, rows, 1)
 	assert.Equal(t, "300 connections made: 1 to 300", rows[0].line())
-	assert.Len(t, layOut(rows).columns, 1+maxColumns[AtConn])
+	assert.Len(t, layOut(rows, pageRoom).columns, 1+maxColumns[AtConn])
 }
 
 // A worker that comes when another has gone has its column.
@@ -128,7 +128,7 @@ func TestColumnsAreUsedAgain(t *testing.T) {
 		worker := []Lane{process(10, pid)}
 		events = append(events, Event{Kind: Born, To: worker}, Event{Kind: Gone, To: worker})
 	}
-	assert.Len(t, layOut(events).columns, 2)
+	assert.Len(t, layOut(events, pageRoom).columns, 2)
 }
 
 // However much happens, the picture has its beginning, its end and what happens

@@ -150,7 +150,7 @@ func (g *Gate) note(way int, text string) {
 		to := []runpicture.Lane{g.lane}
 		switch {
 		case way == fromZooKeeper:
-			text = "ZooKeeper answers: " + text
+			text = "ZooKeeper: " + text
 			return runpicture.Event{Kind: runpicture.Reply, Lane: harness.ZooKeeper, To: to, Text: text}
 		case known:
 			return runpicture.Event{Kind: runpicture.Frame, Lane: program, To: to, Text: "ZooKeeper is asked: " + text}

@@ -37,7 +37,8 @@ var Shots = []Shot{
 	{
 		Program: "two-nodes", Milestone: "5.12", File: "step5-discovery/two-nodes.svg", From: "asked: create",
 		Keep: func(e runpicture.Event) bool {
-			return e.Kind != runpicture.Said && !strings.Contains(e.Text, "cut the server's connection")
+			return e.Kind != runpicture.Said && e.Kind != runpicture.Born &&
+				!strings.Contains(e.Text, "cut the server's connection")
 		},
 	},
 	{
