@@ -51,14 +51,15 @@ func Dark(svg []byte) ([]byte, error) {
 // DarkName returns the name of the dark version of a file.
 func DarkName(name string) string { return strings.TrimSuffix(name, ".svg") + "-dark.svg" }
 
-// Pictures returns the paths of the light pictures in the workbook in root.
+// Pictures returns the paths of the light pictures in the workbook in root, but
+// not of those that are parts of programs, in internal.
 func Pictures(root string) (paths []string, err error) {
 	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		name := entry.Name()
-		if entry.IsDir() && path != root && (name[0] == '.' || name[0] == '_') {
+		if entry.IsDir() && path != root && (name[0] == '.' || name[0] == '_' || name == "internal") {
 			return fs.SkipDir
 		}
 		if strings.HasSuffix(name, ".svg") && !strings.HasSuffix(name, "-dark.svg") {
