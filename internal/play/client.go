@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -30,6 +31,9 @@ const (
 	kindYours    = "yours"    // a reader's, known by its output and its connections
 	kindPage     = "page"     // this process, which calls what is listed in turn
 )
+
+// startTime is how long the servers have until calls begin all the same.
+const startTime = 10 * time.Second
 
 // usual is how much is called at the start.
 var usual = load.Settings{Callers: 4, Pause: 200 * time.Millisecond}
@@ -91,9 +95,27 @@ func (p *Play) newClient() (*client, error) {
 // run makes the calls until ctx ends, if it is this process that does.
 func (c *client) run(ctx context.Context) {
 	if c.kind == kindPage {
+		// Whatever comes of it: calls that fail are shown.
+		_ = stage.Await(ctx, startTime, c.ready)
 		c.load.Run(ctx, c.play.tally.add)
 		c.plain.Close()
 	}
+}
+
+// ready tells whether servers are listed, and all of them accept connections.
+func (c *client) ready() (bool, error) {
+	c.mu.Lock()
+	servers := c.list.Servers
+	c.mu.Unlock()
+
+	for _, addr := range servers {
+		conn, err := net.DialTimeout("tcp", addr, probeTime)
+		if err != nil {
+			return false, nil
+		}
+		conn.Close()
+	}
+	return len(servers) > 0, nil
 }
 
 // start starts the program, which must not run.

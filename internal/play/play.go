@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	lookPause  = 250 * time.Millisecond // between two pictures
+	lookPause  = 500 * time.Millisecond // between two pictures
+	hurryPause = 200 * time.Millisecond // the same after somebody has done something
 	idlePause  = time.Second            // the same while nobody looks on
 	burstPause = 2 * time.Millisecond   // between two looks at the processes right after a signal
 	burstFor   = 300 * time.Millisecond
@@ -181,9 +182,13 @@ func (p *Play) observe(ctx context.Context) {
 		age := time.Since(p.sentAt)
 		p.mu.Unlock()
 		full := lookPause
-		if !p.journal.watched() {
+		switch {
+		case age < calmFor:
+			full = hurryPause
+		case !p.journal.watched():
 			full = idlePause
 		}
+
 		if time.Since(pictured) >= full {
 			p.journal.show(p.picture())
 			pictured = time.Now()

@@ -157,7 +157,7 @@ func (p *Play) freezeZooKeeper(ctx context.Context) (happened int, seen string, 
 	case count.answered == 0:
 		happened = 2
 	}
-	return happened, "In five seconds without an answer from ZooKeeper:" + calls, err
+	return happened, "ZooKeeper answered nothing for five seconds." + calls, err
 }
 
 // killZooKeeper kills ZooKeeper and starts it again on its data.

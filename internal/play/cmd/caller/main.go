@@ -42,6 +42,9 @@ func main() {
 			fmt.Fprintln(os.Stderr, "caller:", err)
 		}
 	}()
+	if client.Wait(ctx, 1) != nil {
+		return // told to end before there was a server
+	}
 	calls.Run(ctx, func(r load.Report) { out.say(load.Line{Report: &r, Servers: servers(client)}) })
 }
 
