@@ -15,16 +15,16 @@ import (
 )
 
 // Begin puts into the reader's directory what he starts the chapter with: the
-// sources of the step before, and what this one gives him. A file that is there
-// stays as it is. It says what it did, what he is to write, and what comes
-// next.
+// sources of the step before, what this one gives him, and stubs of what he is
+// to write. A file that is there stays as it is. It says what it did, what he
+// is to write, and what comes next.
 func (b *Book) Begin(c carry.Chapter) error {
 	if err := os.MkdirAll(b.mine, 0o755); err != nil {
 		return fmt.Errorf("make the directory for your program: %w", err)
 	}
 
 	b.say("Chapter %d, %s. Your program is in %s.\n\n", c.Number, c.Dir, Mine)
-	copied, kept, err := b.hand(c.Before, c.Start)
+	copied, kept, err := b.handFrom(c.Before, c.Start)
 	b.list("copied", copied, "of "+c.Before)
 	if err != nil {
 		return err
@@ -32,45 +32,52 @@ func (b *Book) Begin(c carry.Chapter) error {
 
 	var given []string
 	for _, name := range c.Given { // one by one: each is useful without the others
-		new, old, err := b.hand(c.Dir, []string{name})
+		new, old, err := b.handFrom(c.Dir, []string{name})
 		if err != nil {
 			return err
 		}
 		given, kept = append(given, new...), append(kept, old...)
 	}
 
+	begun, laid, err := b.lay(c)
+	if err != nil {
+		return err
+	}
+
 	b.list("given", given, "of "+c.Dir)
-	b.list("kept", kept, "that you have")
-	b.field("you write", "%s", b.toWrite(c))
+	b.list("stubs", laid, "to write in")
+	b.list("kept", append(kept, begun...), "that you have")
+	b.field("you write", "%s and main.go; see %s/README.md",
+		strings.Join(slices.Concat(c.Write, c.Revise), ", "), c.Dir)
 	b.field("then", "make try STEP=%d", c.Number)
 	return nil
 }
 
-// toWrite says what a chapter asks of its reader.
-func (b *Book) toWrite(c carry.Chapter) string {
-	files := slices.Concat(c.Write, c.Revise)
-	if b.open(c) { // the files' names went with the solution
-		return "what " + c.Dir + "/README.md says"
+// handFrom hands out files of a step as they are.
+func (b *Book) handFrom(dir string, names []string) (copied, kept []string, err error) {
+	texts, err := b.read(dir, names)
+	if err != nil {
+		return nil, nil, err
 	}
-	return fmt.Sprintf("%s and main.go; see %s/README.md", strings.Join(files, ", "), c.Dir)
+	return b.hand(dir, texts)
 }
 
-// hand copies files from a step to the reader's directory, except for those
-// that he has. It says so and copies none if that would declare something
-// twice: his program has another shape then than ours, and half of ours would
-// only break it.
-func (b *Book) hand(dir string, names []string) (copied, kept []string, err error) {
-	clash, err := b.clash(dir, names)
+// hand puts files into the reader's directory, except for those that he has. It
+// says so and puts none there if that would declare something twice: his
+// program has another shape then than ours, that of the step in dir, and half
+// of ours would only break it.
+func (b *Book) hand(dir string, texts map[string]string) (copied, kept []string, err error) {
+	clash, err := b.clash(dir, texts)
 	if err != nil {
 		return nil, nil, err
 	}
 
 	var missing []string
-	for _, name := range names {
-		if _, err := os.Lstat(filepath.Join(b.mine, name)); err == nil {
-			kept = append(kept, name)
-		} else {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if b.lacks(name) {
 			missing = append(missing, name)
+		} else {
+			kept = append(kept, name)
 		}
 	}
 
@@ -80,16 +87,16 @@ func (b *Book) hand(dir string, names []string) (copied, kept []string, err erro
 	}
 
 	for i, name := range missing {
-		if err := b.copyNew(dir, name); err != nil {
+		if err := b.writeNew(name, texts[name]); err != nil {
 			return missing[:i], kept, err
 		}
 	}
 	return missing, kept, nil
 }
 
-// clash says what would be declared twice if the files of the step that the
-// reader doesn't have were put beside those that he has; "" if nothing.
-func (b *Book) clash(dir string, names []string) (string, error) {
+// clash says what would be declared twice if the files that the reader doesn't
+// have were put beside those that he has; "" if nothing.
+func (b *Book) clash(dir string, texts map[string]string) (string, error) {
 	his, err := sources(b.mine)
 	if err != nil {
 		return "", err
@@ -105,11 +112,11 @@ func (b *Book) clash(dir string, names []string) (string, error) {
 		}
 	}
 
-	for _, file := range names {
+	for _, file := range slices.Sorted(maps.Keys(texts)) {
 		if slices.Contains(his, file) {
 			continue
 		}
-		for _, name := range slices.Sorted(maps.Keys(declared(filepath.Join(b.root, dir, file)))) {
+		for _, name := range slices.Sorted(maps.Keys(declaredIn(texts[file]))) {
 			if where[name] != "" {
 				return fmt.Sprintf("your %s has its own %s", where[name], name), nil
 			}
@@ -119,18 +126,13 @@ func (b *Book) clash(dir string, names []string) (string, error) {
 	return "", nil
 }
 
-// copyNew copies a file of a step to the reader's directory, where it must not
-// exist.
-func (b *Book) copyNew(dir, name string) (err error) {
-	text, err := os.ReadFile(filepath.Join(b.root, dir, name))
-	if err != nil {
-		return fmt.Errorf("copy a file of the chapter: %w", err)
-	}
+// writeNew writes a file into the reader's directory, where it must not exist.
+func (b *Book) writeNew(name, text string) (err error) {
 	file, err := os.OpenFile(filepath.Join(b.mine, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return fmt.Errorf("copy a file of the chapter: %w", err)
+		return fmt.Errorf("write a file of the chapter: %w", err)
 	}
-	_, err = file.Write(text)
+	_, err = file.WriteString(text)
 	return errors.Join(err, file.Close())
 }
 

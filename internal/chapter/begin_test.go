@@ -29,18 +29,19 @@ func write(t *testing.T, root string, files map[string]string) {
 // A small workbook: step 2 is given given.go.
 var (
 	small = map[string]string{
-		"step1-a/README.md":       "# Chapter 1\n",
+		"step1-a/README.md":       "# Chapter 1\n\nWrite `func a()`; copy `step1-a/a_test.go`.\n",
 		"step1-a/a.go":            "package main\n\nfunc a() {}\n\nfunc aToo() {}\n",
 		"step1-a/main.go":         "package main\n\nfunc main() { a() }\n",
 		"step1-a/a_test.go":       "package main\n",
 		"step1-a/spec1_test.go":   "package main\n",
-		"step2-b/README.md":       "# Chapter 2\n",
+		"step2-b/README.md":       "# Chapter 2\n\nWrite a type `b`.\n",
 		"step2-b/a.go":            "package main\n\nfunc a() {}\n\nfunc aToo() {}\n",
 		"step2-b/b.go":            "package main\n\ntype b struct{}\n",
 		"step2-b/given.go":        "package main\n\nvar given, given2 = 1, 2\n",
 		"step2-b/main.go":         "package main\n\nfunc main() { a(); _ = b{} }\n",
 		"step2-b/main_windows.go": "package main\n\nfunc main() {}\n",
 		"step2-b/b_test.go":       "package main\n",
+		"step3-c/README.md":       "# Chapter 3\n",
 		"step3-c/a.go":            "package main\n\nfunc a() {}\n\nfunc aToo() {}\n",
 		"step3-c/b.go":            "package main\n\ntype b struct{}\n",
 		"step3-c/c.go":            "package main\n\nconst c = 1\n",
@@ -96,9 +97,14 @@ func tree(t *testing.T, root string) map[string]string {
 
 func TestBeginTheFirstChapter(t *testing.T) {
 	said, has := begin(t, "1", nil)
-	assert.Empty(t, has)
+	assert.Equal(t, map[string]string{
+		"a.go": "package main\n\nfunc a() { panic(\"a is not written yet\") }\n",
+		"main.go": "package main\n\nimport (\n\t\"fmt\"\n\t\"os\"\n)\n\n" +
+			"func main() {\n\tfmt.Fprintln(os.Stderr, \"not written yet\")\n\tos.Exit(1)\n}\n",
+	}, has)
 	assert.Equal(t, `Chapter 1, step1-a. Your program is in _mine.
 
+  stubs      2 files to write in: a.go, main.go
   you write  a.go and main.go; see step1-a/README.md
   then       make try STEP=1
 `, said)
@@ -108,20 +114,22 @@ func TestBeginWithOurSources(t *testing.T) {
 	said, has := begin(t, "2", nil)
 	assert.Equal(t, map[string]string{
 		"a.go": small["step1-a/a.go"], "main.go": small["step1-a/main.go"], "given.go": small["step2-b/given.go"],
+		"b.go": small["step2-b/b.go"],
 	}, has)
 	assert.Equal(t, `Chapter 2, step2-b. Your program is in _mine.
 
   copied     2 files of step1-a: a.go, main.go
   given      1 file of step2-b: given.go
+  stubs      1 file to write in: b.go
   you write  b.go and main.go; see step2-b/README.md
   then       make try STEP=2
 `, said)
 
 	_, has = begin(t, "3", nil)
 	assert.Equal(t, small["step2-b/main.go"], has["main.go"], "the wiring is that of the step before")
-	assert.NotContains(t, has, "c.go")
+	assert.Equal(t, "package main\n", has["c.go"], "the text names nothing in it")
 	assert.NotContains(t, has, "b_test.go")
-	assert.Len(t, has, 5)
+	assert.Len(t, has, 6)
 }
 
 func TestBeginOverwritesNothing(t *testing.T) {
@@ -137,6 +145,8 @@ func TestBeginOverwritesNothing(t *testing.T) {
 		"given.go/x.go": "a directory of that name",
 	}
 	said, has := begin(t, "2", his)
+	assert.Equal(t, small["step2-b/b.go"], has["b.go"])
+	delete(has, "b.go")
 	assert.Equal(t, his, has)
 	assert.Contains(t, said, "kept       3 files that you have: a.go, main.go, given.go\n")
 	assert.NotContains(t, said, "copied")
@@ -195,11 +205,17 @@ func TestBeginInAHandout(t *testing.T) {
 	write(t, root, map[string]string{
 		"step1-a/a.go": "package main\n", "step1-a/main.go": "package main\n", "step2-b/a.go": "package main\n",
 		"step2-b/main.go": "package main\n", "step2-b/given.go": "package main\n",
+		"step2-b/b.go": "package main\n\n// A stub.\n",
 	})
 	b, out := open(t, root, smallRules)
 	require.NoError(t, b.Begin(b.chapters[1]))
-	assert.Contains(t, out.String(), "you write  what step2-b/README.md says\n")
-	assert.Len(t, tree(t, filepath.Join(root, "_mine")), 3)
+	assert.Contains(t, out.String(), `
+  stubs      1 file to write in: b.go
+  you write  b.go and main.go; see step2-b/README.md
+`)
+	has := tree(t, filepath.Join(root, "_mine"))
+	assert.Len(t, has, 4)
+	assert.Equal(t, "package main\n\n// A stub.\n", has["b.go"])
 }
 
 func TestChapterOfTheCommandLine(t *testing.T) {
@@ -257,26 +273,38 @@ func TestChaptersOfTheWorkbook(t *testing.T) {
 }
 
 // What a reader starts with is a program that compiles, so that he can change
-// it bit by bit. Vet looks at tests too: begin copies none.
+// it bit by bit; with the tests that the text offers, too.
 func TestWhatBeginGivesCompiles(t *testing.T) {
 	b, _ := workbook(t)
 	for _, c := range b.chapters {
 		t.Run(c.Dir, func(t *testing.T) {
 			t.Parallel()
-			b, _ := workbook(t)
+			b, out := workbook(t)
 			b.mine = t.TempDir()
 			require.NoError(t, b.Begin(c))
+			assert.Regexp(t, `\n  stubs  .*: .*`+c.Write[0], out.String())
 
-			for _, file := range []string{"go.mod", "go.sum"} { // a module of its own
-				text, err := os.ReadFile(filepath.Join(b.root, file))
-				require.NoError(t, err)
-				write(t, b.mine, map[string]string{file: string(text)})
+			// A module of its own, with what the tests stand on.
+			for _, file := range []string{"go.mod", "go.sum", "internal"} {
+				require.NoError(t, os.Symlink(filepath.Join(b.root, file), filepath.Join(b.mine, file)))
 			}
+			vetted(t, b.mine)
 
-			vet := exec.Command("go", "vet", ".")
-			vet.Dir = b.mine
-			output, err := vet.CombinedOutput()
-			assert.NoError(t, err, "%s", output)
+			_, tests, err := b.text(c)
+			require.NoError(t, err)
+			sources, err := b.read(c.Dir, append(tests, "program_test.go"))
+			require.NoError(t, err)
+			write(t, b.mine, sources)
+			vetted(t, b.mine)
 		})
 	}
+}
+
+// vetted runs go vet on the package in a directory.
+func vetted(t *testing.T, dir string) {
+	t.Helper()
+	vet := exec.Command("go", "vet", ".")
+	vet.Dir = dir
+	output, err := vet.CombinedOutput()
+	assert.NoError(t, err, "%s", output)
 }

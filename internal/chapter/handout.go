@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -145,7 +146,8 @@ func (h *handout) complete(dir string) {
 
 var specification = regexp.MustCompile(`^(spec[0-9]+|program)_test\.go$`)
 
-// begun takes a chapter as Begin gives it, with its specification.
+// begun takes a chapter as Begin gives it, with its specification, and with the
+// tests that its text offers.
 func (h *handout) begun(c carry.Chapter) {
 	for _, name := range c.Start {
 		h.copy(path.Join(c.Before, name), path.Join(c.Dir, name))
@@ -160,6 +162,17 @@ func (h *handout) begun(c carry.Chapter) {
 	}
 
 	for _, name := range append(c.Given, "README.md") {
+		h.copy(path.Join(c.Dir, name), path.Join(c.Dir, name))
+	}
+
+	laid, err := h.b.stubs(c)
+	h.fail(err)
+	_, tests, err := h.b.text(c)
+	h.fail(err)
+	for _, name := range slices.Sorted(maps.Keys(laid)) {
+		h.write(path.Join(c.Dir, name), []byte(laid[name]))
+	}
+	for _, name := range tests {
 		h.copy(path.Join(c.Dir, name), path.Join(c.Dir, name))
 	}
 }

@@ -26,8 +26,14 @@ func sources(dir string) (names []string, err error) {
 // declared returns the names that a Go file declares for its whole package. Of
 // a file that is no Go, or isn't there, it returns as much as can be made out.
 func declared(path string) map[string]bool {
+	text, _ := os.ReadFile(path)
+	return declaredIn(string(text))
+}
+
+// declaredIn is declared for the text of a file.
+func declaredIn(text string) map[string]bool {
 	names := map[string]bool{}
-	file, _ := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	file, _ := parser.ParseFile(token.NewFileSet(), "", text, parser.SkipObjectResolution)
 	if file == nil {
 		return names
 	}
