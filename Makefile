@@ -101,9 +101,14 @@ etcd: whole ## run an etcd on 127.0.0.1:2379 until Ctrl-C
 # What the targets below run. A network needs root and Linux.
 OTHERS = -skip '^TestFault|^TestSoak|^TestNet'
 
-# Where ZooKeeper can't be installed, what needs none is tested all the same.
+# Each step carries the specifications of the steps before it.
 .PHONY: test
-test: ## run all tests but those of the next targets (installs ZooKeeper when it is missing)
+test: ## run the tests: of each step its own, and one milestone of each chapter before (installs ZooKeeper when it is missing)
+	@EARLIER_MILESTONES=first $(MAKE) --no-print-directory test-all
+
+# Where ZooKeeper can't be installed, what needs none is tested all the same.
+.PHONY: test-all
+test-all: ## the same, and ask each step all milestones of the chapters before
 	@race='$(RACE)'; test -n "$$race" || echo 'no working cgo and C compiler here: testing without the race detector'; \
 	zookeeper=there; sh internal/zkdev/install.sh || zookeeper=; \
 	set -e; \

@@ -24,7 +24,11 @@ func (b *Book) Begin(c carry.Chapter) error {
 	}
 
 	b.say("Chapter %d, %s. Your program is in %s.\n\n", c.Number, c.Dir, Mine)
-	copied, kept, err := b.handFrom(c.Before, c.Start)
+	start, err := b.start(c)
+	if err != nil {
+		return err
+	}
+	copied, kept, err := b.hand(c.Before, start)
 	b.list("copied", copied, "of "+c.Before)
 	if err != nil {
 		return err
@@ -32,7 +36,11 @@ func (b *Book) Begin(c carry.Chapter) error {
 
 	var given []string
 	for _, name := range c.Given { // one by one: each is useful without the others
-		new, old, err := b.handFrom(c.Dir, []string{name})
+		one, err := b.read(c.Dir, []string{name})
+		if err != nil {
+			return err
+		}
+		new, old, err := b.hand(c.Dir, one)
 		if err != nil {
 			return err
 		}
@@ -51,15 +59,6 @@ func (b *Book) Begin(c carry.Chapter) error {
 		strings.Join(slices.Concat(c.Write, c.Revise), ", "), c.Dir)
 	b.field("then", "make try STEP=%d", c.Number)
 	return nil
-}
-
-// handFrom hands out files of a step as they are.
-func (b *Book) handFrom(dir string, names []string) (copied, kept []string, err error) {
-	texts, err := b.read(dir, names)
-	if err != nil {
-		return nil, nil, err
-	}
-	return b.hand(dir, texts)
 }
 
 // hand puts files into the reader's directory, except for those that he has. It

@@ -149,8 +149,10 @@ var specification = regexp.MustCompile(`^(spec[0-9]+|program)_test\.go$`)
 // begun takes a chapter as Begin gives it, with its specification, and with the
 // tests that its text offers.
 func (h *handout) begun(c carry.Chapter) {
-	for _, name := range c.Start {
-		h.copy(path.Join(c.Before, name), path.Join(c.Dir, name))
+	start, err := h.b.start(c)
+	h.fail(err)
+	for _, name := range slices.Sorted(maps.Keys(start)) {
+		h.write(path.Join(c.Dir, name), []byte(start[name]))
 	}
 
 	entries, err := os.ReadDir(filepath.Join(h.b.root, c.Dir))

@@ -49,24 +49,59 @@ func (b *Book) stubs(c carry.Chapter) (map[string]string, error) {
 		return files, err
 	}
 
-	text, tests, err := b.text(c)
+	used, err := b.used(c)
 	if err != nil {
 		return nil, err
-	}
-	used := map[string]bool{}
-	stubs.InText(used, text)
-	sources, err := b.read(c.Dir, tests)
-	if err != nil {
-		return nil, err
-	}
-	for _, source := range sources {
-		stubs.InGo(used, source)
 	}
 	taken := declared(filepath.Join(b.root, c.Before, "main.go"))
 	if c.Before == "" {
 		taken = nil
 	}
 	return stubs.Make(files, used, taken)
+}
+
+// used returns the names that a chapter's text, and the tests that this offers,
+// use.
+func (b *Book) used(c carry.Chapter) (map[string]bool, error) {
+	text, tests, err := b.text(c)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := b.read(c.Dir, tests)
+	if err != nil {
+		return nil, err
+	}
+
+	used := map[string]bool{}
+	stubs.InText(used, text)
+	for _, source := range sources {
+		stubs.InGo(used, source)
+	}
+	return used, nil
+}
+
+// start returns the files of the step before that a reader starts with. To its
+// main.go, stubs are added of what he will write there.
+func (b *Book) start(c carry.Chapter) (map[string]string, error) {
+	files, err := b.read(c.Before, c.Start)
+	if err != nil || files["main.go"] == "" {
+		return files, err
+	}
+	main, err := b.read(c.Dir, []string{"main.go"})
+	if err != nil {
+		return nil, err
+	}
+	if b.open(c) { // that is what this file is
+		files["main.go"] = main["main.go"]
+		return files, nil
+	}
+
+	used, err := b.used(c)
+	if err != nil {
+		return nil, err
+	}
+	files["main.go"], err = stubs.Extend(files["main.go"], main["main.go"], used, declaredIn(files["main.go"]))
+	return files, err
 }
 
 // text returns the text of a chapter, and the tests that it offers to its

@@ -157,6 +157,59 @@ func Each[T any](all []T) { panic("Each is not written yet") }
 	assert.ErrorContains(t, err, "make a stub: a.go:1")
 }
 
+func TestExtend(t *testing.T) {
+	const have = `// The program.
+package main
+
+import (
+	"fmt"
+)
+
+func main() { fmt.Println(run()) }
+
+func run() int { return 1 }
+`
+	const later = `package main
+
+import (
+	"os"
+	"time"
+)
+
+func main() { master(0) }
+
+func run() int { return 2 }
+
+// master waits.
+func master(patience time.Duration) { os.Exit(1) }
+
+func helper() {}
+`
+	made, err := Extend(have, later, set("main", "run", "master"), set("main", "run"))
+	require.NoError(t, err)
+	assert.Equal(t, `// The program.
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+func main() { fmt.Println(run()) }
+
+func run() int { return 1 }
+
+// master waits.
+func master(patience time.Duration) { panic("master is not written yet") }
+`, made)
+
+	made, err = Extend(have, later, set("run"), set("main", "run"))
+	require.NoError(t, err)
+	assert.Equal(t, have, made, "nothing is needed")
+	_, err = Extend(have, "package", set(), set())
+	assert.ErrorContains(t, err, "add stubs: main.go:1")
+}
+
 func TestInText(t *testing.T) {
 	names := map[string]bool{}
 	InText(names, "Words `Code(x)`, and `more`.\n\n```go\nfunc f() { a.b() }\n```\n\nafter `c`\n\n"+
