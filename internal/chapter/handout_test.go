@@ -98,7 +98,7 @@ func TestHandoutHasWhatAClassMayHave(t *testing.T) {
 	maps.DeleteFunc(has, func(name, _ string) bool { return strings.HasPrefix(name, ".git/") })
 	assert.Equal(t, want, slices.Sorted(maps.Keys(has)))
 	assert.Equal(t, small["step1-a/main.go"], has["step2-b/main.go"], "the wiring is that of the step before")
-	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 35 files.\n")
+	assert.Contains(t, said, "Chapter 2 for a class is in "+out+": 36 files.\n")
 	const begins = "# The title\n\n**This is a handout: chapter 2, [step2-b](step2-b/README.md)"
 	assert.True(t, strings.HasPrefix(has["README.md"], begins))
 	assert.True(t, strings.HasSuffix(has["README.md"], "\n\nThe text.\n"))
