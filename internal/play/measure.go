@@ -15,7 +15,7 @@ import (
 const (
 	probeTime  = time.Second
 	settleTime = 2 * load.Period // until the calls of a moment have been reported
-	longPi     = 40_000_000      // terms: about 0.3 s of computing
+	trialTerms = 1_000_000       // of pi, to learn how fast a server computes
 )
 
 // wait waits, unless ctx ends.
@@ -119,21 +119,29 @@ func (p *Play) probe(ctx context.Context, v *server, many int) (answered, hung, 
 // compute has a server compute for so many callers, each on a connection of its
 // own. The channel gets what became of each.
 func (p *Play) compute(ctx context.Context, v *server, callers int) <-chan error {
+	began := time.Now()
+	n := load.Long(0)
+	if call(ctx, v, trialTerms) == nil {
+		n = load.Long(trialTerms / time.Since(began).Seconds())
+	}
+
 	results := make(chan error, callers)
 	for range callers {
-		go func() {
-			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", v.addr)
-			if err != nil {
-				results <- err
-				return
-			}
-			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(20 * time.Second))
-			_, err = load.Exchange(conn, "pi", longPi)
-			results <- err
-		}()
+		go func() { results <- call(ctx, v, n) }()
 	}
 	return results
+}
+
+// call has a server compute pi from n terms.
+func call(ctx context.Context, v *server, n int) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", v.addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, err = load.Exchange(conn, "pi", n)
+	return err
 }
 
 // repair starts a server again unless it runs with all its workers, and waits

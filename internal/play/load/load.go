@@ -17,9 +17,11 @@ import (
 
 const (
 	callTime   = 5 * time.Second // for one call
-	longTerms  = 40_000_000      // of pi: about 0.3 s of computing
-	largestN   = 3_000_000       // terms of a usual pi: some 20 ms
-	growth     = 1.7             // from one pi's n to the next one's
+	longTime   = 300 * time.Millisecond
+	longTerms  = 40_000_000 // of pi: about that time for a compiled program, and the most that is asked for
+	telling    = 100_000    // terms from which on a call's time tells how fast the servers compute
+	largestN   = 3_000_000  // terms of a usual pi: some 20 ms
+	growth     = 1.7        // from one pi's n to the next one's
 	afterError = 300 * time.Millisecond
 )
 
@@ -69,6 +71,7 @@ type Load struct {
 	changed  chan struct{} // closed and replaced when the settings are
 	report   Report        // so far
 	rounds   int           // of all callers
+	speed    float64       // terms a second that a server computes; 0: not known yet
 }
 
 // New returns a load of no callers, for Run.
@@ -129,6 +132,10 @@ func (l *Load) call(ctx context.Context, number int) {
 		l.mu.Lock()
 		settings, changed := l.settings, l.changed
 		round := l.rounds
+		n := terms(round)
+		if settings.Long {
+			n = Long(l.speed)
+		}
 		if number < settings.Callers {
 			l.rounds++
 		}
@@ -137,7 +144,7 @@ func (l *Load) call(ctx context.Context, number int) {
 		var pause <-chan time.Time
 		if number < settings.Callers {
 			ok := l.ping(ctx, number, round)
-			ok = l.pi(ctx, number, terms(round, settings.Long)) && ok
+			ok = l.pi(ctx, number, n) && ok
 			length := time.Duration(rand.Int64N(int64(settings.Pause) + 1)) // not in step with the others
 			if !ok {
 				length = max(length, afterError)
@@ -154,12 +161,18 @@ func (l *Load) call(ctx context.Context, number int) {
 }
 
 // terms is n of the pi in a round: it grows, and then begins anew.
-func terms(round int, long bool) int {
-	if long {
-		return longTerms
-	}
+func terms(round int) int {
 	steps := int(math.Log(largestN) / math.Log(growth))
 	return int(math.Round(math.Pow(growth, float64(round%(steps+1)))))
+}
+
+// Long is how many terms of pi take about 0.3 s for a server that computes so
+// many a second; 0 stands for one of which that is not known.
+func Long(speed float64) int {
+	if speed == 0 {
+		return longTerms
+	}
+	return min(max(int(speed*longTime.Seconds()), 1), longTerms)
 }
 
 // ping makes a call that must come back as it went.
@@ -207,6 +220,9 @@ func (l *Load) record(ctx context.Context, number int, method string, params any
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.report.Outstanding--
+	if err == nil && point != nil && point.N >= telling {
+		l.speed = float64(point.N) / took.Seconds()
+	}
 	if ctx.Err() == nil {
 		l.report.add(server, took, point, err)
 	}

@@ -56,10 +56,12 @@ func TestReports(t *testing.T) {
 			caller.fails = true
 			caller.mu.Unlock()
 			stage = 1
+
 		case stage == 1 && r.Failed["b:2"] > 0 && r.Answered == nil:
 			assert.Equal(t, "refused", r.Trouble)
 			l.Set(Settings{})
 			stage = 2
+
 		case stage == 2 && r.Failed == nil && r.Outstanding == 0:
 			stage = 3
 			cancel()
@@ -69,16 +71,18 @@ func TestReports(t *testing.T) {
 }
 
 func TestTermsGrowAndBeginAnew(t *testing.T) {
-	assert.Equal(t, 1, terms(0, false))
+	assert.Equal(t, 1, terms(0))
 	for round := 1; ; round++ {
-		n := terms(round, false)
+		n := terms(round)
 		require.LessOrEqual(t, n, largestN)
 		if n == 1 {
 			break
 		}
-		assert.Greater(t, n, terms(round-1, false))
+		assert.Greater(t, n, terms(round-1))
 	}
-	assert.Equal(t, longTerms, terms(7, true))
+	assert.Equal(t, longTerms, Long(0))
+	assert.Equal(t, longTerms, Long(1e9))
+	assert.Equal(t, 300_000, Long(1e6))
 }
 
 func TestPlain(t *testing.T) {
