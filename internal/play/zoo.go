@@ -239,7 +239,10 @@ func (z *zoo) picture() *ZooKeeper {
 	}
 
 	for id, s := range z.sessions {
-		owner, _ := z.owners(id)
+		owner, known := z.owners(id)
+		if !known && !s.connected {
+			continue // it has been ended, by the page itself
+		}
 		left := s.timeout - now.Sub(s.last)
 		p.Sessions = append(p.Sessions, Session{ID: hex(id), Owner: owner, Connected: s.connected,
 			Timeout: s.timeout.Milliseconds(), Left: max(0, left).Milliseconds()})
