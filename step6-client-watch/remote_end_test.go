@@ -12,8 +12,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -215,25 +213,6 @@ func TestSetAsideLongerAndLonger(t *testing.T) {
 	r.blame()
 	assert.Less(t, time.Duration(r.avoidUntil.Load()-clock()), firstAside,
 		"when it has been good for a while, a failure is a first one")
-}
-
-func TestOneCallTriesAServerWhoseTimeIsOver(t *testing.T) {
-	r := &remote{}
-	r.blame()
-	assert.False(t, r.claim(), "while it is set aside")
-
-	r.avoidUntil.Store(clock() - 1)
-	var claims atomic.Int32
-	var callers sync.WaitGroup
-	for range 100 {
-		callers.Go(func() {
-			if r.claim() {
-				claims.Add(1)
-			}
-		})
-	}
-	callers.Wait()
-	assert.EqualValues(t, 1, claims.Load(), "calls that may try it")
 }
 
 func TestNothingIsLeftOfARemote(t *testing.T) {
