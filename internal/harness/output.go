@@ -21,6 +21,10 @@ const (
 	keptLast  = 1 << 20
 )
 
+// maxTold is how many lines somebody is told of. To tell of each line of a flood
+// would take longer than the flood itself.
+const maxTold = 100_000
+
 // maxPipe is more bytes than wait in a pipe of Linux or macOS, unless root has
 // made it longer.
 const maxPipe = 1 << 20
@@ -42,6 +46,7 @@ type output struct {
 	last    []byte
 
 	line []byte // the beginning of a line that tell has yet to be told of
+	told int    // lines that tell was told of
 }
 
 // open returns the end of the pipe that is the program's. Then follow is to be
@@ -107,8 +112,13 @@ func (o *output) keep(chunk []byte) {
 	}
 }
 
-// tellLines tells of the lines that end in chunk. The caller must hold mu.
+// tellLines tells of the lines that end in chunk, up to maxTold in all. The
+// caller must hold mu.
 func (o *output) tellLines(chunk []byte) {
+	if o.told >= maxTold {
+		return
+	}
+
 	for part := range strings.Lines(string(chunk)) {
 		if len(o.line) < 1000 { // of a longer one nobody sees more
 			o.line = append(o.line, part...)
@@ -116,6 +126,7 @@ func (o *output) tellLines(chunk []byte) {
 		if strings.HasSuffix(part, "\n") {
 			o.tell(strings.TrimSuffix(string(o.line), "\n"))
 			o.line = nil
+			o.told++
 		}
 	}
 }
