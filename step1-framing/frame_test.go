@@ -353,6 +353,10 @@ func TestBufferedAndMissing(t *testing.T) {
 	d.Next()
 	assert.Equal(t, 12, d.Buffered(), "two whole frames wait")
 	assert.Zero(t, d.Missing(), "the first of them is whole")
+
+	d = NewDecoder(10)
+	d.Feed(AppendFrame(nil, make([]byte, 11))[:HeaderSize])
+	assert.Zero(t, d.Missing(), "the first one is too long")
 }
 
 // parse is the definition of the format, in one piece: all whole frames, and

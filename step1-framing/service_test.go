@@ -128,6 +128,12 @@ func TestErrorsQuoteOnlyTheStartOfWhatWasSent(t *testing.T) {
 		assert.True(t, json.Valid([]byte(reply)), reply)
 		assert.Less(t, len(reply), 400, "to %.30s…", body)
 	}
+
+	start := strings.Repeat("9", 60)
+	for params, quoted := range map[string]string{start: start, start + "9": start + "…"} {
+		want := "pi: params must be a whole number from 0 to 100000000, not " + quoted
+		assert.Equal(t, string(NewReply("error", want).Append(nil)), answer(`{"in":"pi","params":`+params+`}`))
+	}
 }
 
 func TestAnswerSaysWhatIsWrong(t *testing.T) {

@@ -47,8 +47,13 @@ func TestSpawnPassesTheListenerAndTwoPipesAndNothingElse(t *testing.T) {
 func TestIsWorkerKeepsWhatItInheritedToItself(t *testing.T) {
 	given := inheritable()
 	c := newCrew(t, "report")
+	high, err := unix.FcntlInt(uintptr(c.listener), unix.F_DUPFD, 300) // as a shell may pass on
+	require.NoError(t, err)
+	defer unix.Close(high)
+
 	c.spawnReady()
 	found := c.found()
+	assert.Contains(t, found.Inherited, high)
 	assert.True(t, found.Worker)
 	assert.False(t, found.Marked, "a program that a worker starts is no worker")
 	assert.False(t, found.Again)
@@ -109,6 +114,7 @@ func TestDefaultWorkersAreAsManyAsGoMayUse(t *testing.T) {
 	before := runtime.GOMAXPROCS(runtime.NumCPU() + 3)
 	defer runtime.GOMAXPROCS(before)
 	assert.Equal(t, runtime.NumCPU()+3, DefaultWorkers())
+	assert.Equal(t, runtime.NumCPU()+3, DefaultWorkers(), "to ask changes nothing")
 }
 
 func TestSpawnLeavesNoDescriptors(t *testing.T) {
@@ -124,6 +130,44 @@ func TestSpawnLeavesNoDescriptors(t *testing.T) {
 	assert.ErrorContains(t, err, "start a worker from "+executable())
 	assert.ErrorIs(t, err, unix.E2BIG)
 	assert.Equal(t, before, openFDs())
+}
+
+// Nor when there is no descriptor left for its pipes, or for one of them.
+func TestSpawnWithoutDescriptors(t *testing.T) {
+	c := newCrew(t, "serve")
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	limit := old
+	limit.Cur = uint64(slices.Max(openFDs()) + 8)
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	defer func() { assert.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old)) }()
+
+	var taken []int
+	for {
+		fd, err := unix.FcntlInt(uintptr(c.listener), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		taken = append(taken, fd)
+	}
+
+	for free, want := range map[int]string{1: "make the lifeline", 3: "make the ready pipe"} {
+		for _, fd := range taken[:free] {
+			require.NoError(t, unix.Close(fd))
+		}
+		before := openFDs()
+		_, err := Spawn(c.listener)
+		assert.ErrorContains(t, err, want)
+		assert.ErrorIs(t, err, unix.EMFILE)
+		assert.Equal(t, before, openFDs())
+		for range free {
+			_, err := unix.FcntlInt(uintptr(c.listener), unix.F_DUPFD_CLOEXEC, 0)
+			require.NoError(t, err)
+		}
+	}
+	for _, fd := range taken {
+		require.NoError(t, unix.Close(fd))
+	}
 }
 
 // The listener's flags are shared with the workers. If it blocked, even for a
@@ -206,6 +250,22 @@ func TestWorkerPassesAWishOn(t *testing.T) {
 		conn.WantPong(`"still here"`)
 		conn.Close()
 	}
+	w.Tell(wordRetire)
+	assert.Equal(t, "exit 0", c.wantEnd(w))
+}
+
+// Ctrl-C and a terminal that is closed reach the whole group. Only the master
+// is to act on that.
+func TestWorkerServesOnAfterInterruptAndHangup(t *testing.T) {
+	c := newCrew(t, "serve")
+	w := c.spawnReady()
+	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGHUP} {
+		require.NoError(t, unix.Kill(w.PID, sig))
+	}
+	conn := harness.Dial(t, c.addr)
+	conn.SendRequest("ping", "still here")
+	conn.WantPong(`"still here"`)
+	conn.Close()
 	w.Tell(wordRetire)
 	assert.Equal(t, "exit 0", c.wantEnd(w))
 }

@@ -10,6 +10,9 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +36,18 @@ func TestSupervisorStop(t *testing.T) {
 	conn.Close()
 	assert.NoError(t, c.wait())
 
+	posted := make(chan bool)
+	go func() {
+		c.post(func() {})
+		close(posted)
+	}()
+	receive(t, posted, "post, when nobody takes events any more")
+	harness.Eventually(t, patience, "nobody listens to workers that have ended", func() (bool, string) {
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		return !strings.Contains(string(stacks), "(*Supervisor).spawn"), string(stacks)
+	})
+
 	_, err := net.DialTimeout("tcp", c.addr, patience)
 	assert.ErrorIs(t, err, unix.ECONNREFUSED)
 	assert.True(t, receive(t, c.serving, "OnServing"))
@@ -44,6 +59,10 @@ func TestSupervisorStopBeforeAnyWorkerIsReady(t *testing.T) {
 	c := newCrew(t, 2, "hang")
 	c.run()
 	harness.Eventually(t, patience, "two workers started", func() (bool, string) { return len(c.spawned()) == 2, "" })
+	c.on(func() {
+		c.overdue = true
+		c.announce()
+	})
 	c.stop <- syscall.SIGTERM
 	assert.NoError(t, c.wait())
 	assert.Empty(t, c.started)
@@ -87,6 +106,9 @@ func TestSupervisorServesUntilOnStopReturns(t *testing.T) {
 			assert.Equal(t, slotStarting, slot.state)
 		}
 		c.setServing(false) // a gap is nobody's business any more
+
+		c.Supervisor.started, c.overdue = false, true
+		c.announce() // nor is who serves
 	})
 	assert.Empty(t, c.serving)
 	assert.Empty(t, c.started)
@@ -111,6 +133,8 @@ func TestSupervisorLateReadyByteOfADeadWorker(t *testing.T) {
 		assert.Equal(t, slotStarting, c.slots[0].state)
 		c.onReady(&c.slots[0], old, assert.AnError)
 		assert.NotNil(t, c.slots[0].worker, "not killed for its predecessor")
+		c.onWord(&c.slots[0], old, saysDrained)
+		assert.Equal(t, slotStarting, c.slots[0].state)
 	})
 	assert.Len(t, c.pauses(), 1)
 }
@@ -221,7 +245,9 @@ func TestSupervisorLeavesTheQueueToItsWorkers(t *testing.T) {
 	c := newCrew(t, 1, "deaf")
 	c.runUntilReady()
 	began := time.Now()
+	var listener int
 	c.on(func() {
+		listener = c.listener
 		c.drain()
 		assert.GreaterOrEqual(t, c.listener, 0, "the socket is open, just after the workers were told")
 	})
@@ -229,12 +255,36 @@ func TestSupervisorLeavesTheQueueToItsWorkers(t *testing.T) {
 	assert.GreaterOrEqual(t, time.Since(began), refuseDelay, "and was for a moment more")
 	c.on(c.kill)
 	assert.NoError(t, c.wait())
+	_, err := unix.FcntlInt(uintptr(listener), unix.F_GETFD, 0)
+	assert.ErrorIs(t, err, unix.EBADF)
+}
+
+// The socket is closed early only in a stop, and only when the last worker has
+// taken what was queued.
+func TestSupervisorWaitsForTheLastWorkerToDrain(t *testing.T) {
+	c := newCrew(t, 2, "deaf")
+	c.runUntilReady()
+	c.on(func() {
+		a, b := &c.slots[0], &c.slots[1]
+		c.onWord(a, a.worker, saysDrained)
+		c.onWord(b, b.worker, saysDrained)
+		assert.GreaterOrEqual(t, c.listener, 0, "they retire, and others follow")
+
+		a.state, b.state = slotReady, slotReady
+		c.drain()
+		c.onWord(a, a.worker, saysDrained)
+		assert.GreaterOrEqual(t, c.listener, 0, "the other one accepts")
+		c.onWord(b, b.worker, saysDrained)
+		assert.Less(t, c.listener, 0)
+		c.kill()
+	})
+	assert.NoError(t, c.wait())
 }
 
 // Giving up means now: what hangs is killed, and a signal that comes meanwhile
 // changes nothing.
 func TestSupervisorGivesUpAtOnce(t *testing.T) {
-	for _, signal := range []bool{false, true} {
+	for signals := range 3 {
 		c := newCrew(t, 1, "deaf")
 		c.runUntilReady()
 		c.on(func() {
@@ -243,7 +293,7 @@ func TestSupervisorGivesUpAtOnce(t *testing.T) {
 			c.slots = append(c.slots, slot{failures: maxStarts - 1})
 			c.Supervisor.ended(&c.slots[1], errors.New("worker 1 died as well"))
 			assert.Same(t, hanging, c.slots[0].worker, "killed, and not reaped yet")
-			if signal {
+			for range signals {
 				c.Supervisor.stop(unix.SIGTERM)
 			}
 		})
@@ -284,27 +334,51 @@ func TestSupervisorStopOfTheWholeGroup(t *testing.T) {
 
 // A terminal that is closed sends SIGHUP more than once. That is no impatience.
 func TestSupervisorHangupNeverForces(t *testing.T) {
-	c := newCrew(t, 1, "deaf")
+	c := newCrew(t, 1, "serve")
 	c.Grace = time.Hour
+	var stops atomic.Int32
+	c.OnStop = func(context.Context) { stops.Add(1) }
+
 	c.runUntilReady()
+	half, other := harness.Dial(t, c.addr), harness.Dial(t, c.addr)
+	frame := harness.Frame(harness.Request("ping", 1))
+	for _, conn := range []*harness.Conn{half, other} {
+		conn.Send(frame) // so that it isn't in the queue
+		conn.WantPong("1")
+		conn.Send(frame[:9])
+	}
+
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGHUP} {
 		c.stop <- sig
 	}
 	c.eventually("the workers told", func() bool { return c.phase == draining && len(c.stop) == 0 })
-	c.on(func() { assert.True(t, c.slots[0].alive()) })
-	assert.Empty(t, c.ended)
+	half.Send(frame[9:])
+	half.WantPong("1")
+	assert.Empty(t, c.ended, "there is another one to finish")
 	c.stop <- syscall.SIGTERM // the second one
 	assert.NoError(t, c.wait())
+	assert.EqualValues(t, 1, stops.Load())
 }
 
-// Workers that have nothing to finish say so, and nobody waits for a timer.
+// Workers that have nothing to finish say so, and nobody waits for a timer, nor
+// for one that has died.
 func TestSupervisorStopsAtOnceWhenAllHaveDrained(t *testing.T) {
 	quickest := time.Hour
 	for range 10 {
 		c := newCrew(t, 2, "serve")
-		c.runUntilReady()
-		began := time.Now()
+		stopping, release := make(chan bool, 1), make(chan struct{})
+		c.OnStop = func(context.Context) {
+			stopping <- true
+			<-release
+		}
+		pids := c.runUntilReady()
 		c.stop <- syscall.SIGTERM
+		receive(t, stopping, "OnStop")
+		kill(t, pids[0])
+		c.eventually("the dead worker reaped", func() bool { return len(c.pids()) == 1 })
+
+		began := time.Now()
+		close(release)
 		assert.NoError(t, c.wait())
 		quickest = min(quickest, time.Since(began))
 	}

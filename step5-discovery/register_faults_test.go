@@ -31,10 +31,14 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		r.SetServing(true)
 		nodes := registry.Wait(soon, "a second node", func(nodes []zktest.Node) bool { return len(nodes) == 2 })
 		require.Zero(t, watches(t, zookeeper, r), "it doesn't know yet")
+
 		require.NoError(t, gate.Heal())
 		waitRegistered(t, zookeeper, r)
 		registry.Want(nodes...)
+
+		log := harness.CaptureLog(t)
 		require.True(t, closeRegistrar(t, r))
+		require.NotContains(t, log(), "stays")
 		registry.Want(note)
 	})
 
@@ -51,6 +55,7 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		begin := time.Now()
 		waitNoSession(t, r.session)
 		time.Sleep(1300*time.Millisecond - time.Since(begin)) // the length of the outage
+		require.True(t, r.known.Load(), "clients may know of it")
 
 		require.NoError(t, gate.Heal())
 		waitRegistered(t, zookeeper, r)
@@ -181,10 +186,13 @@ func TestRegistrarUnderFaults(t *testing.T) {
 		r.SetServing(true)
 		waitRegistered(t, zookeeper, r)
 		gate.Partition(netproxy.Both)
+
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
+		log := harness.CaptureLog(t)
 		require.True(t, r.Close(ctx))
+		require.Contains(t, log(), "the znode stays until its session times out")
 		require.Less(t, time.Since(begin), 900*time.Millisecond)
 		r.Close(ctx) // a second one does no harm
 		registry.WaitNone(soon)

@@ -195,6 +195,7 @@ func TestRegistrar(t *testing.T) {
 		require.ErrorIs(t, r.create(now-1), zk.ErrSessionExpired, "as if it had ended since we looked")
 		require.Empty(t, r.node)
 		require.True(t, r.doubt)
+		require.True(t, r.known.Load(), "clients may know of a znode before we do")
 
 		require.NoError(t, r.reconcile())
 		node := registry.WaitOne(0, hereAddr)
@@ -221,6 +222,31 @@ func TestRegistrar(t *testing.T) {
 		require.Error(t, r.reconcile())
 		require.True(t, r.doubt)
 		require.Empty(t, r.mine, "no create was tried")
+	})
+
+	t.Run("nor by a list that is refused", func(t *testing.T) {
+		_, err := dial(t, zookeeper).Create("/unreadable", nil, 0, zk.WorldACL(zk.PermCreate))
+		require.NoError(t, err)
+		r := inDoubt(t, "/unreadable")
+		require.ErrorIs(t, r.reconcile(), zk.ErrNoAuth)
+		require.True(t, r.doubt)
+		require.Empty(t, r.mine, "no create was tried")
+	})
+
+	t.Run("a look without an answer doesn't say that our znode is gone", func(t *testing.T) {
+		registry := zktest.NewRegistry(t, zookeeper, "/unseen")
+		gate := zktest.NewGate(t, zookeeper)
+		r := inDoubt(t, registry.Root)
+		r.session, r.doubt = openSession(t, gate.Addr(), time.Second), false
+		id := r.session.Conn().SessionID()
+		require.NoError(t, r.create(id))
+		node := r.node
+
+		gate.DropReplies()
+		err := r.guard(id)
+		require.Error(t, err)
+		require.NotErrorIs(t, err, errTaken)
+		require.Equal(t, node, r.node)
 	})
 
 	t.Run("it tries again, later and later, and not in step with others", func(t *testing.T) {
@@ -313,6 +339,34 @@ func TestTroubleIsForgotten(t *testing.T) {
 	tr.last = time.Now().Add(-calm - time.Second)
 	tr.log(zk.ErrNoAuth, true)
 	assert.Zero(t, tr.retries)
+}
+
+// Each trouble is worth one warning. A missing session is worth one when it
+// stays away, whatever the reason, and when we aren't registered.
+func TestTroubleIsWarnedOfOnce(t *testing.T) {
+	log := harness.CaptureLog(t)
+	var tr trouble
+	warnings := func(want int, err error, registered bool) {
+		t.Helper()
+		before := strings.Count(log(), "WARN")
+		tr.log(err, registered)
+		assert.Equal(t, want, strings.Count(log(), "WARN")-before, "%v", err)
+	}
+
+	warnings(1, zk.ErrNoAuth, true)
+	assert.Contains(t, log(), "registered, as far as we know")
+	assert.NotContains(t, log(), "not registered")
+	warnings(0, zk.ErrNoAuth, true)
+	warnings(1, zk.ErrNoChildrenForEphemerals, false)
+	assert.Contains(t, log(), "not registered")
+
+	away := fmt.Errorf("%w: connection refused", ErrNoSession)
+	tr.retries = quietRetries - 1
+	warnings(0, away, false)
+	tr.retries = quietRetries
+	warnings(0, away, true)
+	warnings(1, away, false)
+	warnings(0, fmt.Errorf("%w: no route to host", ErrNoSession), false)
 }
 
 // registrarInDoubt returns a registrar without its goroutine, so that a test
