@@ -21,8 +21,8 @@ const (
 	keptLast  = 1 << 20
 )
 
-// maxTold is how many lines somebody is told of. To tell of each line of a flood
-// would take longer than the flood itself.
+// maxTold is how many lines somebody is told of. To tell of each line of a
+// flood would take longer than the flood itself.
 const maxTold = 100_000
 
 // maxPipe is more bytes than wait in a pipe of Linux or macOS, unless root has
