@@ -98,6 +98,7 @@ func TestProtocolNumbers(t *testing.T) {
 		"In round i, from 0 on,",
 		"Its exit code is 0 after a stop, and 2 when it can't do",
 		"The exit code is 0.", "its exit code is 1.",
+		"where the calls are numbered from 0; then the exit code is 1.",
 	} {
 		assert.Equal(t, 1, strings.Count(text, phrase), "how often PROTOCOL.md says: %s", phrase)
 		text = strings.Replace(text, phrase, "…", 1)
