@@ -94,6 +94,9 @@ func TestSupervisorServesUntilOnStopReturns(t *testing.T) {
 	conn.Close()
 
 	c.on(func() {
+		c.Supervisor.started, c.overdue = false, true
+		c.announce() // it is too late for that
+
 		for i := range c.slots {
 			slot := &c.slots[i]
 			if slot.worker == nil { // the pause before its replacement is over
@@ -106,9 +109,6 @@ func TestSupervisorServesUntilOnStopReturns(t *testing.T) {
 			assert.Equal(t, slotStarting, slot.state)
 		}
 		c.setServing(false) // a gap is nobody's business any more
-
-		c.Supervisor.started, c.overdue = false, true
-		c.announce() // nor is who serves
 	})
 	assert.Empty(t, c.serving)
 	assert.Empty(t, c.started)

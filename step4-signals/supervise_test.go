@@ -349,8 +349,12 @@ func TestSupervisorRetiresAWorkerThatIsToldToEnd(t *testing.T) {
 	pids := c.runUntilReady()
 	began := time.Now()
 	require.NoError(t, unix.Kill(pids[0], unix.SIGTERM))
-	assert.Contains(t, c.waitReady(pids[0]), pids[1])
+	c.eventually("the worker told to retire", func() bool {
+		w := c.slots[0].worker
+		return w == nil || w.PID != pids[0] || c.slots[0].state >= slotRetiring
+	})
 	assert.GreaterOrEqual(t, time.Since(began), wishDelay)
+	assert.Contains(t, c.waitReady(pids[0]), pids[1])
 	assert.Contains(t, c.log(), fmt.Sprintf("worker retired\" pid=%d", pids[0]))
 }
 
