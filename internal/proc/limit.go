@@ -120,6 +120,8 @@ func count() {
 		if err != nil {
 			continue
 		}
+		// First what needs no further look: a fork bomb grows while we look.
+		_ = enforce(all, nil)
 		tellObservers(began, all)
 		for _, mark := range enforce(all, strays.count(all)) {
 			_ = KillMarked(mark) // the next count finds who is left
