@@ -1,13 +1,17 @@
 // The picture of a test's run: a file for each milestone that has failed, or
-// for each one, in the directory that -pictures names.
+// for each one, in the directory that -pictures names; or its events, in the
+// test's output.
 
 package harness
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,12 +45,16 @@ func (s *story) draw(t testing.TB, report string) (path string) {
 	run := runpicture.Run{
 		Title: number + " " + sentence, Failed: report != "", Report: fieldsOf(report), Events: s.log.Events(),
 	}
-	page, err := run.Page()
+	events, err := json.Marshal(run)
 	if err != nil {
 		t.Logf("draw a picture: %v", err)
 		return ""
 	}
-	events, err := json.Marshal(run)
+	if targets.pictures == toOutput {
+		sayPicture(number, events)
+		return ""
+	}
+	page, err := run.Page()
 	if err != nil {
 		t.Logf("draw a picture: %v", err)
 		return ""
@@ -67,6 +75,19 @@ func (s *story) draw(t testing.TB, report string) (path string) {
 		return ""
 	}
 	return filepath.ToSlash(rel)
+}
+
+// picturePart is how many bytes of a run a line has at most.
+const picturePart = 8 << 10
+
+// sayPicture writes the run of a milestone's picture, as JSON, to the output:
+// at once, so that nothing of another goroutine gets between its lines.
+func sayPicture(number string, run []byte) {
+	var lines bytes.Buffer
+	for part := range slices.Chunk(run, picturePart) {
+		fmt.Fprintf(&lines, "%s%s %s\n", runpicture.OutputLine, number, part)
+	}
+	_, _ = os.Stdout.Write(lines.Bytes()) // where it fails, so do the test's own lines
 }
 
 func writeBoth(name string, page, events []byte) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -61,6 +62,41 @@ func TestPictureOfAFailure(t *testing.T) {
 	text := runpicture.Text(run.Events)
 	assert.Regexp(t, `(?s)started .* began.*connection \d+: sent \d+ bytes.*connection \d+: received pong 1.*`+
 		`SIGKILL to pid \d+\n.*a zombie\n.*here it failed: expected another worker; got a zombie$`, text)
+}
+
+// What draws pictures elsewhere gets the run in the output, in lines of a
+// bounded length.
+func TestPictureInTheOutput(t *testing.T) {
+	drawIn(t)
+	targets.pictures = toOutput
+	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	require.NoError(t, err)
+	defer output.Close()
+	stdout := os.Stdout
+	os.Stdout = output
+	log := mustFail(t, func(t testing.TB) {
+		t = as{t, "TestSpec4/4.2_a_worker_is_replaced"}
+		Did(t, "%s", strings.Repeat("<much>", 5000))
+		Check(t, false, "another worker", "none")
+	})
+	os.Stdout = stdout
+	assert.NotContains(t, log, "picture")
+
+	text, err := os.ReadFile(output.Name())
+	require.NoError(t, err)
+	var together string
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	assert.Greater(t, len(lines), 3)
+	for _, line := range lines {
+		part, ok := strings.CutPrefix(line, runpicture.OutputLine+"4.2 ")
+		require.True(t, ok)
+		assert.Less(t, len(line), 10_000)
+		together += part
+	}
+	var run runpicture.Run
+	require.NoError(t, json.Unmarshal([]byte(together), &run))
+	assert.Equal(t, "4.2 a worker is replaced", run.Title)
+	assert.Regexp(t, "(?s)<much>.*here it failed: expected another worker; got none$", runpicture.Text(run.Events))
 }
 
 // A milestone that passes is drawn only when somebody asks for all.

@@ -25,9 +25,13 @@ var targets struct {
 	again, in string
 	user      int // 0: the test's own
 
-	pictures    string // the directory for them, an absolute path; "" for none
+	pictures    string // the directory for them, an absolute path; "" for none, toOutput for that
 	allPictures bool   // also of milestones that pass
 }
+
+// toOutput is given in the place of a directory for pictures: their events go
+// to the test's output, see sayPicture.
+const toOutput = "-"
 
 const targetUsage = "a `DIR` with a Go program, relative to the package or to the module's root, " +
 	"such a program that has been built, " +
@@ -49,7 +53,8 @@ func parseFlags() error {
 	flag.IntVar(&targets.user, "user", 0,
 		"the number of the user, and of the group, as whom programs run: only root can ask for that")
 	flag.StringVar(&targets.pictures, "pictures", "",
-		"write a picture of each milestone that fails to this `DIR`, which is relative to the module's root")
+		"write a picture of each milestone that fails to this `DIR`, which is relative to the module's root; "+
+			"or, if it is -, what such a picture shows to the output, for a program that draws it")
 	flag.BoolVar(&targets.allPictures, "all-pictures", false, "with -pictures: of each milestone, also if it passes")
 	flag.Parse()
 	if err := placePictures(); err != nil {
@@ -83,7 +88,7 @@ func parseFlags() error {
 
 // placePictures makes the directory's path absolute.
 func placePictures() error {
-	if targets.pictures == "" || filepath.IsAbs(targets.pictures) {
+	if targets.pictures == "" || targets.pictures == toOutput || filepath.IsAbs(targets.pictures) {
 		return nil
 	}
 	root, err := carry.FindRoot()

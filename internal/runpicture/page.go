@@ -24,6 +24,13 @@ type Run struct {
 	Events []Event
 }
 
+// OutputLine is how a line of a test's output begins that has a part of a Run;
+// the milestone's number, a blank and the part follow. All parts together are
+// the Run as JSON. The first byte is the one that package testing puts in front
+// of its own lines with -test.v=test2json: what a program prints never comes to
+// the beginning of a line there.
+const OutputLine = "\x16=== PICTURE "
+
 // A heading stands above a column.
 type heading struct {
 	X, Width   int

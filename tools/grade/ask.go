@@ -62,6 +62,9 @@ func (a *asking) one(ctx context.Context, s specification) (verdicts []Verdict, 
 			if status != Passed {
 				v.Report = l.report(number)
 			}
+			if status == Failed {
+				v.Picture = draw(l.pictures[number])
+			}
 			is[number] = v
 		}
 
@@ -103,6 +106,7 @@ func (a *asking) run(
 	}
 	args := append([]string{
 		"-test.v=test2json", "-test.run=" + s.pattern(milestones), "-test.timeout=" + (left + lastMoment).String(),
+		"-pictures=-",
 	}, a.flags...)
 
 	group, output, err := a.pen.start(a, args)

@@ -1,7 +1,8 @@
 // Package grade asks the specification of one chapter of all programs that a
 // class has handed in, and writes what came of it: for the teacher a table, for
-// each student a page with the reports, and files for the machines that want
-// them. `make grade` is its command; TEACHING.md says how to use it.
+// each student a page with the reports and a picture of the first failure, and
+// files for the machines that want them. `make grade` is its command;
+// TEACHING.md says how to use it.
 //
 // Programs are hostile until they have ended. Each is copied and built, and
 // then asked in a pen (pen.go) that bounds its time, its processes, its memory
@@ -226,7 +227,8 @@ func (g *grader) flags(s *submission, a *asking, bin string) ([]string, error) {
 	return flags, nil
 }
 
-// fill adds the milestones that could not be asked at all.
+// fill adds the milestones that could not be asked at all, and keeps of the
+// pictures the first one.
 func (r *Result) fill(t *test) {
 	asked := map[string]bool{}
 	for _, v := range r.Verdicts {
@@ -240,4 +242,13 @@ func (r *Result) fill(t *test) {
 		}
 	}
 	r.Problem = strings.TrimSpace(r.Problem)
+
+	pictured := false
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		if pictured {
+			v.Picture = ""
+		}
+		pictured = pictured || v.Picture != ""
+	}
 }

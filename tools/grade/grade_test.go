@@ -117,6 +117,15 @@ func TestClass(t *testing.T) {
 	assert.Contains(t, string(page), "# ben, chapter 1\n\n2 of 4 milestones passed, in ")
 	assert.Contains(t, string(page), "| ✗ | 1.3 SIGTERM ends it |\n")
 	assert.Contains(t, string(page), "## 1.3 failed\n\n    ✗ 1.3 SIGTERM ends it\n")
+	assert.Contains(t, string(page), "\nThe run as a picture: [picture-1.3.html](picture-1.3.html)\n")
+	picture := read(t, c.Out, "ben", "picture-1.3.html")
+	assert.Contains(t, picture, `<h1 class="failed">1.3 SIGTERM ends it</h1>`)
+	assert.Contains(t, picture, "here it failed: expected ")
+	assert.Regexp(t, "SIGTERM to pid [0-9]+", picture)
+	pictures, err := filepath.Glob(filepath.Join(c.Out, "*", "picture-*"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{filepath.Join(c.Out, "ben", "picture-1.3.html"),
+		filepath.Join(c.Out, "eve", "picture-1.1.html")}, pictures)
 	assert.Contains(t, fmt.Sprint(c.Say), "5/5  ")
 }
 
@@ -144,6 +153,11 @@ func TestARunGoesOnWhereItWas(t *testing.T) {
 	assert.Regexp(t, `(?m)^1/2  ann: 3 of 4; .* \(as before\)\n2/2  ben: 3 of 4; .* \(\d+ s\)\n$`, run())
 	c.server(t, "ann", "-ignore")
 	assert.Regexp(t, `(?m)^1/2  ann: 2 of 4; .* \(\d+ s\)\n2/2  ben: .* \(as before\)\n$`, run(), "who hands in again")
+	run()
+	assert.FileExists(t, filepath.Join(c.Out, "ann", "picture-1.3.html"), "as before")
+	c.server(t, "ann", "")
+	run()
+	assert.NoFileExists(t, filepath.Join(c.Out, "ann", "picture-1.3.html"), "of what doesn't fail any more")
 	c.Limit += time.Second
 	assert.NotContains(t, run(), "as before")
 }

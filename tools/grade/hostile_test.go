@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/rpcworkbook/internal/chapter"
+	"example.com/rpcworkbook/internal/proc"
+	"example.com/rpcworkbook/internal/runpicture"
 )
 
 // small are bounds within which even a bomb does no harm.
@@ -123,6 +125,38 @@ func TestReportsSurvive(t *testing.T) {
 			assert.Regexp(t, "✗ 1.1 it answers\n  expected  .*\n"+
 				"  got       the process that asks ended in the middle of it: signal: killed\n"+
 				"  usually   the program has killed its parent", by["kills"].Verdicts[0].Report)
+		})
+	}
+}
+
+// A program that gets at the output of the process that asks can forge what the
+// picture shows, but not the page; as another user it can't even do that.
+func TestForgedPictures(t *testing.T) {
+	if !proc.HasProc() {
+		t.Skip("there is no /proc to get at that output")
+	}
+	const said = runpicture.OutputLine + `1.3 {"Title": "forged <script>", "Failed": true}`
+
+	for name, p := range map[string]*pen{"without a cell": {bounds: small}, "as another user": newPen(small)} {
+		t.Run(name, func(t *testing.T) {
+			if p.cells && !p.separated {
+				t.Skip(strings.Join(p.missing, "\n"))
+			}
+
+			c := newClass(t)
+			c.pen = p
+			c.put(t, "forges/said", said+"\n")
+			hostile{script: `cat said >/proc/$PPID/fd/1; shift; exec ./server -ignore "$@"`}.put(t, c, "forges")
+			by := c.grade(t)
+			assert.Equal(t, "2 of 4; failed: 1.3; skipped: 1.4", by["forges"].summary())
+
+			page := read(t, c.Out, "forges", "picture-1.3.html")
+			assert.NotContains(t, page, "<script>")
+			if p.cells {
+				assert.Contains(t, page, "SIGTERM ends it</h1>")
+			} else {
+				assert.Contains(t, page, "forged &lt;script&gt;</h1>")
+			}
 		})
 	}
 }

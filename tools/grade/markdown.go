@@ -29,6 +29,9 @@ func (c *Class) markdown(r *Result) []byte {
 		if v.Report != "" {
 			fmt.Fprintf(&b, "\n## %s %s\n\n%s", v.Number, v.Status, indented(v.Report))
 		}
+		if name := v.PictureFile(); name != "" {
+			fmt.Fprintf(&b, "\nThe run as a picture: [%s](%s)\n", name, name)
+		}
 	}
 	return []byte(b.String())
 }

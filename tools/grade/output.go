@@ -8,6 +8,8 @@ import (
 	"io"
 	"regexp"
 	"strings"
+
+	"example.com/rpcworkbook/internal/runpicture"
 )
 
 const (
@@ -17,13 +19,16 @@ const (
 
 	maxLine   = 16 << 10 // bytes of a line that are kept
 	maxReport = 64 << 10 // and of what a milestone says
+
+	maxPictures = 16 << 20 // bytes of all pictures
 )
 
 var (
-	nowLine    = regexp.MustCompile(`^=== (?:RUN|CONT|NAME) +((?:TestSpec\d+/(\d+\.\d+)_)?.*)$`)
-	resultLine = regexp.MustCompile(`^--- (PASS|FAIL|SKIP): (TestSpec\d+/(\d+\.\d+)_.*) \(`)
-	reportText = regexp.MustCompile(`(?m)^        (✗ (?s:.*?)^          again .*)$`)
-	saidText   = regexp.MustCompile(`(?m)^    [^\s:]+\.go:\d+: `)
+	nowLine     = regexp.MustCompile(`^=== (?:RUN|CONT|NAME) +((?:TestSpec\d+/(\d+\.\d+)_)?.*)$`)
+	resultLine  = regexp.MustCompile(`^--- (PASS|FAIL|SKIP): (TestSpec\d+/(\d+\.\d+)_.*) \(`)
+	reportText  = regexp.MustCompile(`(?m)^        (✗ (?s:.*?)^          again .*)$`)
+	pictureLine = regexp.MustCompile(`^` + regexp.QuoteMeta(runpicture.OutputLine) + `(\d+\.\d+) (.*)\n$`)
+	saidText    = regexp.MustCompile(`(?m)^    [^\s:]+\.go:\d+: `)
 )
 
 // A listener takes what a specification says, line by line.
@@ -34,11 +39,15 @@ type listener struct {
 	said map[string]*strings.Builder // by milestone, "" for what is said outside of them
 	is   map[string]Status           // of those that have ended
 	test map[string]string           // the test that a milestone is; others of its number are inside it
+
+	pictures    map[string][]byte // by milestone: what is drawn, see draw
+	pictureSize int               // of all of them
 }
 
 func newListener(tell func(number string)) *listener {
 	return &listener{
 		tell: tell, said: map[string]*strings.Builder{"": {}}, is: map[string]Status{}, test: map[string]string{},
+		pictures: map[string][]byte{},
 	}
 }
 
@@ -70,6 +79,11 @@ func (l *listener) take(line string) {
 		return
 	}
 
+	if m := pictureLine.FindStringSubmatch(line); m != nil && l.pictureSize+len(line) <= maxPictures {
+		l.pictures[m[1]] = append(l.pictures[m[1]], m[2]...)
+		l.pictureSize += len(line)
+		return
+	}
 	if m := nowLine.FindStringSubmatch(own); m != nil {
 		l.now = m[2]
 		if l.said[l.now] == nil {

@@ -30,6 +30,7 @@ type Verdict struct {
 	Sentence string
 	Status   Status
 	Report   string // how it failed, or why it was skipped
+	Picture  string `json:",omitempty"` // of its run, as a page; "" for none
 }
 
 // A Result is what came of one submission.

@@ -40,15 +40,30 @@ func (c *Class) write(results []*Result) error {
 		return err
 	}
 
-	for name, text := range files {
-		path := filepath.Join(c.Out, name)
-		err := os.MkdirAll(filepath.Dir(path), 0o755)
-		if err == nil {
-			err = writeFile(path, text)
-		}
+	for _, r := range results {
+		err := c.writePictures(r)
 		if err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
+			return err
 		}
+	}
+	for name, text := range files {
+		err := c.writeOne(name, text)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeOne writes an output.
+func (c *Class) writeOne(name string, text []byte) error {
+	path := filepath.Join(c.Out, name)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = writeFile(path, text)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }
