@@ -182,5 +182,5 @@ func TestTheFirstChapter(t *testing.T) {
 		}
 	}
 
-	assert.Equal(t, "18 of 18", c.grade(t)["ann"].summary())
+	assert.Equal(t, "19 of 19", c.grade(t)["ann"].summary())
 }
