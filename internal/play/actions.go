@@ -57,7 +57,7 @@ func (p *Play) act(a Action) error {
 
 	switch a.Do {
 	case "signal":
-		return p.signal(a.PID, a.Signal)
+		return p.signal(a.Signal, a.PID)
 	case "start":
 		return p.startAgain(a.Who)
 	case "load":
@@ -80,27 +80,38 @@ func (p *Play) setLoad(s *load.Settings) error {
 	return p.client.set(*s)
 }
 
-// signal sends a signal to one of the processes on the page, and to no other.
-func (p *Play) signal(pid int, name string) error {
+// signal sends a signal to processes on the page, and to no others, in the same
+// instant.
+func (p *Play) signal(name string, pids ...int) error {
 	sig, ok := signalsByName[name]
 	if !ok {
 		return fmt.Errorf("there is no button for the signal %q", name)
 	}
-	what, ok, err := p.whose(pid)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return fmt.Errorf("process %d is gone", pid)
+	whose := make([]string, len(pids))
+	for i, pid := range pids {
+		what, ok, err := p.whose(pid)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("process %d is gone", pid)
+		}
+		whose[i] = what
 	}
 
-	p.note(pid, name)
-	p.look() // before it happens
-	p.journal.say(kindDone, "%s %d (%s)", typed[name], pid, what)
-	if err := syscall.Kill(pid, sig); err != nil {
-		return fmt.Errorf("%s to %d: %w", name, pid, err)
+	for i, pid := range pids {
+		p.note(pid, name)
+		p.journal.say(kindDone, "%s %d (%s)", typed[name], pid, whose[i])
 	}
-	return nil
+	p.look() // before it happens
+
+	var err error
+	for _, pid := range pids {
+		if failed := syscall.Kill(pid, sig); failed != nil {
+			err = fmt.Errorf("%s to %d: %w", name, pid, failed)
+		}
+	}
+	return err
 }
 
 // note remembers which signal a process is about to get.
@@ -128,8 +139,9 @@ func (p *Play) whose(pid int) (what string, ours bool, err error) {
 	return "", false, nil
 }
 
-// startAgain starts what has ended.
+// startAgain starts what has ended, when the log has told of that.
 func (p *Play) startAgain(who string) error {
+	p.lookNow()
 	if who == "client" {
 		p.journal.say(kindDone, "the client is started again")
 		return p.client.start()
@@ -152,7 +164,7 @@ func (p *Play) server(name string) *server {
 }
 
 // zooKeeper does something to ZooKeeper.
-func (p *Play) zooKeeper(what string) (err error) {
+func (p *Play) zooKeeper(what string) error {
 	if p.zk == nil {
 		return errors.New("this chapter has no ZooKeeper")
 	}
@@ -163,29 +175,48 @@ func (p *Play) zooKeeper(what string) (err error) {
 
 	switch what {
 	case "freeze":
+		p.journal.say(kindDone, "ZooKeeper frozen: its connections stay, and nothing is answered")
 		p.zk.Pause()
 		p.zoo.become("frozen")
-		p.journal.say(kindDone, "ZooKeeper frozen: its connections stay, and nothing is answered")
 	case "go-on":
-		p.zk.Resume()
-		p.zoo.become("serves")
 		p.journal.say(kindDone, "ZooKeeper goes on")
-	case "kill":
-		p.zk.Kill()
-		p.zoo.become("dead")
-		p.journal.say(kindDone, "ZooKeeper killed")
-	case "restart":
-		p.zk.Resume() // a Pause that killing it has ended
-		err = p.zk.Restart()
-		p.zoo.become("serves")
-		p.journal.say(kindDone, "ZooKeeper started again on its data, process %d", p.zk.PID())
-	case "wipe":
 		p.zk.Resume()
-		err = p.zk.Wipe()
 		p.zoo.become("serves")
-		p.journal.say(kindDone, "ZooKeeper started again without data, process %d", p.zk.PID())
+	case "kill":
+		p.takeDown()
+	case "restart":
+		return p.bringBack(p.zk.Restart, true)
+	case "wipe":
+		return p.bringBack(p.zk.Wipe, false)
 	}
-	return err
+	return nil
+}
+
+// takeDown kills ZooKeeper. The log says so first: others notice at once.
+func (p *Play) takeDown() {
+	p.journal.say(kindDone, "ZooKeeper killed")
+	p.zk.Kill()
+	p.zoo.become("dead")
+}
+
+// bringBack has launch start ZooKeeper again, with its data or without, after
+// killing it if it runs. It returns when ZooKeeper serves.
+func (p *Play) bringBack(launch func() error, data bool) error {
+	if p.zoo.is() != "dead" {
+		p.takeDown()
+	}
+	p.zk.Resume() // a Pause that killing it has ended
+
+	with := map[bool]string{true: "on its data", false: "without data"}[data]
+	p.journal.say(kindDone, "ZooKeeper is started again %s", with)
+	if err := launch(); err != nil {
+		return err
+	}
+
+	p.zoo.restarted(data)
+	p.zoo.become("serves")
+	p.journal.say(kindZoo, "ZooKeeper serves again, process %d", p.zk.PID())
+	return nil
 }
 
 // damage does something to the way from a party to ZooKeeper.

@@ -222,7 +222,8 @@ func (c *client) hear(text string) {
 	}
 
 	if line.List != nil {
-		c.relist(*line.List, line.At)
+		c.play.zoo.catchUp(c.play.running)
+		c.relist(*line.List)
 	}
 	if line.Report != nil {
 		c.play.tally.add(*line.Report)
@@ -275,31 +276,35 @@ func (c *client) overhear(text string) {
 const pi = 3.14159265358979323846
 
 // relist takes in a list of servers.
-func (c *client) relist(list load.List, at time.Time) {
+func (c *client) relist(list load.List) {
 	c.mu.Lock()
 	known, before := c.known, c.list
 	c.known, c.list = true, list
 	c.mu.Unlock()
 
-	say := func(format string, args ...any) { c.play.journal.sayAt(at, kindList, format, args...) }
+	what := "list"
+	if c.kind == kindYours {
+		what = "your client is connected to"
+	}
+	say := func(format string, args ...any) { c.play.journal.say(kindList, what+": "+format, args...) }
 	switch {
 	case !known:
-		say("list: %s", ports(list.Servers))
+		say("%s", ports(list.Servers))
 	case !slices.Equal(before.Servers, list.Servers):
-		say("list: %s → %s", ports(before.Servers), ports(list.Servers))
+		say("%s → %s", ports(before.Servers), ports(list.Servers))
 	}
 	switch {
 	case list.Stale && !before.Stale:
-		say("list: stale, as ZooKeeper can't be asked; calls go on with %s", ports(list.Servers))
+		say("stale, as ZooKeeper can't be asked; calls go on with %s", ports(list.Servers))
 	case !list.Stale && before.Stale:
-		say("list: fresh again")
+		say("fresh again")
 	}
 }
 
 // ports names servers by their ports.
 func ports(servers []string) string {
 	if len(servers) == 0 {
-		return "nobody"
+		return "no server"
 	}
 	var names []string
 	for _, addr := range servers {
@@ -391,7 +396,7 @@ func (c *client) look(connections map[int]int) {
 	}
 
 	slices.Sort(list.Servers)
-	c.relist(list, time.Now())
+	c.relist(list)
 	if c.plain != nil {
 		c.plain.List(list.Servers)
 	}

@@ -151,15 +151,15 @@ func (p *Play) repair(ctx context.Context, v *server) error {
 		return nil
 	}
 	if v.Running() {
-		_ = p.signal(v.PID(), "SIGTERM")
+		_ = p.signal("SIGTERM", v.PID())
 		_, _ = v.Wait(8 * time.Second) // what is left is killed
 	}
 	if err := v.Group().Kill(); err != nil {
 		return err
 	}
 
+	p.lookNow() // so that the log has told of the end
 	p.journal.say(kindDone, "server %s is started again", v.name)
-	p.look()
 	if err := v.start(); err != nil {
 		return err
 	}

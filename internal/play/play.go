@@ -47,10 +47,11 @@ type Play struct {
 	stop    context.CancelFunc
 	done    sync.WaitGroup // for all that runs until stop
 
-	mu      sync.Mutex
-	signals map[int]signalled // by pid: what was sent last
-	sentAt  time.Time         // the last of them
-	wake    chan struct{}     // has one when the observer is to look at once
+	mu       sync.Mutex
+	signals  map[int]signalled // by pid: what was sent last
+	sentAt   time.Time         // the last of them
+	wake     chan struct{}     // has one when the observer is to look at once
+	lookedAt time.Time         // when the observer's latest look began
 
 	scenario string   // that goes on; "" for none
 	outcome  *Outcome // of the latest
@@ -170,6 +171,7 @@ func (p *Play) owner(session int64) (name string, known bool) {
 func (p *Play) observe(ctx context.Context) {
 	var pictured time.Time
 	for ctx.Err() == nil {
+		began := time.Now()
 		table, err := proc.Table()
 		if err == nil {
 			for _, v := range p.servers {
@@ -179,6 +181,7 @@ func (p *Play) observe(ctx context.Context) {
 		}
 
 		p.mu.Lock()
+		p.lookedAt = began
 		age := time.Since(p.sentAt)
 		p.mu.Unlock()
 		full := lookPause
@@ -221,6 +224,18 @@ func (p *Play) look() {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// lookNow has the observer look at the processes, and returns when it has, or
+// soon if it doesn't.
+func (p *Play) lookNow() {
+	called := time.Now()
+	p.look()
+	_ = stage.Await(p.running, time.Second, func() (bool, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.lookedAt.After(called), nil
+	})
 }
 
 // sent returns the signal that was sent to a process last.

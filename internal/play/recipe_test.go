@@ -68,6 +68,14 @@ func TestSessions(t *testing.T) {
 	z.hear("", 0)
 	assert.False(t, s.connected)
 	assert.Len(t, z.sessions, 1, "it owns a znode")
+
+	z.restarted(true)
+	assert.WithinDuration(t, time.Now(), s.last, 10*time.Second, "ZooKeeper gives it its whole timeout anew")
+	z.restarted(false)
+	assert.Empty(t, z.sessions, "none outlives the data")
+
+	z.hear(line("1"), 0)
+	z.sessions[0x1000254cf150000].last = time.Now().Add(-time.Minute)
 	z.nodes = nil
 	z.hear("", 0)
 	assert.Empty(t, z.sessions)
@@ -93,7 +101,7 @@ func TestFailuresAreToldOnce(t *testing.T) {
 	tally.add(loadReport(nil, ""))
 	entries = j.look(entries[0].ID).entries
 	require.Len(t, entries, 1)
-	assert.Equal(t, "no call has failed for 2s; 4 did", entries[0].Text)
+	assert.Equal(t, "no call has failed for 2s, after 4 that did", entries[0].Text)
 }
 
 // loadReport is a report of calls that failed.

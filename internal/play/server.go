@@ -210,7 +210,7 @@ func (v *server) gone(m member, now time.Time) {
 		if was {
 			at = sent.at
 		}
-		if m.role == "worker" && v.Running() {
+		if m.role == "worker" && m.Parent == v.PID() && v.Running() { // not one of an earlier master
 			v.lost = append(v.lost, loss{m.PID, at})
 		}
 		return

@@ -132,10 +132,8 @@ func (p *Play) killWorkers(ctx context.Context, many int) (happened int, seen st
 	}
 
 	count, began := p.countCalls(), time.Now()
-	for _, pid := range victims {
-		if err := p.signal(pid, "SIGKILL"); err != nil {
-			return 0, "", err
-		}
+	if err := p.signal("SIGKILL", victims...); err != nil {
+		return 0, "", err
 	}
 
 	left, waitErr := p.waitWorkers(ctx, a, victims, 2*time.Second)
@@ -166,15 +164,13 @@ func (p *Play) freezeWorkers(ctx context.Context, many, connections int) (happen
 	if err != nil {
 		return 0, "", err
 	}
-	for _, pid := range victims {
-		if err := p.signal(pid, "SIGSTOP"); err != nil {
-			return 0, "", err
-		}
+	if err := p.signal("SIGSTOP", victims...); err != nil {
+		return 0, "", err
 	}
 
 	answered, hung, refused := p.probe(ctx, a, connections)
 	for _, pid := range victims {
-		_ = p.signal(pid, "SIGCONT") // it may have been killed and replaced meanwhile
+		_ = p.signal("SIGCONT", pid) // it may have been killed and replaced meanwhile
 	}
 	seen = fmt.Sprintf("Of %d new connections %d were answered, %d not within a second, and %d refused.",
 		connections, answered, hung, refused)
@@ -196,7 +192,7 @@ func (p *Play) killMaster(ctx context.Context) (happened int, seen string, err e
 		return 0, "", fmt.Errorf("server A doesn't run")
 	}
 	began := time.Now()
-	if err := p.signal(a.PID(), "SIGKILL"); err != nil {
+	if err := p.signal("SIGKILL", a.PID()); err != nil {
 		return 0, "", err
 	}
 
@@ -228,7 +224,7 @@ func (p *Play) stopServer(ctx context.Context) (happened int, seen string, err e
 	if err := wait(ctx, 100*time.Millisecond); err != nil { // they have begun by now
 		return 0, "", err
 	}
-	if err := p.signal(b.PID(), "SIGTERM"); err != nil {
+	if err := p.signal("SIGTERM", b.PID()); err != nil {
 		return 0, "", err
 	}
 
@@ -297,7 +293,7 @@ func (p *Play) cutClient(ctx context.Context) (happened int, seen string, err er
 		return 0, "", err
 	}
 	count := p.countCalls()
-	err = p.signal(b.PID(), "SIGTERM")
+	err = p.signal("SIGTERM", b.PID())
 	if err == nil {
 		err = wait(ctx, 4*time.Second)
 	}

@@ -76,7 +76,7 @@ func (t *tally) add(r load.Report) {
 		t.journal.say(kindCalls, "a call failed: %s", r.Trouble)
 	}
 	if over > 0 {
-		t.journal.say(kindCalls, "no call has failed for %v; %d did", quietAfter, over)
+		t.journal.say(kindCalls, "no call has failed for %v, after %d that did", quietAfter, over)
 	}
 }
 

@@ -16,16 +16,18 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"example.com/rpcworkbook/internal/stage"
 	"example.com/rpcworkbook/internal/zkdev"
 	"example.com/rpcworkbook/internal/zklook"
 )
 
 const (
-	zooPause  = 500 * time.Millisecond // between two looks
-	zooHurry  = 50 * time.Millisecond  // the same after a fault
-	hurryFor  = 3 * time.Second
-	zooLimit  = time.Second      // for a look
-	forgotten = 90 * time.Second // after which a session that owns nothing is not shown
+	zooPause   = 500 * time.Millisecond // between two looks
+	zooHurry   = 50 * time.Millisecond  // the same after a fault
+	hurryFor   = 3 * time.Second
+	zooLimit   = time.Second            // for a look
+	catchLimit = 200 * time.Millisecond // for a look that somebody waits for
+	forgotten  = 90 * time.Second       // after which a session that owns nothing is not shown
 )
 
 // A zoo is a ZooKeeper that is looked at. Its methods are safe for concurrent
@@ -34,11 +36,12 @@ type zoo struct {
 	server  *zkdev.Server
 	owners  func(session int64) (name string, known bool)
 	journal *journal
+	wake    chan struct{} // has one when it is to look at once
 
 	mu       sync.Mutex
 	state    string // "serves", "frozen" or "dead"
 	pid      int
-	read     time.Time
+	read     time.Time // when the latest look that succeeded began
 	nodes    []zklook.Node
 	sessions map[int64]*heard
 	hurry    time.Time // until when looks follow one another quickly
@@ -54,7 +57,7 @@ type heard struct {
 
 func newZoo(server *zkdev.Server, owners func(int64) (string, bool), j *journal) *zoo {
 	return &zoo{server: server, owners: owners, journal: j, state: "serves", pid: server.PID(),
-		sessions: map[int64]*heard{}}
+		wake: make(chan struct{}, 1), sessions: map[int64]*heard{}}
 }
 
 // watch looks again and again until ctx ends.
@@ -74,9 +77,25 @@ func (z *zoo) watch(ctx context.Context) {
 		z.mu.Unlock()
 		select {
 		case <-time.After(pause):
+		case <-z.wake:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// catchUp looks at once, and returns when that has succeeded, or soon if it
+// doesn't. What somebody has learned from ZooKeeper is told after what it is
+// that they have learned.
+func (z *zoo) catchUp(ctx context.Context) {
+	if z.is() != "serves" {
+		return
+	}
+	called := time.Now()
+	select {
+	case z.wake <- struct{}{}:
+	default:
+	}
+	_ = stage.Await(ctx, catchLimit, func() (bool, error) { return z.readSince(called), nil })
 }
 
 func (z *zoo) is() string {
@@ -96,6 +115,19 @@ func (z *zoo) become(state string) {
 	z.hurry = time.Now().Add(hurryFor)
 }
 
+// restarted notes that ZooKeeper has been started again: with its data, which
+// gives each session its whole timeout anew, or without, which ends them all.
+func (z *zoo) restarted(data bool) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if !data {
+		clear(z.sessions)
+	}
+	for _, s := range z.sessions {
+		s.last = time.Now()
+	}
+}
+
 // lookOften has looks follow one another quickly for a while.
 func (z *zoo) lookOften() {
 	z.mu.Lock()
@@ -105,6 +137,7 @@ func (z *zoo) lookOften() {
 
 // look looks once. If ZooKeeper doesn't answer, what was seen stays.
 func (z *zoo) look(looker *zklook.Looker) {
+	began := time.Now()
 	nodes, err := zklook.Do(looker, zooLimit, func(c *zk.Conn) ([]zklook.Node, error) {
 		return zklook.Nodes(c, Root)
 	})
@@ -117,14 +150,12 @@ func (z *zoo) look(looker *zklook.Looker) {
 	}
 
 	z.mu.Lock()
-	before := z.nodes
-	known := !z.read.IsZero()
-	z.nodes, z.read = nodes, time.Now()
-	z.hear(connections, looker.Session())
-	z.mu.Unlock()
-	if known || len(nodes) > 0 {
-		z.tell(before, nodes)
+	defer z.mu.Unlock()
+	if !z.read.IsZero() || len(nodes) > 0 {
+		z.tell(z.nodes, nodes)
 	}
+	z.nodes, z.read = nodes, began
+	z.hear(connections, looker.Session())
 }
 
 var connection = regexp.MustCompile(`recved=(\d+),.*sid=0x([0-9a-f]+),.*to=(\d+),`)

@@ -21,12 +21,12 @@ func (p *Play) freezeMaster(ctx context.Context) (happened int, seen string, err
 		return 0, "", fmt.Errorf("server A doesn't run")
 	}
 	pid := a.PID()
-	if err := p.signal(pid, "SIGSTOP"); err != nil {
+	if err := p.signal("SIGSTOP", pid); err != nil {
 		return 0, "", err
 	}
 
 	happened, seen, err = p.withoutHeartbeat(ctx, a)
-	err = errors.Join(err, p.signal(pid, "SIGCONT"))
+	err = errors.Join(err, p.signal("SIGCONT", pid))
 	if err != nil {
 		return 0, "", err
 	}
@@ -57,6 +57,9 @@ func (p *Play) withoutHeartbeat(ctx context.Context, v *server) (happened int, s
 		return 0, "", ctx.Err()
 	}
 	took := time.Since(began)
+	if err := wait(ctx, 2*time.Second); err != nil { // for the clients' lists to follow
+		return 0, "", err
+	}
 	answered, _, _ := p.probe(ctx, v, 1)
 
 	switch {
@@ -138,7 +141,11 @@ func names(znodes []string) string {
 	if len(znodes) == 0 {
 		return "no znode"
 	}
-	return strings.Join(znodes, " and ")
+	last := len(znodes) - 1
+	if last == 0 {
+		return znodes[0]
+	}
+	return strings.Join(znodes[:last], ", ") + " and " + znodes[last]
 }
 
 // freezeZooKeeper freezes ZooKeeper under load.
@@ -166,11 +173,12 @@ func (p *Play) killZooKeeper(ctx context.Context) (happened int, seen string, er
 	if err := p.zooKeeper("kill"); err != nil {
 		return 0, "", err
 	}
-	count := p.countCalls()
+	count, began := p.countCalls(), time.Now()
 	waitErr := wait(ctx, 2*time.Second)
 	if err := p.zooKeeper("restart"); err != nil {
 		return 0, "", err
 	}
+	away := time.Since(began)
 	if waitErr == nil {
 		waitErr = wait(ctx, session/2)
 	}
@@ -185,8 +193,8 @@ func (p *Play) killZooKeeper(ctx context.Context) (happened int, seen string, er
 	case !slices.Equal(before, after):
 		happened = 1
 	}
-	return happened, fmt.Sprintf("Before there was %s, and now there is %s.%s", names(before), names(after),
-		count.result(ctx)), nil
+	return happened, fmt.Sprintf("ZooKeeper was away for %s. Before there was %s, and now there is %s.%s", short(away),
+		names(before), names(after), count.result(ctx)), nil
 }
 
 // wipeZooKeeper takes ZooKeeper's data away.

@@ -2,14 +2,11 @@
 
 package load
 
-import "time"
-
 // A Line is one of them. It says one thing: the other pointers are nil.
 type Line struct {
-	At      time.Time `json:"at,omitzero"`
-	List    *List     `json:"list,omitempty"`
-	Report  *Report   `json:"report,omitempty"`
-	Servers []Server  `json:"servers,omitempty"` // with a Report
+	List    *List    `json:"list,omitempty"`
+	Report  *Report  `json:"report,omitempty"`
+	Servers []Server `json:"servers,omitempty"` // with a Report
 }
 
 // A List is the client's list of servers, which has just changed.

@@ -24,7 +24,7 @@ export function showClient(state, act) {
   command.hidden = !client.command;
 
   showButtons(client, act);
-  text(slot(card, "list"), !client.known ? "not known yet" : client.list.length ? client.list.map(port).join(", ") : "nobody");
+  text(slot(card, "list"), !client.known ? "not known yet" : client.list.length ? client.list.map(port).join(", ") : "no server");
   slot(card, "stale").hidden = !client.stale;
 
   keyed(slot(card, "servers"), client.servers, (s) => s.addr, () => make("li"), (row, s) => {

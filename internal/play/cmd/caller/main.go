@@ -16,7 +16,6 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
-	"time"
 
 	rpc "example.com/rpcworkbook/final"
 	"example.com/rpcworkbook/internal/play/load"
@@ -89,7 +88,7 @@ type list struct {
 // Watch implements rpc.Discovery.
 func (l list) Watch(ctx context.Context, publish func(rpc.Snapshot)) {
 	l.source.Watch(ctx, func(s rpc.Snapshot) {
-		l.out.say(load.Line{At: time.Now(), List: &load.List{Servers: s.Servers, Stale: s.Stale}})
+		l.out.say(load.Line{List: &load.List{Servers: s.Servers, Stale: s.Stale}})
 		publish(s)
 	})
 }
