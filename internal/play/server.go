@@ -183,6 +183,9 @@ func (v *server) observe(table []proc.Info) {
 
 // came tells of a new process.
 func (v *server) came(m member, now time.Time) {
+	if m.role == "master" {
+		v.lost = nil // it replaces nobody of the one before
+	}
 	if m.role == "worker" && len(v.lost) > 0 {
 		lost := v.lost[0]
 		v.lost = v.lost[1:]
