@@ -165,8 +165,10 @@ func client(flags *flag.FlagSet, args []string) error {
 		z.known = current
 		return hidden, failed
 `}},
-		Quick: []string{"6.12", "6.13"},
-		Why:   "in no other milestone is ZooKeeper lost while a list is read",
+		Quick:  []string{"6.12", "6.13"},
+		Why:    "in no other milestone is ZooKeeper lost while a list is read",
+		Varies: []string{"got"},
+		By:     "how far the client has come when the znode is hidden",
 	},
 	{
 		Name:    "hidden-znode-an-error",
@@ -369,8 +371,10 @@ func client(flags *flag.FlagSet, args []string) error {
 	}
 	names, _, changed, err := c.ChildrenW(z.root)
 `}},
-		Quick: []string{"6.6", "6.7"},
-		Why:   "each of the others that wait for a change would wait for 10 s or 20 s more, for what 6.7 has told",
+		Quick:  []string{"6.6", "6.7"},
+		Why:    "each of the others that wait for a change would wait for 10 s or 20 s more, for what 6.7 has told",
+		Varies: []string{"got"},
+		By:     "whether the list is stale for a moment",
 	},
 	{
 		Name:    "removed-server-called",

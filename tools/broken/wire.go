@@ -590,6 +590,8 @@ func (c *Conn) endWhenIdle() {
 		c.watch(Readable | Writable)
 	}
 `}},
+		Varies: []string{"got"},
+		By:     "how busy the machine is",
 	},
 	{
 		Name:    "never-closed",
@@ -652,6 +654,8 @@ func (c *Conn) endWhenIdle() {
 		Edits: []Edit{{"server.go", `	longBody = chunkSize
 `, `	longBody = MaxRequest
 `}},
+		Varies: []string{"got"},
+		By:     "how long a request takes to be parsed",
 	},
 	{
 		Name:    "half-a-request-dropped",
