@@ -59,10 +59,6 @@ func TestSupervisorStopBeforeAnyWorkerIsReady(t *testing.T) {
 	c := newCrew(t, 2, "hang")
 	c.run()
 	harness.Eventually(t, patience, "two workers started", func() (bool, string) { return len(c.spawned()) == 2, "" })
-	c.on(func() {
-		c.overdue = true
-		c.announce()
-	})
 	c.stop <- syscall.SIGTERM
 	assert.NoError(t, c.wait())
 	assert.Empty(t, c.started)
