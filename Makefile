@@ -14,9 +14,10 @@ export GORACE := atexit_sleep_ms=0
 
 # Never a cached result: the tests speak to processes and clocks. No package
 # takes as long as the timeout unless it hangs.
-GOTEST = go test -count=1 -timeout=10m
+GOTEST = go test -count=1 -timeout=15m
 
-# The packages whose tests start ZooKeeper, a JVM each time, run two at a time.
+# The packages whose tests start ZooKeeper, a JVM each time, run three at a
+# time: they mostly wait.
 JVM = /(step5-|step6-|final|internal/zk(dev|test)|tools/(bench|book|discovery))
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -114,10 +115,10 @@ test-all: ## the same, and ask each step all milestones of the chapters before
 	set -e; \
 	$(GOTEST) ./internal/carry; \
 	$(GOTEST) $$race $(OTHERS) $$(go list ./... | grep -Ev '$(JVM)|internal/carry$$'); \
-	test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $(OTHERS) $$(go list ./... | grep -E '$(JVM)'); \
+	test -z "$$zookeeper" || $(GOTEST) $$race -p 3 $(OTHERS) $$(go list ./... | grep -E '$(JVM)'); \
 	if test -d tools; then (cd tools; \
 		$(GOTEST) $$race $$(go list ./... | grep -Ev '$(JVM)|/(broken|right|browser)$$'); \
-		test -z "$$zookeeper" || $(GOTEST) $$race -p 2 $$(go list ./... | grep -E '$(JVM)')); fi; \
+		test -z "$$zookeeper" || $(GOTEST) $$race -p 3 $$(go list ./... | grep -E '$(JVM)')); fi; \
 	if test -d exercise-etcd; then (cd exercise-etcd; $(GOTEST) $$race -p 1 $(OTHERS) ./...); fi; \
 	test -n "$$zookeeper" || { echo 'not tested, for want of ZooKeeper (see above): chapters 5 and 6, final, and what stands on them' >&2; exit 1; }
 
