@@ -156,7 +156,7 @@ var processes = []Program{
 	<-stop                     // when`}},
 		Quick:     []string{"3.1", "3.2", "3.5"},
 		Why:       "what else happens depends on whether the master or a worker is faster",
-		Sometimes: []string{"3.4", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12"},
+		Sometimes: []string{"3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12"},
 		By:        "which connections the master takes",
 	},
 	{
@@ -395,19 +395,6 @@ var processes = []Program{
 		Why:    "no other milestone sends SIGTERM to a worker",
 		Varies: []string{"did", "expected", "got"},
 		By:     "how far the workers have ended when they are called",
-	},
-	{
-		Name:    "ends-without-workers",
-		Mistake: "takes it for the end when no worker is alive",
-		Step:    "step4-signals", Spec: 4,
-		Edits: []Edit{{"supervise.go", `	for s.phase < draining || slices.ContainsFunc(s.slots, slot.alive) {
-`, `	for slices.ContainsFunc(s.slots, slot.alive) {
-`}},
-		Quick:     []string{"4.1", "4.3"},
-		Why:       "what else happens depends on how many workers are alive at a time",
-		Sometimes: []string{"4.2", "4.15", "4.16", "4.22"},
-		Varies:    []string{"did", "expected", "got"},
-		By:        "how far the server has ended when it is called",
 	},
 	{
 		Name:    "worker-dies-of-sigterm",
