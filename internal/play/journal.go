@@ -83,9 +83,6 @@ func (j *journal) look(after int) view {
 	return v
 }
 
-// latest returns the state.
-func (j *journal) latest() State { return j.look(1 << 60).state }
-
 // read notes that somebody looks on, until the function that it returns is
 // called.
 func (j *journal) read() (end func()) {

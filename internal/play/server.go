@@ -43,12 +43,10 @@ type server struct {
 	groups  []int  // of all lives
 
 	// What the observer remembers; only it uses these.
-	before    map[int]member
-	lost      []loss // workers that have gone and are not replaced yet
-	lastCPU   map[int]time.Duration
-	cpuSince  time.Time
-	wasListen bool
-	over      int // the master whose end has been told of
+	before   map[int]member
+	lost     []loss // workers that have gone and are not replaced yet
+	lastCPU  map[int]time.Duration
+	cpuSince time.Time
 }
 
 // A member is a process of a server.
