@@ -37,8 +37,8 @@ func client(flags *flag.FlagSet, args []string) error {
 `, ``}},
 		Quick:     []string{"6.1", "6.2", "6.3", "6.4", "6.5", "6.6", "6.7", "6.16", "6.17", "6.18"},
 		Why:       "most of the others wait for what never comes, each for 10 or 20 s",
-		Sometimes: []string{"6.22"},
-		By:        "whether a call is under way when its server stops",
+		Sometimes: []string{"6.18", "6.22"},
+		By:        "whether a call is under way when its server stops, and how quickly it notices a new one",
 		Processes: 4,
 	},
 
@@ -300,8 +300,10 @@ func client(flags *flag.FlagSet, args []string) error {
 		Edits: []Edit{{"errand.go", `			r = firstToAnswer(ctx, candidates)
 `, `			r = anyOf(candidates, func(*remote) bool { return true })
 `}},
-		Quick: []string{"6.31", "6.33"},
-		Why:   "in the others one server hangs at most",
+		Quick:  []string{"6.31", "6.33"},
+		Why:    "in the others one server hangs at most",
+		Varies: []string{"expected", "got"},
+		By:     "which servers it happens to ask",
 	},
 	{
 		Name:    "closed-in-good-order",
