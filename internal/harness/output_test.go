@@ -31,6 +31,16 @@ func TestFloodIsKeptWithinABound(t *testing.T) {
 	assert.Less(t, memory.HeapInuse, uint64(100<<20))
 }
 
+func TestAFloodIsNotToldLineByLine(t *testing.T) {
+	told := 0
+	o := &output{tell: func(string) { told++ }}
+	chunk := []byte(strings.Repeat("y\n", 1000))
+	for range 2 * maxTold / 1000 {
+		o.tellLines(chunk)
+	}
+	assert.Equal(t, maxTold, told)
+}
+
 // Whoever inherits the output may hold it for longer than the program lives.
 func TestOutputIsThereWhenTheProgramHasEnded(t *testing.T) {
 	for i := range 100 {

@@ -208,6 +208,30 @@ func TestLimit(t *testing.T) {
 	assert.Empty(t, limits.of, "groups that are gone are still counted")
 }
 
+// Whoever looks on costs time, in which a fork bomb grows: it is killed first.
+func TestATooLargeGroupIsKilledBeforeAnybodyIsTold(t *testing.T) {
+	g, _ := shell(t, `i=0; while [ $i -lt 40 ]; do sleep 20 & i=$((i+1)); done; wait`)
+	exceeded := g.Limit(20, "")
+	seen := make(chan int, 1) // what exceeded says when the observer is told of too many
+	g.Observe(func(_ time.Time, rows []Info) {
+		if len(rows) <= 20 {
+			return
+		}
+		select {
+		case seen <- exceeded():
+		default:
+		}
+	})
+
+	require.NoError(t, g.WaitGone(patience))
+	select {
+	case n := <-seen:
+		assert.Greater(t, n, 20)
+	case <-time.After(patience):
+		assert.Fail(t, "the observer was never told of too many")
+	}
+}
+
 // daemons starts, with a mark, a process and so many others in sessions of
 // their own, and returns when all are there.
 func daemons(t *testing.T, n int) (g *Group, mark string) {
