@@ -34,8 +34,10 @@ var chapterSections = []section{
 	{title: "The idea", least: 1, want: "a diagram (mermaid or an .svg) and a folded `How the Python tutorial does it`",
 		has: []*regexp.Regexp{regexp.MustCompile("(?m)^```mermaid|\\.svg\\)|\\.svg\""),
 			regexp.MustCompile(`<summary>How the Python tutorial does it</summary>`)}},
-	{title: "Build it", want: "`make begin STEP=…`, at the beginning",
-		has: []*regexp.Regexp{regexp.MustCompile(`make begin STEP=[0-9]`)}},
+	{title: "Build it", want: "`make begin STEP=…`, how many lines it takes to the first ✓ (`… lines`), or " +
+		"what is green when (`After this, …`)",
+		has: []*regexp.Regexp{regexp.MustCompile(`make begin STEP=[0-9]`), regexp.MustCompile(`\b[0-9]+ lines`),
+			regexp.MustCompile(`\bAfter this\b`)}},
 	{title: "See it", want: "a block of commands", has: []*regexp.Regexp{regexp.MustCompile("```")}},
 	{title: "Break it", least: 2, want: "**Predict first**",
 		has: []*regexp.Regexp{regexp.MustCompile(`\*\*Predict first`)}},

@@ -45,7 +45,8 @@ func goodChapter() string {
 	return ticks("# Chapter 2: b\n\n> **The question.** How?\n> **You will** see.\n> **You write** `a.go`.\n" +
 		"> **Hours** 2\n\n## Before\n\n## The idea\n\n'''mermaid\nflowchart\n'''\n\n" +
 		"<details><summary>How the Python tutorial does it</summary>\n\nA\n</details>\n\n" +
-		"## Build it\n\n`make begin STEP=2`\n\n### 2.1–2.3 One\n\n### 2.4 Two, and 2.5\n\n### `main.go`\n\n" +
+		"## Build it\n\n`make begin STEP=2`\n\nThe first takes 90 lines.\n\nAfter this, 2.1 is green.\n\n" +
+		"### 2.1–2.3 One\n\n### 2.4 Two, and 2.5\n\n### `main.go`\n\n" +
 		"## See it\n\n'''console\n$ ls\n'''\n\n" +
 		"## Break it\n\n**Predict first**\n" + fold + fold +
 		"## Where it goes wrong\n\n| Symptom | Usual cause | Look |\n|---|---|---|\n\n" +
@@ -70,6 +71,8 @@ func TestCheckChapter(t *testing.T) {
 		{"no word on the tutorial", "How the Python tutorial does it", "Python",
 			"## The idea lacks a diagram (mermaid or an .svg) and"},
 		{"no beginning", "`make begin STEP=2`", "", "## Build it lacks `make begin"},
+		{"no first ✓", "90 lines", "an hour", "## Build it lacks `make begin"},
+		{"nothing green", "After this, 2.1 is green.", "", "how many lines it takes to the first ✓"},
 		{"a milestone left out", "2.1–2.3", "2.1–2.2", "has the milestones 2.3"},
 		{"milestones of another chapter", "2.1–2.3", "1.1–1.3", "has the milestones 2.1, 2.2, 2.3"},
 		{"no prediction", "**Predict first**", "", "## Break it lacks **Predict first**"},
